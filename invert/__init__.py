@@ -1,0 +1,57 @@
+"""Put a real photograph into a pretrained StyleGAN2 and change it there.
+
+The names below are the public library; they are imported on first use, so `import invert` is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from invert.allocator import keep_large_blocks
+    from invert.errors import InvertError
+    from invert.generator import Generator, load_generator
+    from invert.latents import Latent
+    from invert.perceptual import load_perceptual
+    from invert.projector import Projection, Step, project
+    from invert.settings import ProjectionSettings, preset
+    from invert.spaces import Space
+
+HOMES = {
+    "Generator": "invert.generator",
+    "InvertError": "invert.errors",
+    "Latent": "invert.latents",
+    "Projection": "invert.projector",
+    "ProjectionSettings": "invert.settings",
+    "Space": "invert.spaces",
+    "Step": "invert.projector",
+    "keep_large_blocks": "invert.allocator",
+    "load_generator": "invert.generator",
+    "load_perceptual": "invert.perceptual",
+    "preset": "invert.settings",
+    "project": "invert.projector",
+}
+
+__all__ = [
+    "Generator",
+    "InvertError",
+    "Latent",
+    "Projection",
+    "ProjectionSettings",
+    "Space",
+    "Step",
+    "keep_large_blocks",
+    "load_generator",
+    "load_perceptual",
+    "preset",
+    "project",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'invert' has no attribute {name!r}")
+    value = getattr(import_module(HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,92 @@
+"""Inert stand-ins for what a pickle asks Python to import, build or call.
+
+The pickle machine produces them, the format readers interpret the few they know. Creating, comparing or
+dropping a node runs no code of the file: a global is two strings, a call is a record of what would have been
+called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from invert.errors import ModelFileError
+
+
+@dataclass(frozen=True)
+class Global:
+    """The name of a function or class; never imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False, repr=False)
+class Call:
+    """`function(*args)`, never called; `state` and `items` are what BUILD and SETITEMS would have set."""
+
+    function: Global
+    args: tuple[object, ...]
+    state: object = None
+    items: dict[object, object] = field(default_factory=dict)
+
+
+@dataclass(eq=False, repr=False)
+class PersistentId:
+    """A reference to data outside the pickle: torch's `('storage', type, key, device, numel, ...)`."""
+
+    pid: object
+
+
+# Subclasses of dict that checkpoints hold; both are pickled as a call without arguments, then SETITEMS.
+_MAPPINGS = frozenset({Global("collections", "OrderedDict"), Global("dnnlib.util", "EasyDict")})
+
+
+def quoted(text: str) -> str:
+    """`text` from an untrusted file, fit for a message: ASCII, no control characters, at most 80 long."""
+    return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
+
+
+def describe(value: object) -> str:
+    """One phrase for an untrusted value, without walking into it."""
+    if isinstance(value, Call):
+        return f"a {quoted(str(value.function))} object"
+    if isinstance(value, Global):
+        return f"the name {quoted(str(value))}"
+    if isinstance(value, str):
+        return f"'{quoted(value)}'"
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    if isinstance(value, (tuple, list, dict, bytes)):
+        return f"a {type(value).__name__} of length {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def is_mapping(value: object) -> bool:
+    """Whether `entries` accepts `value`."""
+    return isinstance(value, dict) or (
+        isinstance(value, Call) and value.function in _MAPPINGS and not value.args
+    )
+
+
+def entries(value: object, what: str) -> dict[object, object]:
+    """The dict that `value` is: a dict, an OrderedDict or an EasyDict. `what` names it in the error."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, Call) and is_mapping(value):
+        return value.items
+    raise ModelFileError(
+        f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind"
+    )
+
+
+def call_args(value: object, names: tuple[str, ...], what: str) -> tuple[object, ...]:
+    """The arguments of a call to one of `names` ("module.name"). `what` names it in the error."""
+    if isinstance(value, Call) and str(value.function) in names:
+        return value.args
+    raise ModelFileError(
+        f"{what} should be built by {names[0]}, this is {describe(value)}; "
+        "the file is damaged or of another kind"
+    )

@@ -1,0 +1,280 @@
+"""A symbolic pickle machine: runs the opcodes of a pickle and imports, constructs and calls nothing.
+
+`pickle.Unpickler` executes whatever a file names, and restricting `find_class` does not close that: BUILD
+still sets attributes on any object that is on the stack. Here a global becomes an inert `Global`, REDUCE and
+NEWOBJ become a `Call`, BUILD fills the call's `state`, and the format readers interpret the nodes they know.
+Only names on the caller's list are accepted at all, so that a file that carries anything else is refused even
+where we would never look.
+
+Opcodes of protocols 2 to 5 that CPython's pickler writes for plain data are supported; INST, OBJ, EXT*,
+text-mode opcodes and out-of-band buffers are refused before their arguments are decoded. Opcode syntax:
+`pickletools` (stdlib).
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from invert.checkpoints.nodes import Call, Global, PersistentId, describe, quoted
+from invert.errors import ModelFileError
+
+# The largest official file (1024 px: G, D and G_ema) has about 45 000 opcodes and nests 34 deep.
+MAX_OPCODES = 400_000
+MAX_DEPTH = 100
+MAX_STACK = 20_000  # unfinished values; pickle writes lists and dicts in batches of 1000
+MAX_INTEGER_BITS = 128  # torch's magic number has 78
+
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pickle:
+    """One pickle as a graph of inert nodes."""
+
+    root: object
+    protocol: int
+    calls: list[Call]  # every call in the file, in file order
+    persistent_ids: list[PersistentId]
+
+
+def read_pickle(
+    stream: BinaryIO, allowed: frozenset[str], *, persistent: bool = False, max_opcodes: int = MAX_OPCODES
+) -> Pickle:
+    """The pickle at the stream's position, as nodes; the stream is left behind its STOP.
+
+    `allowed` are the names ("module.name") the file may mention; `persistent` admits persistent ids.
+    Raises ModelFileError when the stream is damaged, names anything else, or exceeds the limits above.
+    """
+    return _Machine(stream, allowed, persistent).run(max_opcodes)
+
+
+class _Machine:
+    def __init__(self, stream: BinaryIO, allowed: frozenset[str], persistent: bool) -> None:
+        self.stream = stream
+        self.allowed = allowed
+        self.persistent = persistent
+        self.stack: list = []
+        self.outer: list[list] = []  # the stacks below each open MARK
+        self.memo: dict[int, object] = {}
+        # id -> (depth, value); holding the value keeps its id from being reused
+        self.depth: dict[int, tuple[int, object]] = {}
+        self.calls: list[Call] = []
+        self.persistent_ids: list[PersistentId] = []
+
+    def run(self, max_opcodes: int) -> Pickle:
+        protocol = -1
+        try:
+            for count in range(max_opcodes):
+                code = self.stream.read(1)
+                if not code:
+                    raise ModelFileError("the pickle is cut off; copy or download the file again")
+                opcode = _OPCODES.get(code)
+                if opcode is None:
+                    raise ModelFileError(f"byte {code.hex()} is no pickle opcode; the file is damaged")
+                if opcode.name not in _HANDLERS or (opcode.name == "BINPERSID" and not self.persistent):
+                    raise ModelFileError(
+                        f"the pickle uses opcode {opcode.name}, which no model file needs; "
+                        "do not trust this file"
+                    )
+                arg: Any = opcode.arg.reader(self.stream) if opcode.arg is not None else None
+                if (opcode.name == "PROTO") != (count == 0):
+                    raise ModelFileError("the pickle does not start with its protocol; the file is damaged")
+                if opcode.name == "PROTO":
+                    protocol = self._protocol(arg)
+                elif opcode.name == "STOP":
+                    return self._finish(protocol)
+                else:
+                    _HANDLERS[opcode.name](self, arg)
+                    if len(self.stack) > MAX_STACK or len(self.outer) > MAX_DEPTH:
+                        raise _too_deep()
+        except (ValueError, IndexError, KeyError, OverflowError, EOFError, struct.error):
+            # pickletools' readers and stack underflow; the details of a damaged stream help nobody
+            raise ModelFileError(
+                "the pickle is damaged or cut off; copy or download the file again"
+            ) from None
+        raise ModelFileError(f"the pickle has more than {max_opcodes} opcodes, no model file needs as many")
+
+    def _protocol(self, protocol: int) -> int:
+        if not 2 <= protocol <= 5:
+            raise ModelFileError(f"pickle protocols 2 to 5 are supported, this is {protocol}")
+        return protocol
+
+    def _finish(self, protocol: int) -> Pickle:
+        if len(self.stack) != 1 or self.outer:
+            raise ModelFileError("the pickle ends with an unfinished object; the file is damaged")
+        return Pickle(self.stack[0], protocol, self.calls, self.persistent_ids)
+
+    def _nest(self, container: object, parts: list | tuple) -> None:
+        """Record how deep `container` nests now that it holds `parts`."""
+        depth = 1 + max((self.depth[id(part)][0] for part in parts if id(part) in self.depth), default=0)
+        if id(container) in self.depth:
+            depth = max(depth, self.depth[id(container)][0])
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        self.depth[id(container)] = (depth, container)
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def mark(self, _: object) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def pop_to_mark(self) -> list:
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def integer(self, value: int) -> None:
+        if value.bit_length() > MAX_INTEGER_BITS:
+            raise ModelFileError(
+                f"the pickle holds an integer of {value.bit_length()} bits; no model file needs one"
+            )
+        self.push(value)
+
+    def container(self, kind: Callable[[], object]) -> None:
+        value = kind()
+        self._nest(value, ())
+        self.push(value)
+
+    def make_tuple(self, count: int | None) -> None:
+        if count is None:
+            items = self.pop_to_mark()
+        else:
+            items = self.stack[-count:]
+            if len(items) != count:
+                raise IndexError
+            del self.stack[-count:]
+        value = tuple(items)
+        self._nest(value, items)
+        self.push(value)
+
+    def extend(self, items: list) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise ModelFileError(f"the pickle appends to {describe(target)}; the file is damaged or hostile")
+        target.extend(items)
+        self._nest(target, items)
+
+    def set_items(self, items: list) -> None:
+        target = self.stack[-1]
+        if len(items) % 2:
+            raise IndexError
+        if isinstance(target, Call):
+            target_items = target.items
+        elif type(target) is dict:
+            target_items = target
+        else:
+            raise ModelFileError(
+                f"the pickle sets items of {describe(target)}; the file is damaged or hostile"
+            )
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target_items[_key(key)] = value
+        self._nest(target, items[1::2])
+
+    def add_items(self, _: object) -> None:
+        items = self.pop_to_mark()
+        if type(self.stack[-1]) is not set:
+            raise ModelFileError(
+                f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile"
+            )
+        self.stack[-1].update(_key(item) for item in items)
+
+    def memoize(self, index: int | None) -> None:
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+
+    def name(self, module: object, name: object) -> None:
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise ModelFileError(
+                "the pickle builds a global name from something that is no text; do not trust this file"
+            )
+        # a dotted name would make "os" + "path.join" look like "os.path" + "join"
+        if "." in name or f"{module}.{name}" not in self.allowed:
+            raise ModelFileError(
+                f"the pickle names {quoted(f'{module}.{name}')}, which this kind of file does not need; "
+                "it was not imported, do not trust this file"
+            )
+        self.push(Global(module, name))
+
+    def stack_name(self, _: object) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.name(module, name)
+
+    def call(self, _: object) -> None:
+        args, function = self.stack.pop(), self.stack.pop()
+        if not (isinstance(function, Global) and type(args) is tuple):
+            raise ModelFileError(f"the pickle calls {describe(function)}; the file is damaged or hostile")
+        node = Call(function, args)
+        self._nest(node, (args,))
+        self.calls.append(node)
+        self.push(node)
+
+    def build(self, _: object) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, Call) or target.state is not None:
+            raise ModelFileError(
+                f"the pickle sets the state of {describe(target)}; the file is damaged or hostile"
+            )
+        target.state = state
+        self._nest(target, (state,))
+
+    def persistent_id(self, _: object) -> None:
+        node = PersistentId(self.stack.pop())
+        self._nest(node, (node.pid,))
+        self.persistent_ids.append(node)
+        self.push(node)
+
+
+def _too_deep() -> ModelFileError:
+    return ModelFileError(f"the pickle nests more than {MAX_DEPTH} objects: too deep for a model file")
+
+
+def _key(key: object) -> object:
+    """`key` if it may be a dict key: hashing a tuple would recurse, and huge integers collide at will."""
+    if key is None or isinstance(key, (str, bytes)) or (isinstance(key, int) and key.bit_length() < 64):
+        return key
+    raise ModelFileError(f"the pickle uses {describe(key)} as a dict key; the file is damaged or hostile")
+
+
+_HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
+    "PROTO": lambda machine, arg: None,  # both are handled by run()
+    "STOP": lambda machine, arg: None,
+    "FRAME": lambda machine, arg: None,
+    "MARK": _Machine.mark,
+    "POP": lambda machine, arg: machine.stack.pop(),
+    "POP_MARK": lambda machine, arg: machine.pop_to_mark(),
+    "NONE": lambda machine, arg: machine.push(None),
+    "NEWTRUE": lambda machine, arg: machine.push(True),
+    "NEWFALSE": lambda machine, arg: machine.push(False),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"), _Machine.integer),
+    **dict.fromkeys(
+        ("BINFLOAT", "BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        _Machine.push,
+    ),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _Machine.push),
+    "EMPTY_LIST": lambda machine, arg: machine.container(list),
+    "EMPTY_DICT": lambda machine, arg: machine.container(dict),
+    "EMPTY_SET": lambda machine, arg: machine.container(set),
+    "EMPTY_TUPLE": lambda machine, arg: machine.push(()),
+    "TUPLE": lambda machine, arg: machine.make_tuple(None),
+    "TUPLE1": lambda machine, arg: machine.make_tuple(1),
+    "TUPLE2": lambda machine, arg: machine.make_tuple(2),
+    "TUPLE3": lambda machine, arg: machine.make_tuple(3),
+    "APPEND": lambda machine, arg: machine.extend([machine.stack.pop()]),
+    "APPENDS": lambda machine, arg: machine.extend(machine.pop_to_mark()),
+    "SETITEM": lambda machine, arg: machine.set_items([machine.stack.pop(-2), machine.stack.pop()]),
+    "SETITEMS": lambda machine, arg: machine.set_items(machine.pop_to_mark()),
+    "ADDITEMS": _Machine.add_items,
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, arg: machine.push(machine.memo[arg])),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.memoize),
+    "GLOBAL": lambda machine, arg: machine.name(*arg.partition(" ")[::2]),
+    "STACK_GLOBAL": _Machine.stack_name,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    "BUILD": _Machine.build,
+    "BINPERSID": _Machine.persistent_id,
+}

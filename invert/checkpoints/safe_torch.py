@@ -1,0 +1,110 @@
+"""torch.load with weights_only=True, on files that were checked first and with messages of our own.
+
+`weights_only` alone still lets a file of a kilobyte declare a tensor of 10^12 elements, believes a declared
+storage size that its data does not have, inflates compressed archives, and answers a damaged file with the
+advice to switch the safety off. Here the object's pickle is first read by the symbolic machine, which also
+checks every tensor.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch.torch_version import TorchVersion
+
+from invert.checkpoints.pickle_machine import Pickle, read_pickle
+from invert.checkpoints.source import Kind, naming, read_file, sniff
+from invert.checkpoints.torch_storage import (
+    REBUILD_PARAMETER,
+    REBUILD_TENSOR,
+    STORAGE_DTYPES,
+    check_view,
+    declared_storages,
+    read_stream,
+    storage_id,
+    view,
+)
+from invert.checkpoints.torch_zip import read_archive
+from invert.errors import ModelFileError
+
+# Dense tensors and plain data. Sparse, quantized and meta tensors have rebuild functions of their own.
+_ALLOWED = frozenset(
+    {
+        *STORAGE_DTYPES,
+        REBUILD_TENSOR,
+        REBUILD_PARAMETER,
+        "torch.Size",
+        "torch.device",
+        "torch.float32",
+        "torch.float64",
+        "torch.float16",
+        "torch.bfloat16",
+        "torch.int64",
+        "collections.OrderedDict",
+        "_codecs.encode",
+        "builtins.set",
+        "__builtin__.set",
+    }
+)
+_MINIMUM_TORCH = "2.10"
+
+
+def load_tensors(path: str | os.PathLike[str], *, allow: Sequence[type] = ()) -> object:
+    """The object in a torch.save file: dicts, lists, strings, numbers and dense CPU tensors.
+
+    `allow` are further classes that may be constructed, such as `argparse.Namespace`. Raises ModelFileError
+    (`PATH: what; hint`) for anything else, for a damaged file, for a tensor that asks for more than its
+    storage holds, and with torch older than 2.10.
+    """
+    with naming(path):
+        data = read_file(path)
+        kind = sniff(data)
+        if kind not in (Kind.TORCH_ZIP, Kind.TORCH_STREAM):
+            raise ModelFileError(f"a torch.save file was expected, this is {kind.value}")
+        return load_tensors_from(data, kind, allow=allow)
+
+
+def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) -> object:
+    """`load_tensors` for bytes at hand; errors do not name the file."""
+    if TorchVersion(torch.__version__) < TorchVersion(_MINIMUM_TORCH):
+        raise ModelFileError(
+            f"torch {torch.__version__} has known holes in reading such files "
+            "(CVE-2025-32434, CVE-2026-24747); install torch 2.10 or later"
+        )
+    allowed = _ALLOWED | {f"{cls.__module__}.{cls.__qualname__}" for cls in allow}
+    if kind is Kind.TORCH_ZIP:
+        archive = read_archive(data)
+        stream = io.BytesIO(archive.pickle)
+        pickle = read_pickle(stream, allowed, persistent=True)
+        if stream.tell() != len(archive.pickle):
+            raise ModelFileError("bytes follow the end of the archive's pickle; do not trust this file")
+        sizes: Mapping[str, int] = archive.storages
+    else:
+        parsed = read_stream(data, allowed)
+        pickle = parsed.pickle
+        sizes = {key: len(raw) for key, raw in parsed.storages.items()}
+    _check_tensors(pickle, sizes)
+    try:
+        with torch.serialization.safe_globals(list(allow)):
+            return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception:  # whatever torch raises, its text recommends to load the file without any safety
+        raise ModelFileError(
+            "torch cannot read this file; it is damaged, copy or download it again"
+        ) from None
+
+
+def _check_tensors(pickle: Pickle, sizes: Mapping[str, int]) -> None:
+    """Raise ModelFileError unless storages have the bytes they declare and tensors lie inside them."""
+    for key, storage in declared_storages(pickle.persistent_ids).items():
+        if sizes.get(key) != storage.nbytes:
+            raise ModelFileError(
+                f"a storage declares {storage.nbytes} bytes, the file has {sizes.get(key, 'none')}; "
+                "the file is damaged or hostile"
+            )
+    for call in pickle.calls:
+        if str(call.function) == REBUILD_TENSOR:
+            where = view(call, "a tensor")
+            check_view(where, storage_id(where.storage).numel, "a tensor")

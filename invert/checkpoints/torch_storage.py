@@ -1,0 +1,208 @@
+"""Tensors inside pickles: the stream that torch.save wrote before torch 1.6, and views into its storages.
+
+`torch.storage._load_from_bytes` stands in every StyleGAN2-ADA pickle with the bytes of such a stream as its
+argument. The function is `torch.load(weights_only=False)`, hence code execution one level down, so the bytes
+are read here by the symbolic machine. A stream is five pickles (magic number; protocol 1001; system
+information; the object, with storages as persistent ids; the list of storage keys), then for each key an
+int64 element count and the raw elements, little-endian.
+
+What a file claims is compared with what it holds before anything is allocated: element counts with bytes, and
+offset, shape and strides of every view with its storage.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invert.checkpoints.checkpoint import Budget
+from invert.checkpoints.nodes import Call, Global, PersistentId, call_args, entries
+from invert.checkpoints.pickle_machine import MAX_OPCODES, Pickle, read_pickle
+from invert.errors import ModelFileError
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+STREAM_VERSION = 1001
+MAX_DIMENSIONS = 8
+MAX_HEADER_OPCODES = 100  # each pickle before the object has fewer than 40
+
+STORAGE_DTYPES = {
+    "torch.DoubleStorage": torch.float64,
+    "torch.FloatStorage": torch.float32,
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+}
+REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
+REBUILD_PARAMETER = "torch._utils._rebuild_parameter"
+LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
+
+
+@dataclass(frozen=True)
+class StorageId:
+    """What a persistent id declares: the key of the storage's data, its type and its number of elements."""
+
+    key: str
+    dtype: torch.dtype
+    numel: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * self.dtype.itemsize
+
+
+def storage_id(node: object) -> StorageId:
+    """The storage that a persistent id `('storage', type, key, device, numel, ...)` declares."""
+    pid = node.pid if isinstance(node, PersistentId) else None
+    # a sixth entry would make the storage a window into another one, which torch stopped writing in 2017
+    if isinstance(pid, tuple) and pid[5:] in ((), (None,)) and pid[:1] == ("storage",) and len(pid) >= 5:
+        _, kind, key, _, numel = pid[:5]
+        dtype = STORAGE_DTYPES.get(str(kind)) if isinstance(kind, Global) else None
+        if dtype is not None and isinstance(key, str) and type(numel) is int and numel >= 0:
+            return StorageId(key, dtype, numel)
+    raise ModelFileError(
+        "a tensor's storage is not declared as torch does; the file is damaged or of another kind"
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a tensor lies in its storage; all in elements."""
+
+    storage: object
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def view(node: object, what: str) -> View:
+    """The arguments of a `_rebuild_tensor_v2` (or of the `_rebuild_parameter` around it), types checked."""
+    if isinstance(node, Call) and str(node.function) == REBUILD_PARAMETER and node.args:
+        node = node.args[0]
+    args = call_args(node, (REBUILD_TENSOR,), what)
+    if len(args) >= 4:
+        storage, offset, shape, strides = args[:4]
+        if isinstance(shape, Call) and str(shape.function) == "torch.Size" and len(shape.args) == 1:
+            shape = shape.args[0]
+        if _is_sizes(shape) and _is_sizes(strides) and _is_sizes((offset,)) and len(shape) == len(strides):  # type: ignore[arg-type]
+            return View(storage, offset, shape, strides)  # type: ignore[arg-type]
+    raise ModelFileError(f"{what} has no proper offset, shape and strides; the file is damaged or hostile")
+
+
+def _is_sizes(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) <= MAX_DIMENSIONS
+        and all(type(size) is int and 0 <= size < 1 << 40 for size in value)
+    )
+
+
+def check_view(view: View, numel: int, what: str) -> None:
+    """Raise ModelFileError unless the view lies inside a storage of `numel` elements, with no more of them.
+
+    A stride of 0 lets a file of a kilobyte declare a tensor of 10^12 elements; a large offset reads foreign
+    memory.
+    """
+    wanted = math.prod(view.shape)
+    last = view.offset + sum(
+        (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
+    )
+    if wanted > numel or (wanted and last >= numel) or view.offset > numel:
+        raise ModelFileError(
+            f"{what} of shape {list(view.shape)}, strides {list(view.strides)}, offset {view.offset} "
+            f"does not fit into its storage of {numel} elements; the file is damaged or hostile"
+        )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A parsed torch.save stream: the object as nodes and the raw bytes of each storage."""
+
+    pickle: Pickle
+    storages: Mapping[str, memoryview]
+
+
+def read_stream(data: bytes, allowed: frozenset[str], max_opcodes: int = MAX_OPCODES) -> Stream:
+    """The torch.save stream (without a zip around it) in `data`; limits as in `read_pickle`."""
+    stream = io.BytesIO(data)
+    plain: frozenset[str] = frozenset()
+    header = [read_pickle(stream, plain, max_opcodes=MAX_HEADER_OPCODES).root for _ in range(3)]
+    if header[:2] != [MAGIC_NUMBER, STREAM_VERSION]:
+        raise ModelFileError(
+            "this is not the byte stream of torch.save; the file is damaged or of another kind"
+        )
+    system = entries(header[2], "torch.save's system information")
+    if system.get("little_endian") is not True:
+        raise ModelFileError(
+            "the tensors are big-endian; only little-endian files are supported, save it again"
+        )
+    pickle = read_pickle(stream, allowed, persistent=True, max_opcodes=max_opcodes)
+    declared = declared_storages(pickle.persistent_ids)
+    keys = read_pickle(stream, plain, max_opcodes=max_opcodes).root
+    if (
+        not isinstance(keys, list)
+        or not all(isinstance(key, str) for key in keys)
+        or set(keys) != set(declared)
+    ):
+        raise ModelFileError("the list of storages does not match the tensors; the file is damaged")
+    if len(keys) != len(declared):
+        raise ModelFileError("a storage is listed twice; the file is damaged or hostile")
+    storages = {}
+    raw = memoryview(data)
+    position = stream.tell()
+    for key in keys:
+        storage = declared[key]
+        numel = int.from_bytes(raw[position : position + 8], "little", signed=True)
+        position += 8
+        if numel != storage.numel or position + storage.nbytes > len(data):
+            raise ModelFileError(
+                f"a storage declares {storage.numel} elements of {storage.dtype.itemsize} bytes, the file "
+                f"has {numel} in {max(len(data) - position, 0)} bytes; the file is damaged or cut off"
+            )
+        storages[key] = raw[position : position + storage.nbytes]
+        position += storage.nbytes
+    if position != len(data):
+        raise ModelFileError(
+            f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile"
+        )
+    return Stream(pickle, storages)
+
+
+def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
+    """The storages that persistent ids declare, by key. Raises ModelFileError when two disagree."""
+    declared: dict[str, StorageId] = {}
+    for node in nodes:
+        storage = storage_id(node)
+        if declared.setdefault(storage.key, storage) != storage:
+            raise ModelFileError(
+                "two tensors disagree about the size of their storage; the file is damaged or hostile"
+            )
+    return declared
+
+
+def embedded_tensor(node: object, what: str, budget: Budget) -> Tensor:
+    """The tensor of a `_rebuild_tensor_v2` node whose storage is a `_load_from_bytes` node; dtype as stored.
+
+    The result is a view with the file's strides into its own copy of the storage.
+    """
+    where = view(node, what)
+    args = call_args(where.storage, (LOAD_FROM_BYTES,), f"the storage of {what}")
+    if len(args) != 1 or not isinstance(args[0], bytes):
+        raise ModelFileError(f"the storage of {what} holds no bytes; the file is damaged or of another kind")
+    budget.spend(len(args[0]))
+    stream = read_stream(args[0], frozenset(STORAGE_DTYPES), max_opcodes=MAX_HEADER_OPCODES)
+    storage = storage_id(stream.pickle.root)
+    check_view(where, storage.numel, what)
+    if storage.numel == 0:
+        return torch.empty(where.shape, dtype=storage.dtype)
+    elements = torch.frombuffer(bytearray(stream.storages[storage.key]), dtype=storage.dtype)
+    return elements.as_strided(where.shape, where.strides, where.offset)

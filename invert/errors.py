@@ -1,0 +1,51 @@
+"""Every error this library raises on purpose, and the exit code the command line gives it.
+
+A message says what was expected, what came, and what to do, in one line. Anything that is not an
+:class:`InvertError` is a bug in `invert`.
+"""
+
+from __future__ import annotations
+
+
+class InvertError(Exception):
+    """Root of the tree; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(InvertError, ValueError):
+    """An argument is out of its range or names something that does not exist."""
+
+    exit_code = 2
+
+
+class SpaceError(UsageError):
+    """A space does not exist, or a conversion between two would lose information."""
+
+
+class LatentError(UsageError):
+    """The parts of a latent do not fit its space or its generator."""
+
+
+class ImageError(InvertError):
+    """An image file cannot be read as a picture."""
+
+    exit_code = 3
+
+
+class ModelFileError(InvertError):
+    """A model, direction or latent file is damaged, unsafe or of the wrong kind."""
+
+    exit_code = 4
+
+
+class FingerprintError(ModelFileError):
+    """A latent belongs to another generator."""
+
+
+class ModelUnavailableError(ModelFileError):
+    """Weights are neither in the cache nor reachable."""
+
+
+class ImageWarning(UserWarning):
+    """A picture was read, but not everything in the file could be honoured."""

@@ -1,0 +1,321 @@
+"""A pretrained generator: seeds to latents, latents to other spaces, latents to images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
+from invert.conversion import constant_noise, convert_latent, layer_styles
+from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
+from invert.latents import Latent
+from invert.network import Layer, SynthesisNetwork
+from invert.shapes import Shapes, check_fit, check_layer, shapes
+from invert.spaces import Space, check_conversion
+from invert.statistics import Statistics, cached_map_distributions, w_statistics
+
+NoiseMode = Literal["const", "none", "random"]
+MAX_SEED = 2**32 - 1
+
+
+class Generator:
+    """A synthesis network with frozen weights, its spaces and its statistics.
+
+    Images are float RGB [N, 3, H, W], about [−1, 1]. Every latent carries the fingerprint of the weights it was made
+    with and is refused by any other generator.
+    """
+
+    def __init__(self, network: SynthesisNetwork, *, fingerprint: str, name: str = "") -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.fingerprint = fingerprint
+        self.name = name
+        self.autocast: torch.dtype | None = None
+        self._maps: dict[int, dict[str, Tensor]] = {}
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        name: str = "",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Generator:
+        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need CUDA; float64 is exact."""
+        device = torch.device(device)
+        half = dtype in (torch.float16, torch.bfloat16)
+        if half and device.type != "cuda":
+            raise UsageError(f"{dtype} needs a CUDA device, got {device}; use torch.float32 there")
+        network = build_network(checkpoint)
+        network = network.to(device=device, dtype=torch.float32 if half else dtype)
+        generator = cls(network, fingerprint=fingerprint(checkpoint.tensors, checkpoint.config), name=name)
+        generator.autocast = dtype if half else None
+        return generator
+
+    # -- facts
+
+    @property
+    def resolution(self) -> int:
+        """Side of the training images in pixels."""
+        return self.network.resolution
+
+    @property
+    def num_ws(self) -> int:
+        """Number of style vectors of W+."""
+        return self.network.num_ws
+
+    @property
+    def num_layers(self) -> int:
+        """Number of convolution layers, each with a noise map."""
+        return sum(layer.noise_size is not None for layer in self.network.layers)
+
+    @property
+    def z_dim(self) -> int:
+        return self.network.mapping.z_dim
+
+    @property
+    def w_dim(self) -> int:
+        return self.network.mapping.w_dim
+
+    @property
+    def c_dim(self) -> int:
+        """Width of the class label; 0 for an unconditional generator."""
+        return self.network.mapping.c_dim
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.start().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and latents (mixed precision keeps both in float32)."""
+        return self.network.start().dtype
+
+    def layer(self, index: int) -> Layer:
+        """Facts of layer 1 … num_ws. Raises :class:`SpaceError` outside."""
+        check_layer(self.network, Space("W+", index))
+        return self.network.layers[index - 1]
+
+    def shapes(self, space: str | Space, features: tuple[int, int] | None = None) -> Shapes:
+        """Map sizes of a space, for features of any size in cells."""
+        return shapes(self.network, Space.parse(space), features)
+
+    # -- latents
+
+    def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """w [N, w_dim] from z [N, z_dim]; conditional generators need labels [N, c_dim]."""
+        if self.c_dim and label is None:
+            raise UsageError(f"this generator is conditional: expected a label of {self.c_dim} values")
+        if label is not None and tuple(label.shape) != (len(z), self.c_dim):
+            raise UsageError(f"expected labels {[len(z), self.c_dim]}, got {list(label.shape)}")
+        with torch.inference_mode():
+            w = self.network.mapping(z.to(self.device), None if label is None else label.to(self.device))
+        return w.clone()  # an ordinary tensor again, usable in autograd
+
+    def sample(
+        self,
+        seeds: int | Iterable[int],
+        *,
+        psi: float = 1.0,
+        label: int | None = None,
+        space: str | Space = "W",
+    ) -> Latent:
+        """Latents of seeds, in W by default; z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py.
+
+        psi is the truncation towards the mean w ([K] uses 1, 0.7 or 0.5). `label` is a class index. In Z spaces psi must be 1.
+        """
+        seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+        bad = [s for s in seeds if not 0 <= s <= MAX_SEED]
+        if bad or not seeds:
+            raise UsageError(f"seeds are integers in [0, {MAX_SEED}], got {bad[0] if bad else 'none'}")
+        target = Space.parse(space)
+        z = torch.from_numpy(np.concatenate([np.random.RandomState(s).randn(1, self.z_dim) for s in seeds]))
+        z = z.to(self.device, self.dtype)
+        c = self._labels(label, len(seeds))
+        if target.base == "Z":
+            if psi != 1:
+                raise UsageError(f"truncation psi moves w, so a point of {target} cannot have it; use W or psi 1")
+            return self.convert(self._make(Space("Z"), z, label=c), target)
+        w = self.mapping(z, c)
+        if psi != 1:
+            mean = self.w_avg
+            w = mean + psi * (w - mean)
+        return self.convert(self._make(Space("W"), w), target)
+
+    def latent(self, ws: Tensor) -> Latent:
+        """The point of W [N, w_dim] or W+ [N, num_ws, w_dim] in a tensor."""
+        if ws.ndim not in (2, 3):
+            raise LatentError(f"expected [N, w_dim] or [N, num_ws, w_dim], got {list(ws.shape)}")
+        latent = self._make(Space("W" if ws.ndim == 2 else "W+"), ws.to(self.device, self.dtype))
+        check_fit(self.network, latent)
+        return latent
+
+    def check(self, latent: Latent) -> Shapes:
+        """The sizes of a latent of this generator. Raises :class:`FingerprintError` for another one's."""
+        if latent.fingerprint != self.fingerprint:
+            origin = latent.metadata.get("generator", "")
+            raise FingerprintError(
+                f"expected a latent of {self.name or 'this generator'} ({self.fingerprint[:12]}), got one of "
+                f"{origin or 'another'} ({latent.fingerprint[:12]}); load that generator, or use --force (Generator.adopt)"
+            )
+        return check_fit(self.network, latent)
+
+    def adopt(self, latent: Latent) -> Latent:
+        """The latent claimed for this generator whatever made it; sizes must still fit."""
+        check_fit(self.network, latent)
+        return latent.replace(fingerprint=self.fingerprint)
+
+    def convert(self, latent: Latent, space: str | Space) -> Latent:
+        """The same image as a point of `space`; exact, or a :class:`SpaceError` that says what would be lost.
+
+        Noise maps that are added are the generator's constant ones. Style maps start as 1×1, constant over space.
+        """
+        target = Space.parse(space)
+        sizes = self.check(latent)
+        check_layer(self.network, target)
+        check_conversion(latent.space, target)
+        if target == latent.space:
+            return latent
+        keep_grad = needs_grad(latent)
+        with torch.inference_mode(not keep_grad):
+            result = convert_latent(self.network, latent.to(self.device, self.dtype), target, sizes)
+        return result if keep_grad else result.map(Tensor.clone)
+
+    # -- images
+
+    def render(self, latent: Latent, noise: NoiseMode = "const", *, seed: int = 0) -> Tensor:
+        """Images [N, 3, H, W] of a latent, each computed alone, so that batches do not change pixels.
+
+        `noise` is used where the latent has no noise maps of its own; "random" draws them from `seed`. Gradients flow
+        to latents that require them.
+        """
+        sizes = self.check(latent)
+        if noise not in ("const", "none", "random"):
+            raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
+        keep_grad = needs_grad(latent)
+        with torch.inference_mode(not keep_grad):
+            latent = latent.to(self.device, self.dtype)
+            maps = self._noise(latent, noise, sizes, seed)
+            image = torch.cat([self._render_one(latent[k], [m[k : k + 1] for m in maps]) for k in range(len(latent))])
+        return image if keep_grad else image.clone()
+
+    def _noise(self, latent: Latent, mode: NoiseMode, sizes: Shapes, seed: int) -> list[Tensor]:
+        n = len(latent)
+        if latent.noise is not None:
+            return list(latent.noise)
+        if mode == "random":
+            generator = torch.Generator().manual_seed(seed)
+            return [
+                torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype) for h, w in sizes.noise
+            ]
+        maps = constant_noise(self.network, latent.space, sizes, n)
+        return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
+
+    def _render_one(self, latent: Latent, noise: list[Tensor]) -> Tensor:
+        x = self.network.start() if latent.features is None else latent.features
+        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+            styles = layer_styles(self.network, latent)
+            image = self.network.synthesize(x, latent.rgb, styles, [*noise, None], latent.space.first)
+        return image.to(self.dtype)
+
+    # -- statistics
+
+    @cached_property
+    def w_avg(self) -> Tensor:
+        """The mean w [w_dim] stored with the weights; estimated from samples where none is."""
+        stored = self.network.w_avg
+        return stored if stored is not None else self.statistics().w_mean
+
+    def statistics(self) -> Statistics:
+        """Mean and spread of W and the sorted values of its samples; computed once."""
+        return self._statistics
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        return w_statistics(self.network)
+
+    def target_distribution(
+        self, part: Literal["styles", "features", "rgb"], layer: int | None = None, *, cache_dir: Path | None = None
+    ) -> Tensor:
+        """Ascending values of a part over 4096 sampled latents ([S] 7.2); F_i and R_i need their layer."""
+        if part == "styles":
+            return self.statistics().styles
+        if layer is None:
+            raise UsageError(f"the distribution of {part} depends on the layer; say which")
+        self.layer(layer)
+        if layer not in self._maps:
+            self._maps[layer] = {
+                k: v.to(self.device, self.dtype)
+                for k, v in cached_map_distributions(self.network, layer, self.fingerprint, cache_dir).items()
+            }
+        if part not in self._maps[layer]:
+            raise UsageError(f"this generator has no {part} at layer {layer}")
+        return self._maps[layer][part]
+
+    def _make(self, space: Space, styles: Tensor, label: Tensor | None = None) -> Latent:
+        return Latent(space, styles, self.fingerprint, label=label, metadata={"generator": self.name})
+
+    def _labels(self, label: int | None, n: int) -> Tensor | None:
+        if not self.c_dim:
+            if label is not None:
+                raise UsageError("this generator is not conditional: it takes no label")
+            return None
+        if label is None or not 0 <= label < self.c_dim:
+            raise UsageError(f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}")
+        return torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()
+
+
+def needs_grad(latent: Latent) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in latent.tensors())
+
+
+def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
+    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown one."""
+    if checkpoint.architecture == "stylegan2":
+        from invert.stylegan2 import StyleGAN2
+
+        config = checkpoint.config
+        return StyleGAN2(
+            checkpoint.tensors,
+            conv_clamp=config.get("conv_clamp"),
+            mapping_lr_multiplier=config.get("mapping_lr_multiplier", 0.01),
+            resample_filter=config.get("resample_filter", (1, 3, 3, 1)),
+        )
+    if checkpoint.architecture == "mobile-stylegan":
+        from invert.mobile_stylegan import MobileStyleGAN
+
+        return MobileStyleGAN(checkpoint.tensors)
+    raise ModelFileError(f"supported architectures: stylegan2, mobile-stylegan; got {checkpoint.architecture!r}")
+
+
+def load_generator(
+    name_or_path: str | Path = "ffhq-mobile",
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    allow_nonfinite: bool = False,
+) -> Generator:
+    """A generator by registry name (downloaded on first use) or from a checkpoint file of any supported format."""
+    from invert.models import MODELS, ensure
+
+    known = [name for name, model in MODELS.items() if model.kind == "generator"]
+    name = str(name_or_path)
+    if name in known:
+        path = ensure(name)
+    else:
+        path = Path(name_or_path)
+        if not path.exists():
+            raise ModelFileError(f"{path}: neither a file nor a known network; known: {', '.join(known)}")
+        name = path.stem
+    try:
+        return Generator.from_checkpoint(
+            read_checkpoint(path, allow_nonfinite=allow_nonfinite), name=name, device=device, dtype=dtype
+        )
+    except ModelFileError as error:
+        raise error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}") from error

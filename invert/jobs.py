@@ -1,0 +1,132 @@
+"""One photograph from file to files: read, crop, project, measure, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.images import (
+    ReadOptions,
+    area_downscale,
+    crop_to,
+    fit_canvas,
+    read_image,
+    square_crop,
+    to_images,
+    to_tensor,
+    write_animation,
+)
+from invert.latents import Latent
+from invert.metrics import projection_metrics
+from invert.outputs import OutputPaths, write_projection
+from invert.perceptual import load_perceptual
+from invert.projector import Step, project
+from invert.settings import ProjectionSettings
+from invert.spaces import Space
+
+REPORTED = ("st-lpips-vgg", "st-lpips-alex")
+PROGRESS_FRAMES = 60
+PROGRESS_SIDE = 256
+
+
+@dataclass(frozen=True)
+class ProjectionJob:
+    """What to do with each photograph of a run."""
+
+    space: Space
+    settings: ProjectionSettings
+    seed: int = 0
+    crop: tuple[float, float, float] | None = None  # x, y, side in pixels; None: the centre square
+    keep_size: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    progress_format: Literal["gif", "webp"] | None = None
+
+
+def load_target(generator: Generator, source: Path, job: ProjectionJob) -> tuple[Tensor, dict[str, Any]]:
+    """The photograph as [1, 3, H, W] in [−1, 1] at the size to project, and where it was cut from the file."""
+    picture = read_image(source, job.reading)
+    facts: dict[str, Any] = {"file": source.name, "size": list(picture.size)}
+    if job.keep_size:
+        if job.space.layer is None or job.crop is not None:
+            raise UsageError("--keep-size needs a space with features, like FNW5, and no --crop")
+        layer = generator.layer(job.space.layer)
+        cell = generator.resolution // layer.size
+        halves = layer.rgb_size is not None and layer.rgb_size < layer.size
+        fitted = fit_canvas(picture, cell * 2 if halves else cell)
+    else:
+        box = square_crop(picture, job.crop)
+        facts["crop"] = list(box)
+        fitted = crop_to(picture, box, (generator.resolution, generator.resolution))
+    facts["projected_size"] = list(fitted.size)
+    return to_tensor(fitted), facts
+
+
+def project_file(
+    generator: Generator,
+    source: Path,
+    folder: Path,
+    name: str,
+    job: ProjectionJob,
+    *,
+    init: Latent | None = None,
+    callback: Callable[[Step], object] | None = None,
+) -> dict[str, Any]:
+    """Project one photograph and write its files into `folder`; the report that is also NAME.json."""
+    target, facts = load_target(generator, source, job)
+    frames: list[Tensor] = []
+    result = project(
+        generator,
+        target,
+        job.space,
+        settings=job.settings,
+        init=init,
+        seed=job.seed,
+        callback=chain(callback, frame_collector(frames) if job.progress_format else None),
+    )
+    paths = OutputPaths.of(folder, name)
+    distances = [load_perceptual(n, device=generator.device) for n in REPORTED]
+    seconds = [step.seconds for step in result.history]
+    report = {
+        "image": facts,
+        "space": str(job.space),
+        "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
+        "settings": asdict(job.settings),
+        "seed": job.seed,
+        "best_step": result.best_step,
+        "stop_reason": result.stop_reason,
+        "seconds_per_step": seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else None,
+        "metrics": projection_metrics(generator, result.latent, result.image, target, distances),
+        "files": {key: str(path) for key, path in asdict(paths).items()},
+    }
+    latent = result.latent.replace(metadata={**result.latent.metadata, "image": facts})
+    write_projection(paths, latent, result.image, target, report)
+    if job.progress_format:
+        write_animation([to_images(f)[0] for f in frames], folder / f"{name}.progress.{job.progress_format}", fps=12)
+    return report
+
+
+def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:
+    """A callback that keeps about 60 small frames of the run in `frames`."""
+
+    def collect(step: Step) -> None:
+        if step.image is not None and step.step % max(1, step.steps // PROGRESS_FRAMES) == 0:
+            height, width = step.image.shape[2:]
+            scale = PROGRESS_SIDE / min(height, width)
+            frames.append(area_downscale(step.image, (round(height * scale), round(width * scale))))
+
+    return collect
+
+
+def chain(*callbacks: Callable[[Step], object] | None) -> Callable[[Step], None]:
+    def call(step: Step) -> None:
+        for callback in callbacks:
+            if callback is not None:
+                callback(step)
+
+    return call

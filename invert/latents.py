@@ -1,0 +1,158 @@
+"""A point in a latent space: its parts, its space, and the generator it belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invert.errors import LatentError
+from invert.spaces import Space
+
+Styles = Tensor | tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A batch of N points of one space. Immutable; checked against its space on construction.
+
+    styles       Z: [N, z_dim]. W: [N, w_dim]. W+ from layer i: [N, num_ws − i + 1, w_dim], w_i first.
+                 Spatial: a tuple of maps [N, w_dim, h, w], one per layer ≥ i, stored at any size up to the layer's
+    features     F_i [N, C, H, W]; None outside the F… spaces
+    rgb          R_i [N, 3, h, w]; None where the generator has none there (i = 1, or no RGB skip at all)
+    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; None outside the N… spaces
+    label        c [N, c_dim] of a conditional generator, only where styles are z
+    fingerprint  of the generator's weights
+    metadata     JSON-like facts that travel with the file: generator name, image and crop, projection settings
+    """
+
+    space: Space
+    styles: Styles
+    fingerprint: str
+    features: Tensor | None = None
+    rgb: Tensor | None = None
+    noise: tuple[Tensor, ...] | None = None
+    label: Tensor | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_parts(self)
+
+    def __len__(self) -> int:
+        return self.tensors()[0].shape[0]
+
+    def __getitem__(self, index: int | slice) -> Latent:
+        """The chosen points; an integer keeps the batch axis."""
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"latent {index} of a batch of {len(self)}")
+            index = slice(index % len(self), index % len(self) + 1)
+        return self.map(lambda t: t[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
+        """The latent with `function` applied to every tensor."""
+
+        def each(part: Any) -> Any:
+            if part is None:
+                return None
+            return tuple(function(t) for t in part) if isinstance(part, tuple) else function(part)
+
+        return self.replace(**{name: each(getattr(self, name)) for name in PARTS})
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Latent:
+        return self.map(lambda t: t.to(device=device, dtype=dtype))
+
+    def detach(self) -> Latent:
+        return self.map(Tensor.detach)
+
+    def replace(self, **changes: Any) -> Latent:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the point, styles first."""
+        parts = (getattr(self, name) for name in PARTS)
+        return [t for part in parts if part is not None for t in (part if isinstance(part, tuple) else (part,))]
+
+    def style_list(self) -> list[Tensor]:
+        """One style per layer from `space.first` on: vectors [N, w_dim] or maps [N, w_dim, h, w] (W+ spaces only)."""
+        if self.space.base != "W+":
+            raise LatentError(f"{self.space} has no style per layer; convert to W+ first")
+        return list(self.styles) if isinstance(self.styles, tuple) else list(self.styles.unbind(1))
+
+    @classmethod
+    def cat(cls, latents: Sequence[Latent]) -> Latent:
+        """One batch of several latents of the same space, generator and sizes. Keeps the first one's metadata."""
+        if not latents:
+            raise LatentError("expected at least one latent, got none")
+        first = latents[0]
+        for other in latents[1:]:
+            if other.space != first.space or other.fingerprint != first.fingerprint:
+                raise LatentError(
+                    f"expected latents of one space and generator, got {first.space} and {other.space}"
+                    + ("" if other.fingerprint == first.fingerprint else " of different generators")
+                )
+        stacks = [latent.tensors() for latent in latents]
+        if any([t.shape[1:] for t in s] != [t.shape[1:] for t in stacks[0]] for s in stacks):
+            raise LatentError("expected latents of the same sizes; map sizes differ")
+        joined = iter([torch.cat(group) for group in zip(*stacks, strict=True)])
+        return first.map(lambda _: next(joined))
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.pt` or, by suffix, a `.safetensors` file, atomically. See docs/latent-files.md."""
+        from invert.latent_files import save_latent
+
+        save_latent(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Latent:
+        """Read a latent file without trusting it. Raises :class:`ModelFileError` with the reason."""
+        from invert.latent_files import load_latent
+
+        return load_latent(Path(path))
+
+
+PARTS = ("styles", "features", "rgb", "noise", "label")
+
+
+def check_parts(latent: Latent) -> None:
+    """Raise :class:`LatentError` unless the parts are those of the space and agree in batch size."""
+    space, styles = latent.space, latent.styles
+    name = str(space)
+    if space.spatial != isinstance(styles, tuple):
+        raise LatentError(f"{name} needs {'a tuple of style maps' if space.spatial else 'one style tensor'}")
+    if isinstance(styles, tuple):
+        wrong = [list(s.shape) for s in styles if s.ndim != 4]
+        expected = "maps [N, w_dim, h, w]"
+    else:
+        rank = 3 if space.base == "W+" else 2
+        wrong = [] if styles.ndim == rank else [list(styles.shape)]
+        expected = "[N, layers, w_dim]" if rank == 3 else "[N, dim]"
+    if wrong or (isinstance(styles, tuple) and not styles):
+        raise LatentError(f"{name} needs styles {expected}, got {wrong or 'none'}")
+    if (latent.features is not None) != (space.layer is not None):
+        raise LatentError(f"{name} {'needs' if space.layer else 'has no'} features F_i")
+    if latent.rgb is not None and space.layer is None:
+        raise LatentError(f"{name} has no RGB map R_i")
+    if (latent.noise is not None) != space.noise:
+        raise LatentError(f"{name} {'needs' if space.noise else 'has no'} noise maps")
+    if latent.label is not None and space.base != "Z":
+        raise LatentError(f"{name} has no label; only z needs one")
+    for part, channels in (("features", None), ("rgb", 3)):
+        t = getattr(latent, part)
+        if t is not None and (t.ndim != 4 or (channels and t.shape[1] != channels)):
+            raise LatentError(f"{name} needs {part} [N, {channels or 'C'}, H, W], got {list(t.shape)}")
+    for n in latent.noise or ():
+        if n.ndim != 4 or n.shape[1] != 1:
+            raise LatentError(f"{name} needs noise maps [N, 1, H, W], got {list(n.shape)}")
+    tensors = latent.tensors()
+    batches = sorted({t.shape[0] for t in tensors})
+    if len(batches) != 1:
+        raise LatentError(f"{name} parts disagree in batch size: {batches}")
+    if not all(t.is_floating_point() for t in tensors):
+        raise LatentError(f"{name} parts must be floating point")

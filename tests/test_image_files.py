@@ -1,0 +1,367 @@
+"""Faults of image files: refused in one line that starts with the path, or read with a warning."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from invert.errors import ImageError, ImageWarning, UsageError
+from invert.image_files import ReadOptions, shown
+from invert.images import read_image
+
+LINUX = os.path.exists("/proc/self/status")
+
+
+def photo(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def encoded(image: Image.Image, kind: str, **parameters: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **parameters)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour_type: int = 2) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def refused(path: str | Path, options: ReadOptions | None = None) -> str:
+    """What follows the path in the error's message."""
+    with pytest.raises(ImageError) as caught:
+        read_image(path, options or ReadOptions())
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{shown(path)}: ")
+    assert caught.value.exit_code == 3
+    return message.removeprefix(f"{shown(path)}: ")
+
+
+def read_quietly(path: Path, options: ReadOptions | None = None) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return np.asarray(read_image(path, options or ReadOptions()))
+
+
+@pytest.fixture(autouse=True)
+def pillow_settings_stay_as_they_are() -> Iterator[None]:
+    before = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
+    yield
+    after = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
+    assert after == before
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read every file, so the test is somebody else for a moment."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+# Paths and what lies behind them
+
+
+def test_missing_file_directory_and_impossible_name_are_refused(tmp_path: Path) -> None:
+    assert "no such file" in refused(tmp_path / "none.png")
+    assert "is a directory" in refused(tmp_path)
+    assert "cannot be read" in refused(tmp_path / ("x" * 300 + ".png"))
+    assert "cannot be read" in refused(f"{tmp_path}/nul\0.png")
+
+
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(encoded(photo(), "PNG"))
+    (tmp_path / "secret.png").chmod(0)
+    with unprivileged():
+        assert "permission denied" in refused(tmp_path / "secret.png")
+
+
+@pytest.mark.skipif(not LINUX, reason="FIFOs and devices of Linux")
+def test_what_is_not_a_regular_file_is_refused_without_hanging(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.png")
+    assert "not a regular file" in refused(tmp_path / "fifo.png")
+    assert "not a regular file" in refused("/dev/zero")
+
+
+@pytest.mark.skipif(not LINUX, reason="a file of /proc says it has 0 bytes, as one that grows meanwhile does")
+def test_file_that_changes_while_it_is_read_is_refused() -> None:
+    assert "changed while it was read" in refused("/proc/self/status")
+
+
+def test_file_beyond_the_byte_limit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG"))
+    assert "larger than" in refused(tmp_path / "a.png", ReadOptions(max_bytes=1000))
+
+
+@pytest.mark.parametrize(
+    "name", [b"with space.png", b"new\nline.png", b"\xff\xfe.png", b"-rf.png", b"\xc3\xa9" * 60]
+)
+def test_any_file_name_is_read_and_its_messages_stay_printable(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(encoded(photo(), "PNG"))
+    assert read_quietly(path).shape == (32, 48, 3)
+    path.write_bytes(b"")
+    assert "empty file" in refused(path)
+    shown(path).encode("utf-8")
+
+
+def test_symbolic_link_to_a_picture_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG"))
+    (tmp_path / "link").symlink_to("a.png")
+    assert np.array_equal(read_quietly(tmp_path / "link"), photo())
+
+
+# Content that is no picture
+
+
+@pytest.mark.parametrize(
+    ("content", "looks_like"),
+    [
+        (b"<!DOCTYPE html><html><h1>404</h1></html>", "HTML"),
+        (b"\xef\xbb\xbf\n<HTML>", "HTML"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"<svg/>", "SVG"),
+        (b"<?xml version='1.0'?><rss/>", "XML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
+        (b"PK\3\4" + b"\0" * 99, "archive or a model file"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "video"),
+        (b"no such page", "text"),
+    ],
+)
+def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes, looks_like: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    message = refused(tmp_path / "a.png")
+    assert message.startswith("not a raster image (looks like ")
+    assert looks_like in message
+
+
+def test_random_bytes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(np.random.default_rng(0).bytes(4000))
+    assert "not a raster image of a known format" in refused(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\xff\xff\xff\xff", b"GIF89a"]
+)
+def test_damaged_header_names_the_format(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "a").write_bytes(head + b"\1" * 40)
+    message = refused(tmp_path / "a")
+    assert "damaged" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "module", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99, "pillow_heif", "pillow-heif"),
+        (b"\xff\x0a" + b"\0" * 99, "pillow_jxl", "pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 99, "pillow_jxl", "pillow-jxl-plugin"),
+    ],
+)
+def test_missing_plugin_is_named(tmp_path: Path, content: bytes, module: str, package: str) -> None:
+    if importlib.util.find_spec(module):
+        pytest.skip(f"{module} is installed")
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert f"pip install {package}" in refused(tmp_path / "a.jpg")
+
+
+def test_format_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "PNG"))
+    assert np.array_equal(read_quietly(tmp_path / "a.jpg"), photo())
+
+
+# Damage
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM"])
+def test_truncated_file_is_refused_wherever_it_ends(tmp_path: Path, kind: str) -> None:
+    whole = encoded(photo(), kind)
+    for length in np.linspace(1, len(whole) * 0.98, 40).astype(int):
+        (tmp_path / "a").write_bytes(whole[:length])
+        refused(tmp_path / "a")
+
+
+def test_png_without_its_last_chunk_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG")[:-12])
+    assert "truncated" in refused(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
+def test_truncated_file_is_kept_in_part_on_request(tmp_path: Path, kind: str) -> None:
+    picture = photo(200, 200).resize((256, 256), Image.Resampling.BICUBIC)
+    whole = encoded(picture, kind)
+    (tmp_path / "a").write_bytes(whole[: len(whole) // 2 + 200])
+    with pytest.warns(ImageWarning, match="could not be decoded"):
+        kept = np.asarray(read_image(tmp_path / "a", ReadOptions(allow_truncated=True)), dtype=int)
+    lossless = np.asarray(Image.open(io.BytesIO(whole)).convert("RGB"), dtype=int)
+    rows = slice(250, 140, -1) if kind == "BMP" else slice(0, 110)  # BMP starts at the bottom
+    lost = 10 if kind == "BMP" else 250
+    assert np.array_equal(kept[rows], lossless[rows])
+    assert not kept[lost].any()
+
+
+def test_nothing_decodable_is_refused_even_on_request(tmp_path: Path) -> None:
+    whole = encoded(photo(), "PNG")
+    (tmp_path / "a.png").write_bytes(whole[:45])
+    refused(tmp_path / "a.png", ReadOptions(allow_truncated=True))
+
+
+def test_flipped_bit_in_a_png_never_gives_another_picture(tmp_path: Path) -> None:
+    picture = photo(20, 16)
+    whole = encoded(picture, "PNG")
+    rng = np.random.default_rng(0)
+    reads = 0
+    for position in range(8, len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        (tmp_path / "a.png").write_bytes(damaged)
+        with contextlib.suppress(ImageError):
+            assert np.array_equal(read_image(tmp_path / "a.png"), picture), position
+            reads += 1
+    assert reads < 10  # the checksum of IEND and little else
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000"])
+def test_random_damage_gives_a_picture_or_an_image_error(tmp_path: Path, kind: str) -> None:
+    whole = encoded(photo(24, 20), kind)
+    rng = np.random.default_rng(1)
+    for _ in range(80):
+        damaged = bytearray(whole)
+        for position in rng.integers(0, len(whole), 3):
+            damaged[position] = int(rng.integers(256))
+        (tmp_path / "a").write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", ImageWarning)
+            with contextlib.suppress(ImageError):
+                assert read_image(tmp_path / "a", ReadOptions(max_pixels=10**6)).mode == "RGB"
+
+
+# Size
+
+
+@pytest.mark.parametrize("side", [60_000, 12_000, 9_000])
+def test_bomb_is_refused_by_its_header(tmp_path: Path, side: int) -> None:
+    # Without pixel data: had decoding begun, the message would be another.
+    (tmp_path / "a.png").write_bytes(png(side, side, chunk(b"IDAT", b"")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        message = refused(tmp_path / "a.png")
+    assert "too large" in message
+    assert "limit 64 Mpx" in message
+
+
+def test_pixel_limit_is_exact(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(photo(48, 32), "PNG"))
+    read_quietly(tmp_path / "a.png", ReadOptions(max_pixels=48 * 32))
+    assert "--max-pixels" in refused(tmp_path / "a.png", ReadOptions(max_pixels=48 * 32 - 1))
+
+
+def test_later_frame_beyond_the_pixel_limit_is_refused(tmp_path: Path) -> None:
+    pages = encoded(photo(20, 20), "TIFF", save_all=True, append_images=[photo(90, 90)])
+    (tmp_path / "a.tif").write_bytes(pages)
+    assert "too large" in refused(tmp_path / "a.tif", ReadOptions(frame=1, max_pixels=1000))
+
+
+def test_zero_sized_tiny_and_very_long_pictures_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    for size in [(0, 0), (0, 20), (20, 0)]:
+        path.write_bytes(png(*size, chunk(b"IDAT", zlib.compress(b""))))
+        assert "zero-sized" in refused(path)
+    path.write_bytes(encoded(photo(1, 1), "PNG"))
+    assert "too small" in refused(path)
+    read_quietly(path, ReadOptions(min_side=1))
+    path.write_bytes(encoded(photo(16, 400), "PNG"))
+    assert "times as long as wide" in refused(path)
+    read_quietly(path, ReadOptions(max_aspect=25))
+
+
+def text_bomb() -> bytes:
+    return chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 200_000_000, 9))
+
+
+def profile_bomb() -> bytes:
+    return chunk(b"iCCP", b"icc\0\0" + zlib.compress(b"\0" * 200_000_000, 9))
+
+
+@pytest.mark.parametrize("bomb", [text_bomb, profile_bomb])
+def test_compressed_metadata_bomb_is_refused(tmp_path: Path, bomb) -> None:
+    pixels = zlib.compress((b"\0" + b"\x80" * 60) * 20)
+    (tmp_path / "a.png").write_bytes(png(20, 20, bomb(), chunk(b"IDAT", pixels)))
+    assert "too large" in refused(tmp_path / "a.png")
+
+
+# Frames
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_first_frame_comes_with_a_warning_and_others_on_request(tmp_path: Path, kind: str) -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    first, *rest = [Image.new("RGB", (20, 20), colour) for colour in colours]
+    parameters = {"lossless": True} if kind == "WEBP" else {}
+    (tmp_path / "a").write_bytes(encoded(first, kind, save_all=True, append_images=rest, **parameters))
+    with pytest.warns(ImageWarning, match=r"has 3 frames; .*--frame"):
+        assert read_image(tmp_path / "a").getpixel((3, 3)) == colours[0]
+    for k, colour in enumerate(colours):
+        assert tuple(read_quietly(tmp_path / "a", ReadOptions(frame=k))[3, 3]) == colour
+    assert "no frame 3" in refused(tmp_path / "a", ReadOptions(frame=3))
+
+
+def test_preview_inside_a_phone_photograph_needs_no_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "MPO", save_all=True, append_images=[photo(20, 20)]))
+    assert read_quietly(tmp_path / "a.jpg").shape == (32, 48, 3)
+
+
+# Options and process-wide state
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"background": "whitish"},
+        {"max_pixels": 0},
+        {"max_bytes": 0},
+        {"min_side": 0},
+        {"max_aspect": float("nan")},
+        {"frame": -1},
+    ],
+)
+def test_senseless_options_are_refused(wrong: dict) -> None:
+    with pytest.raises(UsageError, match=f"^{next(iter(wrong))} .*expected"):
+        ReadOptions(**wrong)
+
+
+def test_reading_in_threads_leaves_the_warning_filters_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG"))
+    before = list(warnings.filters)
+    threads = [
+        threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(20)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before

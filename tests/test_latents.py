@@ -1,0 +1,168 @@
+"""A latent is checked on construction, survives files bit for bit, and its files are not trusted."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from networks import small_generator
+from safetensors.torch import save_file
+
+from invert.errors import InvertError, LatentError, ModelFileError
+from invert.latents import Latent
+from invert.spaces import Space
+
+GENERATOR = small_generator()
+
+
+def latent(space: str) -> Latent:
+    return GENERATOR.sample([0, 1], space=space)
+
+
+@pytest.mark.parametrize("space", ["Z", "W", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNZ3"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_saved_latent_loads_bit_for_bit(space: str, suffix: str, tmp_path: Path) -> None:
+    x = latent(space).replace(metadata={"generator": "small", "image": {"crop": [1.5, 2, 3]}})
+    x.save(tmp_path / f"x{suffix}")
+    y = Latent.load(tmp_path / f"x{suffix}")
+    assert (y.space, y.fingerprint, y.metadata) == (x.space, x.fingerprint, x.metadata)
+    assert all(torch.equal(a, b) for a, b in zip(x.tensors(), y.tensors(), strict=True))
+    assert torch.equal(GENERATOR.render(x), GENERATOR.render(y))
+
+
+def test_a_batch_splits_and_joins() -> None:
+    x = latent("FNSW5")
+    assert len(x) == 2
+    y = Latent.cat([x[0], x[-1]])
+    assert all(torch.equal(a, b) for a, b in zip(x.tensors(), y.tensors(), strict=True))
+    with pytest.raises(IndexError):
+        x[2]
+    with pytest.raises(LatentError, match="one space and generator"):
+        Latent.cat([x, latent("FNW5")])
+    with pytest.raises(LatentError, match="different generators"):
+        Latent.cat([x, small_generator(seed=1).sample(0, space="FNSW5")])
+    with pytest.raises(LatentError, match="sizes differ"):
+        wide = tuple(s.expand(-1, -1, 2, 2) for s in x.style_list())
+        Latent.cat([x, x.replace(styles=wide)])
+    with pytest.raises(LatentError, match="at least one"):
+        Latent.cat([])
+
+
+def test_parts_that_contradict_the_space_are_refused() -> None:
+    x = latent("FNW5")
+    assert x.features is not None
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"features": None}, "needs features"),
+        ({"noise": None}, "needs noise"),
+        ({"styles": latent("FNSW5").styles}, "one style tensor"),
+        ({"styles": latent("W").styles}, "needs styles"),
+        ({"features": x.features[0]}, "needs features"),
+        ({"features": x.features[:1]}, "disagree in batch size"),
+        ({"features": x.features.long()}, "floating point"),
+        ({"rgb": x.features}, "needs rgb"),
+        ({"label": torch.zeros(2, 3)}, "no label"),
+        ({"noise": (x.features,)}, "needs noise maps"),
+    ]
+    for changes, reason in wrong:
+        with pytest.raises(LatentError, match=reason):
+            x.replace(**changes)
+    with pytest.raises(LatentError, match="has no features"):
+        latent("W+").replace(features=x.features)
+    with pytest.raises(LatentError, match="has no RGB"):
+        latent("W+").replace(rgb=x.rgb)
+    with pytest.raises(LatentError, match="tuple of style maps"):
+        Latent(Space.parse("SW+"), torch.zeros(1, 3, 4), "")
+    with pytest.raises(LatentError, match="no style per layer"):
+        latent("W").style_list()
+
+
+def write(path: Path, **changes: Any) -> Path:
+    x = latent("FNW5")
+    x.save(path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, **changes}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format": "other"}, "not a latent"),
+        ({"version": 99}, "latent format 99"),
+        ({"space": "FNW6"}, None),  # parses; the generator refuses it
+        ({"space": "nonsense"}, "unknown space"),
+        ({"space": "FW5"}, "has no noise"),
+        ({"tensors": 3}, "dict of tensors"),
+        ({"tensors": {}}, "styles are missing"),
+        ({"tensors": {"styles": torch.zeros(1, 3, 3), "extra": torch.zeros(1)}}, "unexpected tensor"),
+        ({"tensors": {"styles.1": torch.zeros(1, 3, 3)}}, "missing"),
+        ({"tensors": {"styles": torch.full((1, 3, 3), float("nan"))}}, "not finite"),
+        ({"metadata": 3}, "metadata"),
+        ({"fingerprint": None}, "fingerprint"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says_is_refused(
+    changes: dict[str, Any], reason: str | None, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "x.pt", **changes)
+    if reason is None:
+        with pytest.raises(LatentError):
+            GENERATOR.check(Latent.load(path))
+        return
+    with pytest.raises(ModelFileError, match=reason) as caught:
+        Latent.load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_declare_more_than_they_hold_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.pt", tensors={"styles": torch.zeros(1).expand(1000, 1000, 1000)})
+    with pytest.raises(ModelFileError, match="x.pt"):
+        Latent.load(path)
+
+
+def test_compressed_files_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.pt")
+    squeezed = tmp_path / "y.pt"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(squeezed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(ModelFileError, match="compress"):
+        Latent.load(squeezed)
+
+
+def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="no such latent"):
+        Latent.load(tmp_path / "none.pt")
+    x = latent("W")
+    for suffix in (".pt", ".safetensors"):
+        path = tmp_path / f"x{suffix}"
+        x.save(path)
+        path.write_bytes(path.read_bytes()[:-40])
+        with pytest.raises(ModelFileError, match=f"x{suffix}"):
+            Latent.load(path)
+    save_file({"styles": torch.zeros(1, 4)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(ModelFileError, match="not a latent"):
+        Latent.load(tmp_path / "foreign.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    latent("W").save(path)
+    before = path.read_bytes()
+    with pytest.raises(InvertError, match="cannot be written"):
+        latent("W").save(tmp_path / "missing" / "x.pt")
+    with pytest.raises(TypeError):
+        latent("W").replace(metadata={"bad": object()}).save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
+
+
+def test_a_view_saves_only_its_own_values(tmp_path: Path) -> None:
+    big = GENERATOR.sample(range(50), space="NW+")
+    big[0].save(tmp_path / "one.pt")
+    big.save(tmp_path / "all.pt")
+    assert (tmp_path / "one.pt").stat().st_size < (tmp_path / "all.pt").stat().st_size / 10

@@ -1,0 +1,220 @@
+"""Planted truth is found, what is saved is what is shown, and nothing but the seed decides the result."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from networks import small_generator
+from torch import Tensor
+
+from invert.errors import LatentError, SpaceError, UsageError
+from invert.generator import Generator
+from invert.projector import Loss, Projection, Step, perceptual_size, project
+from invert.settings import ProjectionSettings, preset
+from invert.variables import Variables, distribution_distances
+
+GENERATOR = small_generator()
+PLAIN = ProjectionSettings(
+    steps=30, init_steps=10, warmup=5, perceptual_weight=0.0, mse_weight=1.0, noise_weight=1e3
+)  # no perceptual weights needed
+
+
+def target(seed: int = 5, generator: Generator = GENERATOR) -> Tensor:
+    return generator.render(generator.sample(seed, psi=0.7), "random", seed=9)
+
+
+def mse(result: Projection, image: Tensor) -> float:
+    return (result.image - image).square().mean().item()
+
+
+@pytest.mark.parametrize("space", ["W", "NW", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNW1"])
+def test_every_space_gets_closer_and_is_rendered_as_saved(space: str) -> None:
+    image = target()
+    start = GENERATOR.render(GENERATOR.latent(GENERATOR.w_avg[None]))
+    result = project(GENERATOR, image, space, settings=PLAIN)
+    assert str(result.latent.space) == space
+    assert mse(result, image) < 0.7 * (start - image).square().mean().item()
+    assert torch.equal(result.image, GENERATOR.render(result.latent))
+    assert result.stop_reason == "steps"
+
+
+def test_a_planted_w_is_found() -> None:
+    planted = GENERATOR.sample(3, psi=0.5)
+    image = GENERATOR.render(planted)
+    result = project(GENERATOR, image, "W", settings=PLAIN.replace(steps=400, lr=0.05))
+    assert mse(result, image) < 1e-3 * image.var().item()
+
+
+def test_the_best_step_is_kept_not_the_last() -> None:
+    image = target()
+    result = project(GENERATOR, image, "W+", settings=PLAIN.replace(lr=3.0, steps=25))  # overshoots at once
+    fits = [step.mse for step in result.history]
+    assert result.best_step == min(range(len(fits)), key=fits.__getitem__)
+    assert result.best_step < len(fits) - 1
+    assert mse(result, image) == pytest.approx(min(fits), rel=1e-4)
+
+
+def test_zero_steps_return_the_start() -> None:
+    start = GENERATOR.sample(1, space="FNW5")
+    result = project(GENERATOR, target(), "FNW5", settings=PLAIN.replace(steps=0), init=start)
+    assert torch.equal(result.image, GENERATOR.render(start))
+    assert [step.step for step in result.history] == [0]
+
+
+def test_a_start_with_style_maps_survives_the_split_into_base_and_offsets() -> None:
+    start = GENERATOR.sample(1, space="FNSW5")
+    torch.manual_seed(0)
+    maps = tuple(s + 0.1 * torch.randn(1, s.shape[1], 8, 8) for s in start.style_list())
+    start = start.replace(styles=maps)
+    again = Variables(GENERATOR, start, PLAIN).latent().detach()
+    assert (GENERATOR.render(again) - GENERATOR.render(start)).abs().max() < 1e-5
+
+
+def test_the_same_seed_gives_the_same_result_and_the_global_seed_is_untouched() -> None:
+    settings = PLAIN.replace(w_noise=0.05, steps=10)
+    state = torch.random.get_rng_state()
+    results = [project(GENERATOR, target(), "NW", settings=settings, seed=s) for s in (0, 0, 1)]
+    assert torch.equal(results[0].image, results[1].image)
+    assert not torch.equal(results[0].image, results[2].image)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_noise_maps_stay_standardized() -> None:
+    result = project(GENERATOR, target(), "FNW5", settings=PLAIN)
+    assert result.latent.noise is not None
+    for n in result.latent.noise:
+        assert abs(n.mean().item()) < 1e-5
+        assert n.square().mean().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_divergence_is_reported_and_the_best_point_kept() -> None:
+    image = target()
+
+    def poison(step: Step) -> None:
+        if step.step == 3:  # a weight that overflows makes every later loss infinite
+            GENERATOR.network.convs[-1].bias.fill_(math.nan)  # type: ignore[union-attr, operator]
+
+    bias = GENERATOR.network.convs[-1].bias.clone()  # type: ignore[union-attr, operator]
+    try:
+        result = project(GENERATOR, image, "W+", settings=PLAIN, callback=poison)
+    finally:
+        GENERATOR.network.convs[-1].bias.copy_(bias)  # type: ignore[union-attr, operator]
+    assert result.stop_reason == "diverged"
+    assert result.best_step <= 3
+    assert all(bool(t.isfinite().all()) for t in result.latent.tensors())
+
+
+def test_a_passing_overflow_is_recovered_from() -> None:
+    image = target()
+    bias = GENERATOR.network.convs[-1].bias  # type: ignore[union-attr]
+    original, calls = bias.clone(), []  # type: ignore[operator]
+
+    def poison_once(step: Step) -> None:
+        calls.append(step)
+        if len(calls) == 3:
+            bias.fill_(math.nan)  # type: ignore[operator]
+
+    real = Loss.__call__
+
+    def heal_after(self: Loss, variables: Variables, step: int):  # type: ignore[no-untyped-def]
+        result = real(self, variables, step)
+        bias.copy_(original)  # type: ignore[operator]
+        return result
+
+    Loss.__call__ = heal_after  # type: ignore[method-assign]
+    try:
+        result = project(GENERATOR, image, "W+", settings=PLAIN, callback=poison_once)
+    finally:
+        Loss.__call__ = real  # type: ignore[method-assign]
+        bias.copy_(original)  # type: ignore[operator]
+    assert result.stop_reason == "steps"
+    assert result.best_step > 3
+    assert result.history[-1].lr == pytest.approx(PLAIN.lr / 2)
+
+
+def test_an_interrupt_returns_the_best_so_far() -> None:
+    def stop(step: Step) -> None:
+        if step.step == 5:
+            raise KeyboardInterrupt
+
+    result = project(GENERATOR, target(), "W+", settings=PLAIN, callback=stop)
+    assert result.stop_reason == "interrupted"
+    assert len(result.history) == 6
+    assert torch.equal(result.image, GENERATOR.render(result.latent))
+
+
+def test_distribution_regularization_pulls_the_parts_towards_generated_ones() -> None:
+    settings = PLAIN.replace(steps=60, lr=0.3, init_steps=0)
+    free = project(GENERATOR, target(), "FNW5", settings=settings).latent
+    held = project(GENERATOR, target(), "FNW5", settings=settings.replace(dist_weight=10.0)).latent
+    before, after = distribution_distances(GENERATOR, free), distribution_distances(GENERATOR, held)
+    assert set(before) == {"styles", "features", "rgb"}
+    assert after["styles"] < 0.5 * before["styles"]
+
+
+def test_wider_photographs_give_wider_maps() -> None:
+    image = torch.cat([target(5), target(6)], 3)
+    result = project(GENERATOR, image, "FNW5", settings=PLAIN)
+    assert result.latent.features is not None
+    assert result.latent.features.shape[2:] == (16, 32)
+    assert result.image.shape == image.shape
+
+
+def test_the_callback_sees_every_step_of_both_stages_with_its_image() -> None:
+    seen: list[Step] = []
+    result = project(GENERATOR, target(), "FNW5", settings=PLAIN, callback=seen.append)
+    assert [s.step for s in seen if s.stage == "start"] == list(range(PLAIN.init_steps + 1))
+    assert [s.step for s in seen if s.stage == "project"] == list(range(PLAIN.steps + 1))
+    assert all(s.image is not None and s.image.shape == (1, 3, 64, 64) for s in seen)
+    assert all(s.image is None for s in result.history)
+
+
+@pytest.mark.parametrize(
+    ("image", "space", "reason"),
+    [
+        (torch.zeros(1, 3, 64, 64), "FNZ3", "z is not optimized"),
+        (torch.zeros(2, 3, 64, 64), "W", "one by one"),
+        (torch.zeros(1, 1, 64, 64), "W", "expected one image"),
+        (torch.full((1, 3, 64, 64), math.nan), "W", "finite"),
+        (torch.zeros(1, 3, 64, 96), "W+", "64 px squares"),
+        (torch.zeros(1, 3, 64, 68), "FNW5", "multiples of 8 px"),
+        (torch.zeros(1, 3, 64, 64), "FNW99", "layers 1 to 10"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused_with_the_reason(image: Tensor, space: str, reason: str) -> None:
+    with pytest.raises((UsageError, SpaceError), match=reason):
+        project(GENERATOR, image, space, settings=PLAIN)
+
+
+def test_a_start_of_another_size_is_refused() -> None:
+    with pytest.raises(LatentError, match="the start renders"):
+        project(GENERATOR, torch.zeros(1, 3, 64, 128), "FNW5", settings=PLAIN, init=GENERATOR.sample(0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"steps": -1}, "steps"), ({"steps": 10**12}, "steps"), ({"lr": 0.0}, "lr must be above 0"),
+        ({"lr": math.nan}, "lr is a number"), ({"dist_weight": -1.0}, "dist_weight"), ({"mse_weight": math.inf}, "mse_weight"),
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(changes: dict[str, float], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        ProjectionSettings().replace(**changes)
+
+
+def test_presets_are_those_of_their_sources() -> None:
+    assert preset("thesis", "FNW5").steps == 250
+    assert preset("thesis", "NW+").steps == 1000
+    assert preset("stylegan2", "W").w_noise == 0.05
+    with pytest.raises(UsageError, match="known: thesis, stylegan2, fast"):
+        preset("best", "W")
+
+
+@pytest.mark.parametrize(("resolution", "side", "expected"), [(1024, 1024, 256), (512, 512, 256), (256, 256, 256), (64, 64, 64)])
+def test_the_perceptual_distance_sees_a_quarter_but_no_less_than_256_px(
+    resolution: int, side: int, expected: int
+) -> None:
+    assert perceptual_size(resolution, torch.zeros(1, 3, side, 2 * side)) == (expected, 2 * expected)
