@@ -70,7 +70,9 @@ def cli(debug: bool) -> None:
 @click.option("--save-progress", type=click.Choice(["gif", "webp"]), help="Also write NAME.progress.gif.")
 @device_option
 @json_option
-def project(images: tuple[Path, ...], space: str, network: str, out: Path, device: str, as_json: bool, **o: Any) -> None:
+def project(
+    images: tuple[Path, ...], space: str, network: str, out: Path, device: str, as_json: bool, **o: Any
+) -> None:
     """Find latents whose images are close to photographs.
 
     Writes NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error) and NAME.json per
@@ -89,9 +91,7 @@ def project(images: tuple[Path, ...], space: str, network: str, out: Path, devic
     knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual")
     settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
     limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
-    reading = ReadOptions(
-        background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits
-    )
+    reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
     job = ProjectionJob(
         target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), keep_size=o["keep_size"],
         reading=reading, progress_format=o["save_progress"],

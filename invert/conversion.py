@@ -41,8 +41,16 @@ def convert_latent(network: SynthesisNetwork, latent: Latent, target: Space, siz
         rgb=rgb,
         noise=tuple(noise[skipped:]) if target.noise else None,
         label=latent.label if target.base == "Z" else None,
+        companion=companion_of(latent, styles) if target.layer else None,
         metadata=latent.metadata,
     )
+
+
+def companion_of(latent: Latent, styles: Sequence[Tensor]) -> Tensor | None:
+    """The W+ styles that make the latent's early features: its own where it has them all as vectors."""
+    if latent.space.layer or any(s.ndim == 4 and s.shape[2:] != (1, 1) for s in styles):
+        return latent.companion
+    return torch.stack([s.flatten(1) for s in styles], 1)
 
 
 def layer_styles(network: SynthesisNetwork, latent: Latent) -> list[Tensor]:

@@ -211,9 +211,7 @@ class Generator:
             return list(latent.noise)
         if mode == "random":
             generator = torch.Generator().manual_seed(seed)
-            return [
-                torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype) for h, w in sizes.noise
-            ]
+            return [torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype) for h, w in sizes.noise]
         maps = constant_noise(self.network, latent.space, sizes, n)
         return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
 

@@ -125,14 +125,11 @@ def apply_profile(name: str, colour: Image.Image, profile: bytes) -> Image.Image
             colour = colour.convert("RGB")
         if (colour.mode, space) not in {("L", "GRAY"), ("RGB", "RGB"), ("CMYK", "CMYK"), ("LAB", "Lab")}:
             raise ValueError(f"{space} profile in a {colour.mode} image")
-        transform = ImageCms.buildTransform(
-            source,
-            ImageCms.createProfile("sRGB"),
-            colour.mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        if colour.mode == "L":  # LittleCMS would thin the curve to 33 points: 10 levels off in the shadows
+            flags |= ImageCms.Flags.NOOPTIMIZE
+        intent, srgb = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(source, srgb, colour.mode, "RGB", intent, flags)
         if colour.mode == "RGB" and is_identity(transform):
             return colour
         converted = ImageCms.applyTransform(colour, transform)

@@ -46,9 +46,7 @@ class ReadOptions:
         try:
             ImageColor.getcolor(self.background, "RGB")
         except ValueError:
-            raise UsageError(
-                f"background {self.background!r} is no colour; expected a name or #rrggbb"
-            ) from None
+            raise UsageError(f"background {self.background!r} is no colour; expected a name or #rrggbb") from None
         for name, least in (("max_pixels", 1), ("max_bytes", 1), ("min_side", 1), ("max_aspect", 1)):
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least {least}")
@@ -100,9 +98,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         with open(path, "rb", opener=lambda p, flags: os.open(p, flags | getattr(os, "O_NONBLOCK", 0))) as f:
             status = os.fstat(f.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ImageError(
-                    f"{name}: not a regular file but a device, pipe or socket; give an image file"
-                )
+                raise ImageError(f"{name}: not a regular file but a device, pipe or socket; give an image file")
             data = f.read(max_bytes + 1)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file; check the name") from None
@@ -116,9 +112,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     if not data:
         raise ImageError(f"{name}: empty file; get it again")
     if len(data) > max_bytes:
-        raise ImageError(
-            f"{name}: larger than {max_bytes / 2**20:.4g} MiB; save it smaller or raise max_bytes"
-        )
+        raise ImageError(f"{name}: larger than {max_bytes / 2**20:.4g} MiB; save it smaller or raise max_bytes")
     if len(data) != status.st_size:
         raise ImageError(f"{name}: changed while it was read; wait until it is complete")
     return data
@@ -249,8 +243,7 @@ def check_shape(name: str, size: tuple[int, int], options: ReadOptions) -> None:
         )
     if max(size) > options.max_aspect * min(size):
         raise ImageError(
-            f"{name}: {size[0]}×{size[1]} px is more than {options.max_aspect:g} times as long as wide; "
-            f"crop it first"
+            f"{name}: {size[0]}×{size[1]} px is more than {options.max_aspect:g} times as long as wide; crop it first"
         )
 
 

@@ -58,9 +58,7 @@ def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) ->
         return to_srgb(shown(path), load_frame(path, options), options.background)
 
 
-def square_crop(
-    image: Image.Image, box: tuple[float, float, float] | None = None
-) -> tuple[float, float, float]:
+def square_crop(image: Image.Image, box: tuple[float, float, float] | None = None) -> tuple[float, float, float]:
     """(x, y, side) in pixels: the largest centred square, or `box` if it lies inside the image.
 
     Raises :class:`UsageError` for a box that is not finite, is empty or leaves the image.
@@ -106,9 +104,7 @@ def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float,
     return max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
 
 
-def fit_canvas(
-    image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None
-) -> Image.Image:
+def fit_canvas(image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None) -> Image.Image:
     """The largest centred crop whose sides are multiples of `multiple` (width, height): no resampling.
 
     Neither side is longer than `max_side`. Raises :class:`UsageError` where not even one multiple fits.
@@ -116,9 +112,7 @@ def fit_canvas(
     steps = (multiple, multiple) if isinstance(multiple, int) else multiple
     if min(steps) < 1:
         raise UsageError(f"multiple is {multiple}, expected at least 1")
-    width, height = (
-        min(side, max_side or side) // step * step for side, step in zip(image.size, steps, strict=True)
-    )
+    width, height = (min(side, max_side or side) // step * step for side, step in zip(image.size, steps, strict=True))
     if not width or not height:
         limit = f" and at most {max_side} px a side" if max_side else ""
         raise UsageError(
@@ -180,9 +174,7 @@ def write_png(image: Image.Image | Tensor, path: str | os.PathLike[str]) -> None
     write_atomically(Path(path), lambda f: f.write(encoded.getvalue()))
 
 
-def write_animation(
-    frames: Tensor | Iterable[Image.Image], path: str | os.PathLike[str], fps: float = 20.0
-) -> None:
+def write_animation(frames: Tensor | Iterable[Image.Image], path: str | os.PathLike[str], fps: float = 20.0) -> None:
     """Write an endless `.gif` or `.webp`, atomically; frame times add up exactly (GIF counts in 10 ms).
 
     Raises :class:`UsageError` for no frames, mixed sizes, another suffix, or `fps` outside (0, 50].

@@ -47,6 +47,7 @@ def load_latent(path: Path) -> Latent:
     """The latent in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
     if not path.is_file():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
+    tensors: Any
     if path.suffix == ".safetensors":
         header, tensors = read_safetensors(path)
     else:
@@ -55,7 +56,8 @@ def load_latent(path: Path) -> Latent:
         content = load_tensors(path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ModelFileError(f"{path}: not a latent of invert; `invert info` tells what it is")
-        header, tensors = content, content.get("tensors")
+        header = content
+        tensors = content.get("tensors")
     try:
         return build(header, tensors)
     except (LatentError, SpaceError, ModelFileError) as error:

@@ -27,6 +27,8 @@ class Latent:
     rgb          R_i [N, 3, h, w]; None where the generator has none there (i = 1, or no RGB skip at all)
     noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; None outside the N… spaces
     label        c [N, c_dim] of a conditional generator, only where styles are z
+    companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features: never rendered, but
+                 edits are carried into F_i by what they do to the companion's F_i
     fingerprint  of the generator's weights
     metadata     JSON-like facts that travel with the file: generator name, image and crop, projection settings
     """
@@ -38,6 +40,7 @@ class Latent:
     rgb: Tensor | None = None
     noise: tuple[Tensor, ...] | None = None
     label: Tensor | None = None
+    companion: Tensor | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ class Latent:
         return load_latent(Path(path))
 
 
-PARTS = ("styles", "features", "rgb", "noise", "label")
+PARTS = ("styles", "features", "rgb", "noise", "label", "companion")
 
 
 def check_parts(latent: Latent) -> None:
@@ -143,6 +146,8 @@ def check_parts(latent: Latent) -> None:
         raise LatentError(f"{name} {'needs' if space.noise else 'has no'} noise maps")
     if latent.label is not None and space.base != "Z":
         raise LatentError(f"{name} has no label; only z needs one")
+    if latent.companion is not None and (space.layer is None or latent.companion.ndim != 3):
+        raise LatentError(f"{name} has no companion" if space.layer is None else "a companion is [N, num_ws, w_dim]")
     for part, channels in (("features", None), ("rgb", 3)):
         t = getattr(latent, part)
         if t is not None and (t.ndim != 4 or (channels and t.shape[1] != channels)):

@@ -71,8 +71,6 @@ def fit(name: str, mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     (width, height), (wanted_width, wanted_height) = mask.size, size
     came, wanted = f"{width}×{height}", f"{wanted_width}×{wanted_height}"
     if abs(width * wanted_height - height * wanted_width) > max(*mask.size, *size):
-        raise ImageError(
-            f"{name}: a mask of {came} px for an image of {wanted} px; give it the same proportions"
-        )
+        raise ImageError(f"{name}: a mask of {came} px for an image of {wanted} px; give it the same proportions")
     notice(name, f"resized from {came} to {wanted} px, the size of the image")
     return mask.resize(size, Image.Resampling.NEAREST)

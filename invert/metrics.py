@@ -16,9 +16,7 @@ from invert.projector import PERCEPTUAL_SIDE
 from invert.variables import distribution_distances
 
 
-def reconstruction_metrics(
-    image: Tensor, target: Tensor, distances: list[PerceptualDistance]
-) -> dict[str, float]:
+def reconstruction_metrics(image: Tensor, target: Tensor, distances: list[PerceptualDistance]) -> dict[str, float]:
     """Errors of `image` against `target` [1, 3, H, W], both clipped to [−1, 1] and area-downscaled so that the short
     side has 256 px: mse (of [−1, 1] values), psnr (dB, peak 2), and every perceptual distance by its name."""
     scale = min(1.0, PERCEPTUAL_SIDE / min(image.shape[2:]))

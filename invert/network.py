@@ -145,4 +145,3 @@ class SynthesisNetwork(nn.Module, ABC):
 def normalize_2nd_moment(x: Tensor) -> Tensor:
     """x [N, D] scaled to unit mean square per row."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-

@@ -290,9 +290,7 @@ class Loss:
         """Perceptual distance of one random crop at full resolution, where the downscaled image is blind."""
         assert self.perceptual is not None
         size = min(self.settings.crop_size, *rendered.shape[2:])
-        y, x = (
-            int(torch.randint(side - size + 1, (), generator=self.random)) for side in rendered.shape[2:]
-        )
+        y, x = (int(torch.randint(side - size + 1, (), generator=self.random)) for side in rendered.shape[2:])
         window = (..., slice(y, y + size), slice(x, x + size))
         return self.perceptual(rendered[window], self.image[window]).sum()
 

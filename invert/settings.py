@@ -74,9 +74,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     if name == "thesis":
         return thesis
     if name == "stylegan2":
-        return ProjectionSettings(
-            steps=1000, schedule="ramp", mse_weight=0.0, noise_weight=1e5, w_noise=0.05
-        )
+        return ProjectionSettings(steps=1000, schedule="ramp", mse_weight=0.0, noise_weight=1e5, w_noise=0.05)
     if name == "fast":
         return thesis.replace(steps=120, init_steps=100, warmup=25) if features else thesis.replace(steps=300)
     raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

@@ -100,6 +100,9 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
             f"{space} needs {count if space.base == 'W+' else 1} style(s) of {width} values here, "
             f"got {found if space.base == 'W+' else 1} of {sorted(dims)}"
         )
+    companion = (network.num_ws, network.mapping.w_dim)
+    if latent.companion is not None and tuple(latent.companion.shape[1:]) != companion:
+        raise LatentError(f"the companion needs {companion} values here, got {tuple(latent.companion.shape[1:])}")
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:

@@ -33,9 +33,7 @@ def demodulate(style: Tensor, weight_square: Tensor) -> Tensor:
 class StyledConv(nn.Module):
     """Modulate, convolve 3×3 (or up-convolve), demodulate, add noise and bias, leaky ReLU."""
 
-    def __init__(
-        self, t: Mapping[str, Tensor], up: bool, resample: Tensor, conv_clamp: float | None
-    ) -> None:
+    def __init__(self, t: Mapping[str, Tensor], up: bool, resample: Tensor, conv_clamp: float | None) -> None:
         super().__init__()
         self.up = up
         self.conv_clamp = conv_clamp

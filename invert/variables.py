@@ -105,7 +105,7 @@ def distribution_parts(generator: Generator, latent: Latent) -> dict[str, tuple[
         value = getattr(latent, name)
         # F_1 is one learned constant and has no distribution to speak of
         if value is not None and latent.space.first > 1:
-            target = generator.target_distribution(name, latent.space.layer)  # type: ignore[arg-type]
+            target = generator.target_distribution(name, latent.space.layer)
             parts[name] = (value, target)
     return parts
 

@@ -14,7 +14,14 @@ def small_generator(
 ) -> Generator:
     """A StyleGAN2 of 32 channels with noise that shows."""
     tensors = untrained_stylegan2(
-        resolution, channel_max=32, z_dim=w_dim, w_dim=w_dim, c_dim=c_dim, mapping_layers=2, noise_strength=0.1, seed=seed
+        resolution,
+        channel_max=32,
+        z_dim=w_dim,
+        w_dim=w_dim,
+        c_dim=c_dim,
+        mapping_layers=2,
+        noise_strength=0.1,
+        seed=seed,
     )
     tensors = {name: t * 0.5 if ".torgb.weight" in name else t for name, t in tensors.items()}
     config = {"conv_clamp": None, "mapping_lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
@@ -31,14 +38,20 @@ def small_mobile_tensors(seed: int = 0, channels: int = 16, w_dim: int = 32) -> 
 
     t = {"mapping.w_avg": torch.zeros(w_dim), "synthesis.const": normal(1, channels, 4, 4)}
     for k in range(2):
-        t |= {f"mapping.fc{k}.weight": normal(w_dim, w_dim, scale=w_dim**-0.5), f"mapping.fc{k}.bias": torch.zeros(w_dim)}
+        t |= {
+            f"mapping.fc{k}.weight": normal(w_dim, w_dim, scale=w_dim**-0.5),
+            f"mapping.fc{k}.bias": torch.zeros(w_dim),
+        }
     side = 4
     for i in range(1, 8):
         p = f"synthesis.layer{i}."
         inside = channels
         if i % 2 == 0:
             side *= 2
-            t |= {p + "up_affine.weight": normal(channels, w_dim, scale=0.2), p + "up_affine.bias": torch.ones(channels)}
+            t |= {
+                p + "up_affine.weight": normal(channels, w_dim, scale=0.2),
+                p + "up_affine.bias": torch.ones(channels),
+            }
             inside = channels // 4
         t |= {p + "affine.weight": normal(inside, w_dim, scale=0.2), p + "affine.bias": torch.ones(inside)}
         if i == 1:
@@ -49,7 +62,10 @@ def small_mobile_tensors(seed: int = 0, channels: int = 16, w_dim: int = 32) -> 
         noise = normal(side, side)
         t[p + "noise_const"] = (noise - noise.mean()) / noise.std(unbiased=False)
         t |= {p + "noise_strength": torch.tensor(0.1), p + "bias": normal(channels, scale=0.1)}
-    t |= {"synthesis.head.affine.weight": normal(channels, w_dim, scale=0.2), "synthesis.head.affine.bias": torch.ones(channels)}
+    t |= {
+        "synthesis.head.affine.weight": normal(channels, w_dim, scale=0.2),
+        "synthesis.head.affine.bias": torch.ones(channels),
+    }
     t |= {"synthesis.head.weight": normal(12, channels, 1, 1, scale=0.2), "synthesis.head.bias": torch.zeros(12)}
     return t
 

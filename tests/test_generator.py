@@ -75,9 +75,7 @@ def test_shifting_features_by_a_cell_shifts_the_image_by_the_cell_size() -> None
 def test_a_wider_feature_map_gives_a_wider_image(generator: Generator) -> None:
     x = generator.convert(generator.sample(0), "FW5")
     assert x.features is not None
-    wide = x.replace(
-        features=x.features.repeat(1, 1, 1, 2), rgb=None if x.rgb is None else x.rgb.repeat(1, 1, 1, 2)
-    )
+    wide = x.replace(features=x.features.repeat(1, 1, 1, 2), rgb=None if x.rgb is None else x.rgb.repeat(1, 1, 1, 2))
     r = generator.resolution
     assert generator.render(wide).shape == (1, 3, r, 2 * r)
     assert generator.convert(wide, "FNSW6").features.shape[3] == 2 * generator.layer(6).size  # type: ignore[union-attr]
@@ -123,7 +121,8 @@ def test_gradients_reach_every_part_of_a_point() -> None:
     generator = small_generator()
     x = generator.sample(0, space="FNSW5").map(lambda t: t.clone().requires_grad_())
     generator.render(x).square().mean().backward()
-    assert all(t.grad is not None and bool(t.grad.abs().sum() > 0) for t in x.tensors())
+    rendered = x.replace(companion=None).tensors()  # the companion is never rendered
+    assert all(t.grad is not None and bool(t.grad.abs().sum() > 0) for t in rendered)
 
 
 def test_results_are_ordinary_tensors_for_autograd() -> None:
@@ -145,6 +144,21 @@ def test_a_latent_of_another_generator_is_refused_unless_adopted() -> None:
         small_generator(w_dim=16).adopt(x)
 
 
+def test_features_made_from_w_plus_remember_the_styles_that_made_them(generator: Generator) -> None:
+    w_plus = generator.convert(generator.sample([0, 1]), "W+")
+    for path in (["FW5"], ["SW+", "FSW3", "FNSW5"]):
+        x = w_plus
+        for space in path:
+            x = generator.convert(x, space)
+        assert x.companion is not None
+        assert torch.equal(x.companion, w_plus.styles)  # type: ignore[arg-type]
+        again = generator.convert(generator.latent(x.companion), "FW5").features
+        assert torch.allclose(again, generator.convert(w_plus, "FW5").features)  # type: ignore[arg-type]
+    maps = tuple(s.expand(-1, -1, 2, 2).clone() for s in generator.convert(w_plus, "SW+").style_list())
+    spread = generator.convert(w_plus, "SW+").replace(styles=maps)
+    assert generator.convert(spread, "FSW5").companion is None
+
+
 def test_parts_that_do_not_fit_the_generator_are_named() -> None:
     generator = small_generator()
     x = generator.sample(0, space="FNSW5")
@@ -158,6 +172,7 @@ def test_parts_that_do_not_fit_the_generator_are_named() -> None:
         (x.replace(rgb=None), "RGB map"),
         (x.replace(noise=x.noise[1:]), "noise maps"),
         (x.replace(styles=x.styles[1:]), "style"),
+        (x.replace(companion=torch.zeros(1, 3, 3)), "companion"),
         (x.replace(styles=tuple(s.expand(-1, -1, 99, 99) for s in x.style_list())), "at most as large"),
     ]
     for latent, reason in cases:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import os
-import struct
 import threading
 import warnings
 import zlib
@@ -15,58 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from picture_files import chunk, encoded, photo, png, read_quietly, refused
+from PIL import Image
 
-from invert.errors import ImageError, ImageWarning, UsageError
+from invert.errors import ImageWarning, UsageError
 from invert.image_files import ReadOptions, shown
 from invert.images import read_image
 
 LINUX = os.path.exists("/proc/self/status")
-
-
-def photo(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values)
-
-
-def encoded(image: Image.Image, kind: str, **parameters: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **parameters)
-    return buffer.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour_type: int = 2) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
-
-
-def refused(path: str | Path, options: ReadOptions | None = None) -> str:
-    """What follows the path in the error's message."""
-    with pytest.raises(ImageError) as caught:
-        read_image(path, options or ReadOptions())
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith(f"{shown(path)}: ")
-    assert caught.value.exit_code == 3
-    return message.removeprefix(f"{shown(path)}: ")
-
-
-def read_quietly(path: Path, options: ReadOptions | None = None) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return np.asarray(read_image(path, options or ReadOptions()))
-
-
-@pytest.fixture(autouse=True)
-def pillow_settings_stay_as_they_are() -> Iterator[None]:
-    before = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
-    yield
-    after = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
-    assert after == before
 
 
 @contextlib.contextmanager
@@ -115,9 +69,7 @@ def test_file_beyond_the_byte_limit_is_refused(tmp_path: Path) -> None:
     assert "larger than" in refused(tmp_path / "a.png", ReadOptions(max_bytes=1000))
 
 
-@pytest.mark.parametrize(
-    "name", [b"with space.png", b"new\nline.png", b"\xff\xfe.png", b"-rf.png", b"\xc3\xa9" * 60]
-)
+@pytest.mark.parametrize("name", [b"with space.png", b"new\nline.png", b"\xff\xfe.png", b"-rf.png", b"\xc3\xa9" * 60])
 def test_any_file_name_is_read_and_its_messages_stay_printable(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     path.write_bytes(encoded(photo(), "PNG"))
@@ -164,9 +116,7 @@ def test_random_bytes_are_refused(tmp_path: Path) -> None:
     assert "not a raster image of a known format" in refused(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize(
-    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\xff\xff\xff\xff", b"GIF89a"]
-)
+@pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\xff\xff\xff\xff", b"GIF89a"])
 def test_damaged_header_names_the_format(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "a").write_bytes(head + b"\1" * 40)
     message = refused(tmp_path / "a")
@@ -191,73 +141,6 @@ def test_missing_plugin_is_named(tmp_path: Path, content: bytes, module: str, pa
 def test_format_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded(photo(), "PNG"))
     assert np.array_equal(read_quietly(tmp_path / "a.jpg"), photo())
-
-
-# Damage
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM"])
-def test_truncated_file_is_refused_wherever_it_ends(tmp_path: Path, kind: str) -> None:
-    whole = encoded(photo(), kind)
-    for length in np.linspace(1, len(whole) * 0.98, 40).astype(int):
-        (tmp_path / "a").write_bytes(whole[:length])
-        refused(tmp_path / "a")
-
-
-def test_png_without_its_last_chunk_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG")[:-12])
-    assert "truncated" in refused(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP"])
-def test_truncated_file_is_kept_in_part_on_request(tmp_path: Path, kind: str) -> None:
-    picture = photo(200, 200).resize((256, 256), Image.Resampling.BICUBIC)
-    whole = encoded(picture, kind)
-    (tmp_path / "a").write_bytes(whole[: len(whole) // 2 + 200])
-    with pytest.warns(ImageWarning, match="could not be decoded"):
-        kept = np.asarray(read_image(tmp_path / "a", ReadOptions(allow_truncated=True)), dtype=int)
-    lossless = np.asarray(Image.open(io.BytesIO(whole)).convert("RGB"), dtype=int)
-    rows = slice(250, 140, -1) if kind == "BMP" else slice(0, 110)  # BMP starts at the bottom
-    lost = 10 if kind == "BMP" else 250
-    assert np.array_equal(kept[rows], lossless[rows])
-    assert not kept[lost].any()
-
-
-def test_nothing_decodable_is_refused_even_on_request(tmp_path: Path) -> None:
-    whole = encoded(photo(), "PNG")
-    (tmp_path / "a.png").write_bytes(whole[:45])
-    refused(tmp_path / "a.png", ReadOptions(allow_truncated=True))
-
-
-def test_flipped_bit_in_a_png_never_gives_another_picture(tmp_path: Path) -> None:
-    picture = photo(20, 16)
-    whole = encoded(picture, "PNG")
-    rng = np.random.default_rng(0)
-    reads = 0
-    for position in range(8, len(whole)):
-        damaged = bytearray(whole)
-        damaged[position] ^= 1 << int(rng.integers(8))
-        (tmp_path / "a.png").write_bytes(damaged)
-        with contextlib.suppress(ImageError):
-            assert np.array_equal(read_image(tmp_path / "a.png"), picture), position
-            reads += 1
-    assert reads < 10  # the checksum of IEND and little else
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000"])
-def test_random_damage_gives_a_picture_or_an_image_error(tmp_path: Path, kind: str) -> None:
-    whole = encoded(photo(24, 20), kind)
-    rng = np.random.default_rng(1)
-    for _ in range(80):
-        damaged = bytearray(whole)
-        for position in rng.integers(0, len(whole), 3):
-            damaged[position] = int(rng.integers(256))
-        (tmp_path / "a").write_bytes(damaged)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.simplefilter("ignore", ImageWarning)
-            with contextlib.suppress(ImageError):
-                assert read_image(tmp_path / "a", ReadOptions(max_pixels=10**6)).mode == "RGB"
 
 
 # Size
@@ -357,9 +240,7 @@ def test_senseless_options_are_refused(wrong: dict) -> None:
 def test_reading_in_threads_leaves_the_warning_filters_alone(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG"))
     before = list(warnings.filters)
-    threads = [
-        threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(20)]) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(20)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -65,12 +65,15 @@ def test_parts_that_contradict_the_space_are_refused() -> None:
         ({"rgb": x.features}, "needs rgb"),
         ({"label": torch.zeros(2, 3)}, "no label"),
         ({"noise": (x.features,)}, "needs noise maps"),
+        ({"companion": torch.zeros(2, 3)}, "companion is"),
     ]
     for changes, reason in wrong:
         with pytest.raises(LatentError, match=reason):
             x.replace(**changes)
     with pytest.raises(LatentError, match="has no features"):
         latent("W+").replace(features=x.features)
+    with pytest.raises(LatentError, match="has no companion"):
+        latent("W+").replace(companion=torch.zeros(2, 3, 4))
     with pytest.raises(LatentError, match="has no RGB"):
         latent("W+").replace(rgb=x.rgb)
     with pytest.raises(LatentError, match="tuple of style maps"):

@@ -135,7 +135,7 @@ class Unsafe:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not a pickle", pickle.dumps(Unsafe()), saved([1, 2]), saved({"net.fc.weight": torch.zeros(1)})],
+    [b"", b"not a pickle", pickle.dumps(Unsafe(), protocol=2), saved([1, 2]), saved({"net.fc.weight": torch.zeros(1)})],
     ids=["empty", "noise", "code", "list", "foreign name"],
 )
 def test_a_member_that_is_no_st_lpips_state_dictionary_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -341,7 +341,8 @@ def test_a_cache_that_cannot_be_written_points_to_the_option(tmp_path: Path, whe
 @pytest.mark.skipif(sys.platform != "linux", reason="where the cache lies depends on the platform")
 def test_without_a_home_directory_the_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", "nowhere")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # a user without an entry, as in a container
     with pytest.raises(ModelUnavailableError, match=r"no home directory to keep .*--cache-dir DIR"):
         cached("ffhq-mobile")
 

@@ -213,7 +213,9 @@ def test_presets_are_those_of_their_sources() -> None:
         preset("best", "W")
 
 
-@pytest.mark.parametrize(("resolution", "side", "expected"), [(1024, 1024, 256), (512, 512, 256), (256, 256, 256), (64, 64, 64)])
+@pytest.mark.parametrize(
+    ("resolution", "side", "expected"), [(1024, 1024, 256), (512, 512, 256), (256, 256, 256), (64, 64, 64)]
+)
 def test_the_perceptual_distance_sees_a_quarter_but_no_less_than_256_px(
     resolution: int, side: int, expected: int
 ) -> None:

@@ -109,17 +109,13 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
         check_stylegan2(tensors)
         embed = tensors.get("mapping.embed.weight")
         if embed is not None and tensors["mapping.fc0.weight"].shape[1] <= embed.shape[0]:
-            raise ModelFileError(
-                "not a StyleGAN2 generator: mapping.fc0.weight has no room for z beside the label"
-            )
+            raise ModelFileError("not a StyleGAN2 generator: mapping.fc0.weight has no room for z beside the label")
     empty = [name for name, t in tensors.items() if t.numel() == 0]
     if empty or not tensors:
         raise ModelFileError(f"no weights in {first(empty) if empty else 'the file'}; it is damaged")
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
-        raise ModelFileError(
-            f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same"
-        )
+        raise ModelFileError(f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same")
 
 
 def first(names: Iterable[str], count: int = 5) -> str:

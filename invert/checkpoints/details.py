@@ -36,9 +36,7 @@ class _Copy:
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, str):
-            return (
-                value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
-            )  # lone surrogates are no JSON
+            return value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()  # lone surrogates are no JSON
         if isinstance(value, Call) and str(value.function) in SCALAR:
             try:
                 return number(value, "a scalar")

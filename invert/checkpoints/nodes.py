@@ -66,9 +66,7 @@ def describe(value: object) -> str:
 
 def is_mapping(value: object) -> bool:
     """Whether `entries` accepts `value`."""
-    return isinstance(value, dict) or (
-        isinstance(value, Call) and value.function in _MAPPINGS and not value.args
-    )
+    return isinstance(value, dict) or (isinstance(value, Call) and value.function in _MAPPINGS and not value.args)
 
 
 def entries(value: object, what: str) -> dict[object, object]:
@@ -77,9 +75,7 @@ def entries(value: object, what: str) -> dict[object, object]:
         return value
     if isinstance(value, Call) and is_mapping(value):
         return value.items
-    raise ModelFileError(
-        f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind"
-    )
+    raise ModelFileError(f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind")
 
 
 def call_args(value: object, names: tuple[str, ...], what: str) -> tuple[object, ...]:
@@ -87,6 +83,5 @@ def call_args(value: object, names: tuple[str, ...], what: str) -> tuple[object,
     if isinstance(value, Call) and str(value.function) in names:
         return value.args
     raise ModelFileError(
-        f"{what} should be built by {names[0]}, this is {describe(value)}; "
-        "the file is damaged or of another kind"
+        f"{what} should be built by {names[0]}, this is {describe(value)}; the file is damaged or of another kind"
     )

@@ -57,11 +57,7 @@ def array(node: object, what: str) -> np.ndarray:
     if not isinstance(state, tuple) or len(state) != 5:
         raise ModelFileError(f"{what} is an array without contents; the file is damaged")
     _, shape, kind, fortran, data = state
-    if not (
-        isinstance(shape, tuple)
-        and len(shape) <= 8
-        and all(type(size) is int and size >= 0 for size in shape)
-    ):
+    if not (isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)):
         raise ModelFileError(f"{what} has no proper shape; the file is damaged")
     return _from_bytes(kind, data, shape, "F" if fortran is True else "C", what)
 

@@ -32,19 +32,13 @@ def read(data: bytes) -> Checkpoint:
     version, architecture = metadata.get("version"), metadata.get("architecture")
     config, details = metadata.get("config"), metadata.get("details")
     if version != VERSION:
-        raise ModelFileError(
-            f"checkpoint version {VERSION} is supported, this is {str(version)[:20]}; update invert"
-        )
+        raise ModelFileError(f"checkpoint version {VERSION} is supported, this is {str(version)[:20]}; update invert")
     if not isinstance(architecture, str) or not isinstance(config, dict) or not isinstance(details, dict):
-        raise ModelFileError(
-            "architecture, config or details are missing in the metadata; the file is damaged"
-        )
+        raise ModelFileError("architecture, config or details are missing in the metadata; the file is damaged")
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelFileError(
-            f"damaged safetensors file ({quoted(str(error))}); copy or download it again"
-        ) from None
+        raise ModelFileError(f"damaged safetensors file ({quoted(str(error))}); copy or download it again") from None
     return Checkpoint(architecture, FORMAT, config, float32_tensors(tensors), details)
 
 
@@ -83,13 +77,9 @@ def _metadata(data: bytes) -> Mapping[str, JSON]:
         text = content.get("invert") if isinstance(content, dict) else None
         metadata = json.loads(text, object_pairs_hook=_unique) if isinstance(text, str) else None
     except (ValueError, RecursionError):
-        raise ModelFileError(
-            "damaged safetensors file (its header is not JSON); copy or download it again"
-        ) from None
+        raise ModelFileError("damaged safetensors file (its header is not JSON); copy or download it again") from None
     if isinstance(header, dict) and len(header) > MAX_TENSORS:
-        raise ModelFileError(
-            f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator"
-        )
+        raise ModelFileError(f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator")
     if not isinstance(metadata, dict):
         raise ModelFileError(
             "a safetensors file that invert did not write (no `invert` in its metadata); use the original"
@@ -100,7 +90,5 @@ def _metadata(data: bytes) -> Mapping[str, JSON]:
 def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ModelFileError(
-            "damaged safetensors file (a key stands twice in its header); do not trust this file"
-        )
+        raise ModelFileError("damaged safetensors file (a key stands twice in its header); do not trust this file")
     return result

@@ -77,8 +77,7 @@ class _Machine:
                     raise ModelFileError(f"byte {code.hex()} is no pickle opcode; the file is damaged")
                 if opcode.name not in _HANDLERS or (opcode.name == "BINPERSID" and not self.persistent):
                     raise ModelFileError(
-                        f"the pickle uses opcode {opcode.name}, which no model file needs; "
-                        "do not trust this file"
+                        f"the pickle uses opcode {opcode.name}, which no model file needs; do not trust this file"
                     )
                 arg: Any = opcode.arg.reader(self.stream) if opcode.arg is not None else None
                 if (opcode.name == "PROTO") != (count == 0):
@@ -93,9 +92,7 @@ class _Machine:
                         raise _too_deep()
         except (ValueError, IndexError, KeyError, OverflowError, EOFError, struct.error):
             # pickletools' readers and stack underflow; the details of a damaged stream help nobody
-            raise ModelFileError(
-                "the pickle is damaged or cut off; copy or download the file again"
-            ) from None
+            raise ModelFileError("the pickle is damaged or cut off; copy or download the file again") from None
         raise ModelFileError(f"the pickle has more than {max_opcodes} opcodes, no model file needs as many")
 
     def _protocol(self, protocol: int) -> int:
@@ -130,9 +127,7 @@ class _Machine:
 
     def integer(self, value: int) -> None:
         if value.bit_length() > MAX_INTEGER_BITS:
-            raise ModelFileError(
-                f"the pickle holds an integer of {value.bit_length()} bits; no model file needs one"
-            )
+            raise ModelFileError(f"the pickle holds an integer of {value.bit_length()} bits; no model file needs one")
         self.push(value)
 
     def container(self, kind: Callable[[], object]) -> None:
@@ -168,9 +163,7 @@ class _Machine:
         elif type(target) is dict:
             target_items = target
         else:
-            raise ModelFileError(
-                f"the pickle sets items of {describe(target)}; the file is damaged or hostile"
-            )
+            raise ModelFileError(f"the pickle sets items of {describe(target)}; the file is damaged or hostile")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target_items[_key(key)] = value
         self._nest(target, items[1::2])
@@ -178,9 +171,7 @@ class _Machine:
     def add_items(self, _: object) -> None:
         items = self.pop_to_mark()
         if type(self.stack[-1]) is not set:
-            raise ModelFileError(
-                f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile"
-            )
+            raise ModelFileError(f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile")
         self.stack[-1].update(_key(item) for item in items)
 
     def memoize(self, index: int | None) -> None:
@@ -216,9 +207,7 @@ class _Machine:
         state = self.stack.pop()
         target = self.stack[-1]
         if not isinstance(target, Call) or target.state is not None:
-            raise ModelFileError(
-                f"the pickle sets the state of {describe(target)}; the file is damaged or hostile"
-            )
+            raise ModelFileError(f"the pickle sets the state of {describe(target)}; the file is damaged or hostile")
         target.state = state
         self._nest(target, (state,))
 

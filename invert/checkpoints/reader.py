@@ -35,9 +35,7 @@ def _read(data: bytes) -> Checkpoint:
     stream = io.BytesIO(data)
     pickle = read_pickle(stream, stylegan2_ada.GLOBALS | stylegan2_tf.GLOBALS)
     if stream.tell() != len(data):
-        raise ModelFileError(
-            f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file"
-        )
+        raise ModelFileError(f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file")
     if is_mapping(pickle.root):
         return stylegan2_ada.read(pickle, len(data))
     if isinstance(pickle.root, tuple):

@@ -22,12 +22,7 @@ def resample_taps(kernels: Mapping[str, Tensor]) -> list[float]:
     for name, kernel in kernels.items():
         kernel = kernel.detach().double()
         total = kernel.sum()
-        if (
-            kernel.ndim not in (1, 2)
-            or not 1 <= kernel.shape[0] <= 64
-            or not torch.isfinite(total)
-            or total == 0
-        ):
+        if kernel.ndim not in (1, 2) or not 1 <= kernel.shape[0] <= 64 or not torch.isfinite(total) or total == 0:
             raise ModelFileError(f"{name} is no resampling filter; the file is damaged")
         kernel = kernel / total
         axis = kernel if kernel.ndim == 1 else kernel.sum(dim=1)

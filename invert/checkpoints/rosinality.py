@@ -79,9 +79,7 @@ def read(data: bytes, kind: Kind) -> Checkpoint:
         tensors={name: value.contiguous() for name, value in tensors.items()},
         details={
             "container": kind.value,
-            "training_args": json_details(
-                vars(settings) if isinstance(settings, argparse.Namespace) else settings
-            ),
+            "training_args": json_details(vars(settings) if isinstance(settings, argparse.Namespace) else settings),
         },
     )
 
@@ -102,9 +100,7 @@ def _generator(root: object) -> tuple[dict[str, Tensor], Tensor | None]:
         weights = root
     else:
         held = first(key for key in root if isinstance(key, str)) or "nothing of the kind"
-        raise ModelFileError(
-            f"g_ema, the averaged generator, is missing (found {held}); export a file with g_ema"
-        )
+        raise ModelFileError(f"g_ema, the averaged generator, is missing (found {held}); export a file with g_ema")
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
     ):
@@ -147,11 +143,7 @@ def _canonical_value(name: str, value: Tensor) -> Tensor:
     if name.endswith(".noise_strength"):
         return value.reshape(()) if value.numel() == 1 else value
     if name.endswith("torgb.bias"):
-        return (
-            value.flatten()
-            if value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1
-            else value
-        )
+        return value.flatten() if value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1 else value
     if name.endswith(".noise_const"):
         return value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value
     if name.endswith((".const", "conv0.weight", "conv1.weight", "torgb.weight")):

@@ -91,9 +91,7 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
         with torch.serialization.safe_globals(list(allow)):
             return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception:  # whatever torch raises, its text recommends to load the file without any safety
-        raise ModelFileError(
-            "torch cannot read this file; it is damaged, copy or download it again"
-        ) from None
+        raise ModelFileError("torch cannot read this file; it is damaged, copy or download it again") from None
 
 
 def _check_tensors(pickle: Pickle, sizes: Mapping[str, int]) -> None:

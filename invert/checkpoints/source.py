@@ -62,16 +62,12 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise ModelFileError("not a regular file; give the path of a model file")
             if status.st_size > MAX_FILE_BYTES:
-                raise ModelFileError(
-                    f"{status.st_size} bytes, the limit is {MAX_FILE_BYTES}; this is no generator"
-                )
+                raise ModelFileError(f"{status.st_size} bytes, the limit is {MAX_FILE_BYTES}; this is no generator")
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ModelFileError("no such file; check the path") from None
     except (OSError, ValueError) as error:
-        raise ModelFileError(
-            f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
-        ) from None
+        raise ModelFileError(f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path") from None
     if not data:
         raise ModelFileError("an empty file; copy or download it again")
     return data
@@ -84,9 +80,7 @@ def sniff(data: bytes) -> Kind:
             raise ModelFileError(f"this is {what}")
     text = data[:1024].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<svg")):
-        raise ModelFileError(
-            "this is a web page, probably an error page of the server; download the model again"
-        )
+        raise ModelFileError("this is a web page, probably an error page of the server; download the model again")
     if data[257:262] == b"ustar":
         raise ModelFileError("this is a tar archive; unpack it first")
     if data.startswith(TORCH_STREAM_START):

@@ -103,9 +103,7 @@ def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
     root = entries(pickle.root, "the file")
     if root.get("G_ema") is None:
         held = first(key for key in root if isinstance(key, str)) or "nothing of the kind"
-        raise ModelFileError(
-            f"G_ema, the averaged generator, is missing (found {held}); export a file with G_ema"
-        )
+        raise ModelFileError(f"G_ema, the averaged generator, is missing (found {held}); export a file with G_ema")
     generator = module(root["G_ema"], "")
     modules = _walk(generator)
     _check_settings(generator, modules)
@@ -165,21 +163,15 @@ def _check_settings(generator: Module, modules: Mapping[str, Module]) -> None:
     if "synthesis.input" in modules or any(path.startswith("synthesis.L0_") for path in modules):
         raise unsupported("StyleGAN3")
     if generator.class_name != "Generator" or "synthesis.b4" not in modules or "mapping.fc0" not in modules:
-        raise unsupported(
-            f"a {quoted(generator.class_name)} without StyleGAN2's mapping and synthesis modules"
-        )
-    for path in sorted(
-        modules, key=lambda path: path.count(".")
-    ):  # blocks first: their architecture explains most
+        raise unsupported(f"a {quoted(generator.class_name)} without StyleGAN2's mapping and synthesis modules")
+    for path in sorted(modules, key=lambda path: path.count(".")):  # blocks first: their architecture explains most
         settings = next((settings for pattern, settings in _SETTINGS if re.fullmatch(pattern, path)), None)
         if settings is None:
             raise unsupported(f"a generator with a module {quoted(path)}")
         for name, expected in settings.items():
             value = modules[path].state.get(name)
             if type(value) is not type(expected) or value != expected:
-                raise unsupported(
-                    f"a generator with {name} {describe(value)} instead of {expected!r} in {path}"
-                )
+                raise unsupported(f"a generator with {name} {describe(value)} instead of {expected!r} in {path}")
 
 
 def _tensors(modules: Mapping[str, Module], budget: Budget) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -105,9 +105,7 @@ def _state(node: object, what: str) -> dict[object, object]:
         raise unsupported(f"a tuple whose {what} is {describe(node)}")
     state = entries(node.state, f"the state of {what}")
     if state.get("version") != VERSION:
-        raise unsupported(
-            f"a TensorFlow network of version {describe(state.get('version'))} (StyleGAN1 has 2 or 3)"
-        )
+        raise unsupported(f"a TensorFlow network of version {describe(state.get('version'))} (StyleGAN1 has 2 or 3)")
     return state
 
 
@@ -151,9 +149,7 @@ def _collect(state: Mapping[object, object], budget: Budget) -> tuple[dict[str, 
             raise unsupported(f"a network whose {prefix[:-1]} has components of its own")
         for name, node in _variables(part, prefix or "Gs"):
             if prefix + name in variables:
-                raise ModelFileError(
-                    f"variable {quoted(prefix + name)} stands twice in the file; it is damaged"
-                )
+                raise ModelFileError(f"variable {quoted(prefix + name)} stands twice in the file; it is damaged")
             array = numpy_nodes.array(node, f"variable {quoted(prefix + name)}")
             budget.spend(array.nbytes)
             variables[prefix + name] = torch.from_numpy(array)
@@ -166,9 +162,7 @@ def _variables(state: Mapping[object, object], what: str) -> Iterator[tuple[str,
         raise ModelFileError(f"the variables of {what} should be a list, this is {describe(variables)}")
     for variable in variables:
         if not (isinstance(variable, tuple) and len(variable) == 2 and isinstance(variable[0], str)):
-            raise ModelFileError(
-                f"a variable of {what} should be (name, value), this is {describe(variable)}"
-            )
+            raise ModelFileError(f"a variable of {what} should be (name, value), this is {describe(variable)}")
         yield variable[0], variable[1]
 
 

@@ -69,9 +69,7 @@ def storage_id(node: object) -> StorageId:
         dtype = STORAGE_DTYPES.get(str(kind)) if isinstance(kind, Global) else None
         if dtype is not None and isinstance(key, str) and type(numel) is int and numel >= 0:
             return StorageId(key, dtype, numel)
-    raise ModelFileError(
-        "a tensor's storage is not declared as torch does; the file is damaged or of another kind"
-    )
+    raise ModelFileError("a tensor's storage is not declared as torch does; the file is damaged or of another kind")
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,7 @@ def check_view(view: View, numel: int, what: str) -> None:
     memory.
     """
     wanted = math.prod(view.shape)
-    last = view.offset + sum(
-        (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
-    )
+    last = view.offset + sum((size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True))
     if wanted > numel or (wanted and last >= numel) or view.offset > numel:
         raise ModelFileError(
             f"{what} of shape {list(view.shape)}, strides {list(view.strides)}, offset {view.offset} "
@@ -137,22 +133,14 @@ def read_stream(data: bytes, allowed: frozenset[str], max_opcodes: int = MAX_OPC
     plain: frozenset[str] = frozenset()
     header = [read_pickle(stream, plain, max_opcodes=MAX_HEADER_OPCODES).root for _ in range(3)]
     if header[:2] != [MAGIC_NUMBER, STREAM_VERSION]:
-        raise ModelFileError(
-            "this is not the byte stream of torch.save; the file is damaged or of another kind"
-        )
+        raise ModelFileError("this is not the byte stream of torch.save; the file is damaged or of another kind")
     system = entries(header[2], "torch.save's system information")
     if system.get("little_endian") is not True:
-        raise ModelFileError(
-            "the tensors are big-endian; only little-endian files are supported, save it again"
-        )
+        raise ModelFileError("the tensors are big-endian; only little-endian files are supported, save it again")
     pickle = read_pickle(stream, allowed, persistent=True, max_opcodes=max_opcodes)
     declared = declared_storages(pickle.persistent_ids)
     keys = read_pickle(stream, plain, max_opcodes=max_opcodes).root
-    if (
-        not isinstance(keys, list)
-        or not all(isinstance(key, str) for key in keys)
-        or set(keys) != set(declared)
-    ):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(declared):
         raise ModelFileError("the list of storages does not match the tensors; the file is damaged")
     if len(keys) != len(declared):
         raise ModelFileError("a storage is listed twice; the file is damaged or hostile")
@@ -171,9 +159,7 @@ def read_stream(data: bytes, allowed: frozenset[str], max_opcodes: int = MAX_OPC
         storages[key] = raw[position : position + storage.nbytes]
         position += storage.nbytes
     if position != len(data):
-        raise ModelFileError(
-            f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile"
-        )
+        raise ModelFileError(f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile")
     return Stream(pickle, storages)
 
 
@@ -183,9 +169,7 @@ def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
     for node in nodes:
         storage = storage_id(node)
         if declared.setdefault(storage.key, storage) != storage:
-            raise ModelFileError(
-                "two tensors disagree about the size of their storage; the file is damaged or hostile"
-            )
+            raise ModelFileError("two tensors disagree about the size of their storage; the file is damaged or hostile")
     return declared
 
 

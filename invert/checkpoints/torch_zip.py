@@ -42,9 +42,7 @@ def read_archive(data: bytes) -> Archive:
             _check_members(data, members)
             damaged = archive.testzip()
             if damaged is not None:
-                raise ModelFileError(
-                    f"checksum of {quoted(damaged)} differs; the file is damaged, download it again"
-                )
+                raise ModelFileError(f"checksum of {quoted(damaged)} differs; the file is damaged, download it again")
             if f"{prefix}/byteorder" in names and archive.read(f"{prefix}/byteorder") != b"little":
                 raise ModelFileError("the tensors are big-endian; only little-endian files are supported")
             pickle = archive.read(f"{prefix}/data.pkl")
@@ -69,9 +67,7 @@ def _prefix(names: list[str]) -> str:
     if any(name.endswith(".npy") for name in names):
         raise ModelFileError("a NumPy .npz archive; a generator or a torch.save file was expected")
     if any(name.split("/", 1)[-1] == "constants.pkl" for name in names):
-        raise ModelFileError(
-            "a TorchScript archive, which contains code; save its state_dict with torch.save instead"
-        )
+        raise ModelFileError("a TorchScript archive, which contains code; save its state_dict with torch.save instead")
     if len(folders) != 1 or len(pickles) != 1 or pickles[0] != f"{(prefix := folders.pop())}/data.pkl":
         raise ModelFileError(
             "a zip archive, but not one written by torch.save; if the model is inside, unpack it first"
@@ -93,15 +89,8 @@ def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         path, name = member.filename, quoted(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise ModelFileError(
-                f"member {name} is compressed, torch.save never does that; save the model again"
-            )
-        if (
-            not member.filename.isascii()
-            or "\\" in name
-            or ".." in member.filename.split("/")
-            or member.flag_bits & 1
-        ):
+            raise ModelFileError(f"member {name} is compressed, torch.save never does that; save the model again")
+        if not path.isascii() or "\\" in path or ".." in path.split("/") or member.flag_bits & 1:
             raise ModelFileError(f"the archive has a member called {name}; do not trust this file")
     position = 0
     for member in sorted(members, key=lambda member: member.header_offset):
@@ -118,13 +107,9 @@ def _check_local_header(data: bytes, member: zipfile.ZipInfo, position: int) -> 
     name = data[start + _LOCAL_HEADER.size : start + _LOCAL_HEADER.size + name_size]
     # torch leaves at most a data descriptor of 24 bytes between members
     if not position <= start <= position + 24 or (position == 0 and start != 0):
-        raise ModelFileError(
-            "members of the archive overlap or leave room between them; do not trust this file"
-        )
+        raise ModelFileError("members of the archive overlap or leave room between them; do not trust this file")
     if signature != b"PK\x03\x04" or method != 0 or flags & 1 or name != member.filename.encode():
-        raise ModelFileError(
-            f"the archive gives two accounts of {quoted(member.filename)}; do not trust this file"
-        )
+        raise ModelFileError(f"the archive gives two accounts of {quoted(member.filename)}; do not trust this file")
     return content + member.file_size
 
 

@@ -74,8 +74,11 @@ def cached(name: str | Model, *, cache_dir: Path | str | None = None) -> Path | 
 def _cache_folder(cache_dir: Path | str | None) -> Path:
     if cache_dir is not None:
         return Path(cache_dir).absolute()  # pip runs in another working directory
-    folder = platformdirs.user_cache_path("invert", appauthor=False)
-    # Without a home directory the default is not a place: it begins with a "~" that nothing resolves.
+    try:
+        folder = platformdirs.user_cache_path("invert")
+    except RuntimeError:
+        folder = Path("~")
+    # Without a home directory platformdirs raises or, in older versions, returns a path that begins with "~".
     if not folder.is_absolute():
         raise ModelUnavailableError(
             f"{folder}: no home directory to keep models in; name a place with --cache-dir DIR"

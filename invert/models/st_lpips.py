@@ -31,7 +31,7 @@ def convert(members: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return {name: tensor.float().contiguous() for name, tensor in _rename(state).items()}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, AttributeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: not weights of shift-tolerant LPIPS ({error})") from error
 
 

@@ -1,0 +1,45 @@
+"""What the checkpoint tests share: reading bytes, refusing bytes, comparing networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
+from invert.errors import ModelFileError
+
+DEFAULT_CONFIG = {"conv_clamp": None, "mapping_lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
+
+
+def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def identity(checkpoint: Checkpoint) -> str:
+    return fingerprint(checkpoint.tensors, checkpoint.config)
+
+
+def read_bytes(folder: Path, data: bytes) -> Checkpoint:
+    path = folder / "model.bin"  # never a telling extension
+    path.write_bytes(data)
+    return read_checkpoint(path)
+
+
+def refuse_bytes(folder: Path, data: bytes, match: str) -> str:
+    """Assert that the bytes are refused in one line that starts with the path and matches; the message."""
+    with pytest.raises(ModelFileError, match=match) as caught:
+        read_bytes(folder, data)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'model.bin'}: ")
+    assert "\n" not in message
+    return message
+
+
+def saved(path: Path, value: object, *, legacy: bool = False) -> Path:
+    """`path`, now a torch.save file of `value`."""
+    torch.save(value, path, _use_new_zipfile_serialization=not legacy)
+    return path
