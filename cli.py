@@ -50,7 +50,7 @@ def cli(debug: bool) -> None:
 
 @cli.command(no_args_is_help=True)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--space", default="FNW5", show_default=True, help="W, NW, W+, NW+, SW+, FW5, FNW5, FNSW5, … any layer.")
+@click.option("--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer.")
 @network_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("."), help="Folder; the current one by default.")
 @click.option("--preset", default="thesis", show_default=True, help="thesis, stylegan2 or fast.")
@@ -59,7 +59,7 @@ def cli(debug: bool) -> None:
 @click.option("--init", type=click.Path(path_type=Path), help="Start from this latent file.")
 @click.option("--lr", type=float, help="Learning rate of styles and noise.")
 @click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2).")
-@click.option("--perceptual", help="Loss: st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze.")
+@click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--crop", help="x,y,side in pixels of the photograph; the centre square by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
@@ -75,8 +75,8 @@ def project(
 ) -> None:
     """Find latents whose images are close to photographs.
 
-    Writes NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error) and NAME.json per
-    photograph.
+    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error) and
+    NAME.json (settings and measurements).
 
     \b
     Example:  invert project examples/portrait.png --space FNW5

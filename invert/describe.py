@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from invert.checkpoints import fingerprint, read_checkpoint
-from invert.errors import ModelFileError
+from invert.errors import ModelFileError, NotALatentError
 from invert.latents import Latent
 
 
 def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
     """Facts for a person, in reading order. Raises :class:`ModelFileError` when the file is neither kind."""
-    try:
-        return describe_latent(Latent.load(path))
-    except ModelFileError as error:
-        if "not a latent" not in str(error) and not unreadable_as_latent(path):
-            raise
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file; expected a latent or a checkpoint")
+    if may_hold_a_latent(path):
+        try:
+            return describe_latent(Latent.load(path))
+        except NotALatentError:
+            pass  # then it should be a checkpoint
     return describe_checkpoint(path, allow_nonfinite)
 
 
-def unreadable_as_latent(path: Path) -> bool:
-    """Whether the file is of a kind that only checkpoints have (a bare pickle is no zip and no safetensors)."""
+def may_hold_a_latent(path: Path) -> bool:
+    """Whether the container is one that latents come in: safetensors, or torch's zip."""
     with open(path, "rb") as f:
-        return f.read(2) != b"PK"
+        return path.suffix == ".safetensors" or f.read(2) == b"PK"
 
 
 def describe_latent(latent: Latent) -> dict[str, Any]:

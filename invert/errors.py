@@ -39,6 +39,10 @@ class ModelFileError(InvertError):
     exit_code = 4
 
 
+class NotALatentError(ModelFileError):
+    """The file is sound as far as it was read, but holds no latent."""
+
+
 class FingerprintError(ModelFileError):
     """A latent belongs to another generator."""
 

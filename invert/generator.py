@@ -126,9 +126,10 @@ class Generator:
         label: int | None = None,
         space: str | Space = "W",
     ) -> Latent:
-        """Latents of seeds, in W by default; z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py.
+        """Latents of seeds, in W by default.
 
-        psi is the truncation towards the mean w ([K] uses 1, 0.7 or 0.5). `label` is a class index. In Z spaces psi must be 1.
+        z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the truncation towards the
+        mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is a class index.
         """
         seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         bad = [s for s in seeds if not 0 <= s <= MAX_SEED]
@@ -162,7 +163,8 @@ class Generator:
             origin = latent.metadata.get("generator", "")
             raise FingerprintError(
                 f"expected a latent of {self.name or 'this generator'} ({self.fingerprint[:12]}), got one of "
-                f"{origin or 'another'} ({latent.fingerprint[:12]}); load that generator, or use --force (Generator.adopt)"
+                f"{origin or 'another'} ({latent.fingerprint[:12]}); "
+                "load that generator, or use --force (Generator.adopt)"
             )
         return check_fit(self.network, latent)
 

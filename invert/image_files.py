@@ -163,7 +163,7 @@ def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageF
             f"{options.max_pixels / 1e6:.4g} Mpx; make it smaller"
         ) from None
     except UnidentifiedImageError:
-        if kind:
+        if kind and kind not in PLUGINS:
             raise ImageError(f"{name}: not a raster image (looks like {kind}); give a PNG or JPEG") from None
         if data.startswith(b"\x89PNG") and b"\0\0\0\0" in (data[16:20], data[20:24]):
             raise ImageError(f"{name}: zero-sized PNG; get the file again") from None
@@ -193,10 +193,8 @@ def kind_of(data: bytes) -> str | None:
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer"
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "HTML"
-    if head.startswith((b"<svg", b"<?xml", b"<!--")):
-        return "SVG" if b"<svg" in head else "XML"
+    if head.startswith(b"<"):
+        return "HTML" if b"html" in head else "SVG" if b"<svg" in head else "XML"
     if head.startswith(b"%pdf"):
         return "PDF"
     if head.startswith(b"%!ps"):
@@ -204,7 +202,7 @@ def kind_of(data: bytes) -> str | None:
     if head.startswith((b"pk\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"\x80\2", b"\x80\4")):
         return "an archive or a model file"
     if data[4:8] == b"ftyp":
-        box = data[8 : int.from_bytes(data[:4], "big")]
+        box = data[8 : min(int.from_bytes(data[:4], "big"), 512)]
         brands = {box[k : k + 4] for k in range(0, len(box), 4)}
         if brands & {b"avif", b"avis"}:
             return "AVIF"

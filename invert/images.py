@@ -110,8 +110,8 @@ def fit_canvas(image: Image.Image, multiple: tuple[int, int] | int, max_side: in
     Neither side is longer than `max_side`. Raises :class:`UsageError` where not even one multiple fits.
     """
     steps = (multiple, multiple) if isinstance(multiple, int) else multiple
-    if min(steps) < 1:
-        raise UsageError(f"multiple is {multiple}, expected at least 1")
+    if min(steps) < 1 or (max_side is not None and max_side < 1):
+        raise UsageError(f"multiple is {multiple} and max_side {max_side}, expected at least 1")
     width, height = (min(side, max_side or side) // step * step for side, step in zip(image.size, steps, strict=True))
     if not width or not height:
         limit = f" and at most {max_side} px a side" if max_side else ""
@@ -218,7 +218,7 @@ def area_downscale(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     height, width = images.shape[-2:]
     if isinstance(size, int):
         scale = min(1.0, size / min(height, width))
-        size = round(height * scale), round(width * scale)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
     h, w = min(size[0], height), min(size[1], width)
     if (h, w) == (height, width):
         return images
@@ -236,6 +236,8 @@ def error_map(a: Image.Image | Tensor, b: Image.Image | Tensor, full_scale: floa
     first, second = to_picture(a).convert("RGB"), to_picture(b).convert("RGB")
     if first.size != second.size:
         raise UsageError(f"expected two pictures of one size, got {first.size} and {second.size}")
+    if not full_scale > 0:
+        raise UsageError(f"full_scale is {full_scale}, expected more than 0")
     error = np.abs(np.asarray(first, np.float32) - np.asarray(second, np.float32)).mean(-1) / 255
     position = np.clip(error / full_scale, 0, 1) * (len(ERROR_COLOURS) - 1)
     knots = np.arange(len(ERROR_COLOURS))

@@ -90,7 +90,8 @@ def project_file(
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
     paths = OutputPaths.of(folder, name)
-    distances = [load_perceptual(n, device=generator.device) for n in REPORTED]
+    reported = () if job.settings.perceptual == "none" else REPORTED
+    distances = [load_perceptual(n, device=generator.device) for n in reported]
     seconds = [step.seconds for step in result.history]
     report = {
         "image": facts,

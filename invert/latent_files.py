@@ -1,7 +1,6 @@
 """Latent files: `.pt` (a plain dict of tensors and JSON-like values) and `.safetensors`, read without trust.
 
-Format version 1. A file MUST hold `format` = "invert-latent", `version`, `space`, `fingerprint`, `parts` (which tensor is
-which) and MAY hold `metadata`. Readers MUST refuse a version they do not know.
+The format is described in docs/latent-files.md. Readers refuse a version they do not know.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invert.atomic import write_atomically
-from invert.errors import LatentError, ModelFileError, SpaceError
+from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError
 from invert.latents import PARTS, Latent
 from invert.spaces import Space
 
@@ -55,7 +54,7 @@ def load_latent(path: Path) -> Latent:
 
         content = load_tensors(path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ModelFileError(f"{path}: not a latent of invert; `invert info` tells what it is")
+            raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
         header = content
         tensors = content.get("tensors")
     try:
@@ -113,5 +112,5 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path}: damaged safetensors file ({error})") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ModelFileError(f"{path}: not a latent of invert; `invert info` tells what it is")
+        raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
     return header, tensors

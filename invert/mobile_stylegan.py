@@ -8,6 +8,7 @@ half its size. Architecture: Belousov, "MobileStyleGAN", arXiv:2104.04767.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ class MobileStyleGAN(SynthesisNetwork):
         self.const: Tensor
         names = [k for k in tensors if k.startswith("synthesis.layer") and k.endswith("noise_const")]
         parts = [subset(tensors, f"synthesis.layer{i}.") for i in range(1, len(names) + 1)]
-        for before, part in zip(parts, parts[1:], strict=False):
+        for before, part in pairwise(parts):
             if "up_affine.weight" in part:  # F_i of even layers is kept in the blocks that the transform reads
                 order = haar_blocks(part["up_affine.weight"].shape[0])
                 before |= {name: before[name][order] for name in ("weight", "bias")}

@@ -103,8 +103,8 @@ class PerceptualDistance(nn.Module):
         """
         if [x.shape[1:] for x in a] != [y.shape[1:] for y in b]:
             raise UsageError(
-                f"expected embeddings of images of one size, got maps {[tuple(x.shape[1:]) for x in a]} "
-                f"and {[tuple(y.shape[1:]) for y in b]}; resize the images first"
+                "expected embeddings of images of one size, got first maps of "
+                f"{tuple(a[0].shape[2:])} and {tuple(b[0].shape[2:])}; resize the images first"
             )
         depths = [(x - y).square().sum(dim=1).mean(dim=(1, 2)) for x, y in zip(a, b, strict=True)]
         return torch.stack(depths).sum(dim=0)
@@ -149,9 +149,7 @@ def _load_st_lpips(name: str, path: Path) -> PerceptualDistance:
         stages = _ST_LPIPS[name](tensors)
         return PerceptualDistance(name, stages, [tensors[f"head{depth}"] for depth in range(len(stages))])
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ModelFileError(
-            f"{path}: not the weights of {name} ({error}); delete it to make it anew"
-        ) from error
+        raise ModelFileError(f"{path}: not the weights of {name} ({error}); delete it to make it anew") from error
 
 
 def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
@@ -164,9 +162,7 @@ def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
             "put it there, give its path as trunk=, or use st-lpips-alex"
         )
     prefix = "features."
-    state = {
-        key.removeprefix(prefix): value for key, value in _load_state(path).items() if key.startswith(prefix)
-    }
+    state = {key.removeprefix(prefix): value for key, value in _load_state(path).items() if key.startswith(prefix)}
     with torch.device("meta"):  # the classifier's layers, most of the weights, are never made
         features = build(weights=None).features
     try:
@@ -184,9 +180,7 @@ def _lpips_heads(name: str, depths: int) -> list[Tensor]:
     package = importlib.util.find_spec("lpips")
     if package is None or package.origin is None:
         raise ModelUnavailableError(f"{name} needs the package lpips for its heads: pip install lpips")
-    state = _load_state(
-        Path(package.origin).parent / "weights" / "v0.1" / f"{name.removeprefix('lpips-')}.pth"
-    )
+    state = _load_state(Path(package.origin).parent / "weights" / "v0.1" / f"{name.removeprefix('lpips-')}.pth")
     return [state[f"lin{depth}.model.1.weight"].flatten() for depth in range(depths)]
 
 

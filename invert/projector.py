@@ -17,7 +17,7 @@ from invert.images import area_downscale
 from invert.latents import Latent
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.regularizers import noise_regularization
-from invert.schedules import ramp_up_cosine_down, warmup
+from invert.schedules import warmup_cooldown
 from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space
 from invert.variables import Variables, distribution_loss
@@ -72,14 +72,14 @@ def project(
 ) -> Projection:
     """The point of `space` whose image is closest to `image` [1, 3, H, W] in [−1, 1].
 
-    H × W is the generator's size, or, in spaces with features, any multiple of a feature cell. Starts from `init` where one is
-    given; else in F… spaces from a short projection into W+ ("two-stage"), elsewhere from the mean w. The same seed
-    gives the same result whatever else runs. Raises :class:`UsageError` for images or spaces that do not fit.
+    H × W is the generator's size or, in spaces with features, any multiple of a feature cell. Starts from `init` where
+    one is given; else in F… spaces from a short projection into W+ ("two-stage"), elsewhere from the mean w. The same
+    seed gives the same result whatever else runs. Raises :class:`UsageError` for images or spaces that do not fit.
     """
     target_space = Space.parse(space)
     settings = settings or preset("thesis", target_space)
     image = check_image(generator, image, target_space)
-    if perceptual is None and (settings.perceptual_weight or settings.crop_weight):
+    if perceptual is None and settings.perceptual != "none":
         perceptual = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
     if init is not None:
         start = generator.convert(init, target_space)
@@ -165,7 +165,8 @@ def optimize(
 ) -> Projection:
     """Adam from `start`; the best point met is the result, never a later or an earlier one.
 
-    Best is the lowest loss without the noise term, whose weight of 4e5 turns rounding into ranks.
+    Best is the lowest loss without the noise term, whose weight of 4e5 turns rounding into ranks, and without the term
+    of random crops, where the luckiest crop would win.
     """
     variables = Variables(generator, start.detach(), settings)
     loss_of = Loss(generator, image, settings, perceptual, seed)
@@ -188,7 +189,7 @@ def optimize(
                 continue
             if fit < best:
                 best, best_step, kept = fit, step, variables.snapshot()
-            factor = rate * schedule(settings, step)
+            factor = rate * warmup_cooldown(step, settings.steps, settings.warmup, settings.cooldown)
             entry = Step(
                 stage, step, settings.steps, value, perceptual_value, mse, settings.lr * factor,
                 time.perf_counter() - began,
@@ -227,12 +228,6 @@ def with_image(step: Step, image: Tensor) -> Step:
     return replace(step, image=image)
 
 
-def schedule(settings: ProjectionSettings, step: int) -> float:
-    if settings.schedule == "ramp":
-        return ramp_up_cosine_down(step, max(settings.steps, 1))
-    return warmup(step, settings.steps, settings.warmup)
-
-
 class Loss:
     """The objective of a projection at one step: perceptual + mse + the regularizers the settings ask for."""
 
@@ -253,7 +248,7 @@ class Loss:
                 self.target = perceptual.embed(area_downscale(image, self.size))
 
     def __call__(self, variables: Variables, step: int) -> tuple[Tensor, float, float, float, Tensor]:
-        """(loss, its value without the noise term, perceptual distance, mse, image)."""
+        """(loss, its value without the terms of noise and crops, perceptual distance, mse, image)."""
         s = self.settings
         latent = variables.latent(self.w_noise(variables, step))
         rendered = self.generator.render(latent)
@@ -266,13 +261,13 @@ class Loss:
             ).sum()
             perceptual_value = distance.item()
             loss = loss + s.perceptual_weight * distance
-            if s.crop_weight:
-                loss = loss + s.crop_weight * self.crop_distance(rendered)
         if variables.offsets and s.offset_weight:
             loss = loss + s.offset_weight * variables.offset_penalty()
         if s.dist_weight:
             loss = loss + s.dist_weight * distribution_loss(self.generator, latent)
         fit = loss.item()
+        if self.perceptual is not None and s.crop_weight:
+            loss = loss + s.crop_weight * self.crop_distance(rendered)
         if variables.noise and s.noise_weight:
             loss = loss + s.noise_weight * noise_regularization(variables.noise)
         return loss, fit, perceptual_value, mse.item(), rendered.detach()

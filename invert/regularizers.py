@@ -15,7 +15,8 @@ SMALLEST_NOISE = 8  # side, [K] appendix D
 def noise_regularization(maps: Iterable[Tensor]) -> Tensor | float:
     """Σ (mean n·roll(n, 1))² over both axes, all maps [N, 1, H, W] and their 2× averages down to 8 px.
 
-    Zero for white noise; grows as maps start to carry the picture. [K] appendix D, [S] algorithm 1. Smaller maps are left alone.
+    Near zero for white noise; grows as maps start to carry the picture. Smaller maps are left alone. [K] appendix D,
+    [S] algorithm 1.
     """
     total: Tensor | float = 0.0
     for n in maps:

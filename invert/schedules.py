@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 
-def warmup(step: int, steps: int, ramp: int) -> float:
-    """Linear from 1/ramp to 1 over the first `ramp` steps, then constant ([S] chapter 6)."""
-    return min(1.0, (step + 1) / ramp) if ramp else 1.0
+def warmup_cooldown(step: int, steps: int, warmup: int, cooldown: float) -> float:
+    """Linear up over the first `warmup` steps, constant, cosine down to zero over the last `cooldown` (0 to 1) of all.
 
-
-def ramp_up_cosine_down(step: int, steps: int, up: float = 0.05, down: float = 0.25) -> float:
-    """Linear up over the first 5 %, cosine down to zero over the last 25 % of the steps ([K] appendix D)."""
-    t = step / steps
-    factor = min(1.0, (1 - t) / down)
-    return (0.5 - 0.5 * math.cos(factor * math.pi)) * min(1.0, t / up)
+    [S] chapter 6 is (50, 0); [K] appendix D is (5 % of the steps, 0.25).
+    """
+    up = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    left = 1 - step / max(steps, 1)
+    down = min(1.0, left / cooldown) if cooldown else 1.0
+    return up * (0.5 - 0.5 * math.cos(math.pi * down))

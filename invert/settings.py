@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from invert.errors import UsageError
 from invert.spaces import Space
@@ -21,9 +21,9 @@ class ProjectionSettings:
     steps: int = 250
     init_steps: int = 150  # F… spaces without an encoder: steps in (N)W+ that make the first F_i
     lr: float = 0.1  # Adam; of styles and noise maps
-    schedule: Literal["warmup", "ramp"] = "warmup"  # [S]: linear warm-up; [K]: ramp up 5 %, cosine down 25 %
-    warmup: int = 50  # steps
-    perceptual: str = "st-lpips-alex"
+    warmup: int = 50  # steps of linear rise
+    cooldown: float = 0.0  # last fraction of the steps, over which the rate falls to zero as a cosine
+    perceptual: str = "st-lpips-alex"  # any of invert.perceptual.PERCEPTUAL, or "none": pixels alone, no weights needed
     perceptual_weight: float = 1.0
     mse_weight: float = 0.25
     noise_weight: float = 4e5
@@ -51,6 +51,8 @@ class ProjectionSettings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= 1e9):
                 raise UsageError(f"{field.name} is a number in [0, 1e9], got {value}")
+        if self.cooldown > 1:
+            raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
         if self.lr == 0:
             raise UsageError("lr must be above 0")
 
@@ -74,7 +76,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     if name == "thesis":
         return thesis
     if name == "stylegan2":
-        return ProjectionSettings(steps=1000, schedule="ramp", mse_weight=0.0, noise_weight=1e5, w_noise=0.05)
+        return ProjectionSettings(steps=1000, cooldown=0.25, mse_weight=0.0, noise_weight=1e5, w_noise=0.05)
     if name == "fast":
         return thesis.replace(steps=120, init_steps=100, warmup=25) if features else thesis.replace(steps=300)
     raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

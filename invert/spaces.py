@@ -77,8 +77,8 @@ class Space:
 def check_conversion(source: Space, target: Space) -> None:
     """Raise :class:`SpaceError`, saying what would be lost, unless source → target is exact.
 
-    Conversions only open the generator further: Z → W → W+ → style maps, to a later layer, adding noise maps. Converting
-    z where features are kept (FZ_i → FW_i) applies the mapping network.
+    Conversions only open the generator further: Z → W → W+ → style maps, to a later layer, adding noise maps.
+    FZ_i → FW_i applies the mapping network.
     """
     lost = ""
     order = ("Z", "W", "W+")
@@ -90,8 +90,6 @@ def check_conversion(source: Space, target: Space) -> None:
         lost = "its noise maps would be dropped"
     elif source.layer and not target.layer:
         lost = f"features at layer {source.layer} have no styles that make them in general"
-    elif target.base == "Z" and target.first > source.first and source.layer is not None:
-        pass  # FZ_i → FZ_k keeps z and runs layers i … k − 1
     elif target.first < source.first:
         lost = f"layers {target.first} to {source.first - 1} cannot be undone"
     if lost:

@@ -2,8 +2,8 @@
 
 Numbering follows [S]: odd layers are the second convolution of a resolution, even layers the up-convolution
 into the next one, and the last layer is the torgb at full size. Modulation is applied to activations and
-demodulation after the convolution ("unfused"): on a CPU that is faster than one weight per sample, and it is the only form
-that a style map can take ([S] App. A.1).
+demodulation after the convolution ("unfused"): on a CPU that is faster than one weight per sample, and it is the
+only form that a style map can take ([S] App. A.1).
 """
 
 from __future__ import annotations

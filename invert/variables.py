@@ -55,13 +55,11 @@ class Variables:
         groups = [{"params": [self.styles, *self.noise], "rate": s.lr}]
         if self.offsets:
             groups.append({"params": self.offsets, "rate": s.offset_lr})
-        for part in (self.features, self.rgb):
-            if part is not None:
-                groups.append({"params": [part], "rate": s.feature_lr * float(part.detach().std())})
-        return groups
+        maps = [t for t in (self.features, self.rgb) if t is not None]
+        return groups + [{"params": [t], "rate": s.feature_lr * float(t.detach().std())} for t in maps]
 
     def tensors(self) -> list[Tensor]:
-        return [t for group in self.groups() for t in group["params"]]
+        return [self.styles, *self.noise, *self.offsets, *(t for t in (self.features, self.rgb) if t is not None)]
 
     def latent(self, w_noise: Tensor | None = None) -> Latent:
         """The point now, differentiable in every tensor; `w_noise` is added to the style vectors."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from audit import forbidden_events
+from pickle_writer import FIXTURES
 from torch import Tensor
 
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
@@ -24,9 +28,28 @@ def identity(checkpoint: Checkpoint) -> str:
 
 
 def read_bytes(folder: Path, data: bytes) -> Checkpoint:
+    """The checkpoint in the bytes; asserts that reading them imported, executed, wrote and started nothing."""
     path = folder / "model.bin"  # never a telling extension
     path.write_bytes(data)
-    return read_checkpoint(path)
+    _warm_up()
+    with forbidden_events() as events:
+        try:
+            return read_checkpoint(path)
+        finally:
+            assert not events, events
+
+
+@cache
+def _warm_up() -> None:
+    """What torch and safetensors import on first use is theirs, not the file's."""
+    for name in ("ada_tiny.pkl", "tf_tiny.pkl", "rosinality_tiny.pt"):
+        read_checkpoint(FIXTURES / name)
+    "".encode("cp437")  # zipfile's codec for names
+    for legacy in (False, True):
+        stream = io.BytesIO()
+        torch.save({"g": torch.zeros(1)}, stream, _use_new_zipfile_serialization=not legacy)
+        stream.seek(0)
+        torch.load(stream, weights_only=True)
 
 
 def refuse_bytes(folder: Path, data: bytes, match: str) -> str:

@@ -9,9 +9,7 @@ from invert.generator import Generator
 from invert.training.initialize import untrained_stylegan2
 
 
-def small_generator(
-    resolution: int = 64, *, c_dim: int = 0, seed: int = 0, dtype: torch.dtype = torch.float32, w_dim: int = 32
-) -> Generator:
+def small_checkpoint(resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_dim: int = 32) -> Checkpoint:
     """A StyleGAN2 of 32 channels with noise that shows."""
     tensors = untrained_stylegan2(
         resolution,
@@ -25,7 +23,13 @@ def small_generator(
     )
     tensors = {name: t * 0.5 if ".torgb.weight" in name else t for name, t in tensors.items()}
     config = {"conv_clamp": None, "mapping_lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
-    checkpoint = Checkpoint("stylegan2", "invert", config, tensors, {})
+    return Checkpoint("stylegan2", "invert", config, tensors, {})
+
+
+def small_generator(
+    resolution: int = 64, *, c_dim: int = 0, seed: int = 0, dtype: torch.dtype = torch.float32, w_dim: int = 32
+) -> Generator:
+    checkpoint = small_checkpoint(resolution, c_dim=c_dim, seed=seed, w_dim=w_dim)
     return Generator.from_checkpoint(checkpoint, name="small", dtype=dtype)
 
 

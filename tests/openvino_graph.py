@@ -94,7 +94,5 @@ def run(kind: str, x: list[Tensor], a: dict[str, str], blob: bytes, argument: Te
         case "GroupConvolution":
             return [F.conv2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())]
         case "GroupConvolutionBackpropData":
-            return [
-                F.conv_transpose2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())
-            ]
+            return [F.conv_transpose2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())]
     raise AssertionError(f"no such operation here: {kind}")

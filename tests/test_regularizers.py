@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 
 from invert.distributions import group_means, wasserstein
 from invert.regularizers import distribution_regularization, noise_regularization, standardize
-from invert.schedules import ramp_up_cosine_down, warmup
+from invert.schedules import warmup_cooldown
 
 
 def test_noise_regularization_is_its_definition_on_two_levels() -> None:
@@ -82,12 +82,10 @@ def test_wasserstein_is_scipys() -> None:
     assert same[1].item() == pytest.approx(wasserstein_distance(x[1], x[0]), rel=1e-5)
 
 
-def test_schedules_ramp_where_their_papers_say() -> None:
-    assert [warmup(s, 250, 50) for s in (0, 24, 49, 200)] == [1 / 50, 0.5, 1, 1]
-    assert warmup(0, 10, 0) == 1
-    assert ramp_up_cosine_down(0, 1000) == 0
-    assert ramp_up_cosine_down(25, 1000) == pytest.approx(0.5)
-    assert ramp_up_cosine_down(500, 1000) == 1
-    assert ramp_up_cosine_down(875, 1000) == pytest.approx(0.5)
-    assert ramp_up_cosine_down(1000, 1000) == pytest.approx(0, abs=1e-12)
-    assert all(math.isfinite(ramp_up_cosine_down(s, 1)) for s in (0, 1))
+def test_the_schedule_rises_linearly_and_falls_as_a_cosine() -> None:
+    assert [warmup_cooldown(s, 250, 50, 0.0) for s in (0, 24, 49, 200, 250)] == [1 / 50, 0.5, 1, 1, 1]
+    assert warmup_cooldown(0, 10, 0, 0.0) == 1
+    assert warmup_cooldown(500, 1000, 50, 0.25) == 1
+    assert warmup_cooldown(875, 1000, 50, 0.25) == pytest.approx(0.5)
+    assert warmup_cooldown(1000, 1000, 50, 0.25) == pytest.approx(0, abs=1e-12)
+    assert all(math.isfinite(warmup_cooldown(s, steps, 0, 1.0)) for s in (0, 1) for steps in (0, 1))

@@ -24,8 +24,8 @@ from invert.checkpoints import read_checkpoint
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_numpy_values_are_read_from_every_protocol(protocol: int, tmp_path: Path) -> None:
     root = root_of("tf_tiny.pkl")
-    values = {"4x4/Const/const": np.asfortranarray(np.random.default_rng(0).normal(size=(1, 16, 4, 4)).astype("f4"))}
-    values["4x4/Conv/noise_strength"] = np.float32(0.25)  # a numpy scalar, not an array
+    const = np.random.default_rng(0).normal(size=(1, 16, 4, 4)).astype("f4", order="F")
+    values = {"4x4/Const/const": const, "4x4/Conv/noise_strength": np.float32(0.25)}  # an array and a scalar
     components = as_dict(root[2].state["components"])  # type: ignore[index]
     variables = components["synthesis"].state["variables"]
     components["synthesis"].state["variables"] = [

@@ -39,7 +39,7 @@ def read(data: bytes) -> Checkpoint:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelFileError(f"damaged safetensors file ({quoted(str(error))}); copy or download it again") from None
-    return Checkpoint(architecture, FORMAT, config, float32_tensors(tensors), details)
+    return Checkpoint(architecture, FORMAT, config, float32_tensors(dict(sorted(tensors.items()))), details)
 
 
 def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:

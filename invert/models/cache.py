@@ -80,9 +80,7 @@ def _cache_folder(cache_dir: Path | str | None) -> Path:
         folder = Path("~")
     # Without a home directory platformdirs raises or, in older versions, returns a path that begins with "~".
     if not folder.is_absolute():
-        raise ModelUnavailableError(
-            f"{folder}: no home directory to keep models in; name a place with --cache-dir DIR"
-        )
+        raise ModelUnavailableError(f"{folder}: no home directory to keep models in; name a place with --cache-dir DIR")
     return folder
 
 
@@ -96,9 +94,7 @@ def _workspace(folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        workspace = tempfile.TemporaryDirectory(
-            prefix=WORKSPACE_PREFIX, dir=folder, ignore_cleanup_errors=True
-        )
+        workspace = tempfile.TemporaryDirectory(prefix=WORKSPACE_PREFIX, dir=folder, ignore_cleanup_errors=True)
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from error
     with workspace as path:
@@ -106,9 +102,7 @@ def _workspace(folder: Path) -> Iterator[Path]:
 
 
 def _unwritable(folder: Path, reason: str) -> ModelUnavailableError:
-    return ModelUnavailableError(
-        f"{folder}: cannot be written ({reason}); choose another place with --cache-dir DIR"
-    )
+    return ModelUnavailableError(f"{folder}: cannot be written ({reason}); choose another place with --cache-dir DIR")
 
 
 def _sweep(folder: Path) -> None:

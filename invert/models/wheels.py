@@ -75,9 +75,7 @@ def verify_wheel(model: Model, wheel: Path, progress: Progress | None = None) ->
                 digest.update(chunk)
                 report("verify", min(file.tell(), total), total)
     except OSError as error:
-        raise ModelFileError(
-            f"{wheel}: cannot be read ({error.strerror}); give the path of {model.wheel}"
-        ) from error
+        raise ModelFileError(f"{wheel}: cannot be read ({error.strerror}); give the path of {model.wheel}") from error
     if digest.hexdigest() != model.sha256:
         raise ModelFileError(
             f"{wheel}: expected SHA-256 {model.sha256}, got {digest.hexdigest()}; refused, "

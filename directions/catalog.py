@@ -1,0 +1,34 @@
+"""The directions that come with invert, for the W space of StyleGAN2 FFHQ."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from directions.direction import Direction
+from invert.errors import UsageError
+
+FOLDER = Path(__file__).parent / "vectors"
+SUFFIX = ".safetensors"
+
+
+def available() -> list[str]:
+    """Names in the catalogue, in alphabetical order."""
+    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
+
+
+def find(name_or_path: str | Path) -> Direction:
+    """A direction of the catalogue by name, or one from a `.safetensors` file.
+
+    Raises :class:`UsageError` for an unknown name, with the nearest known one; :class:`ModelFileError` for a bad file.
+    """
+    text = str(name_or_path)
+    names = available()
+    if text in names:
+        return Direction.load(FOLDER / f"{text}{SUFFIX}")
+    path = Path(name_or_path)
+    if path.suffix == SUFFIX or path.name != text or path.is_file():
+        return Direction.load(path)
+    near = difflib.get_close_matches(text.lower(), names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"unknown direction {text!r}; {hint}known: {', '.join(names)}, or the path of a direction file")

@@ -1,0 +1,168 @@
+"""A direction in W or W+: unit vectors, the length of one step, and what it means."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from directions.w_space import w_space_name
+from invert.errors import FingerprintError, UsageError
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
+
+MAX_STRENGTH = 100.0  # in steps; generated latents end near 4
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NORM_TOLERANCE = 1e-3
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """Where an attribute increases. Immutable; checked on construction (:class:`UsageError`).
+
+    name      what a user types
+    vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer, of Frobenius norm
+              √num_ws, so that equal rows are the same direction as the one vector
+    step      length of one unit of strength: the standard deviation of W along the direction (`WSpace.spread`);
+              strength s moves layer j of a point by s·step·V_j
+    meaning   what more of it is, to be read after "+ is"
+    w_space   name of the W space it belongs to (`WSpace.name`); "" where nobody knows
+    layers    half-open range of 0-based style indices it acts on by default; None is all
+    source    how it was made and from what; JSON values
+    measured  what was measured about it; JSON values
+    """
+
+    name: str
+    vectors: Tensor
+    step: float
+    meaning: str = ""
+    w_space: str = ""
+    layers: Range | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def w_dim(self) -> int:
+        return self.vectors.shape[-1]
+
+    def offset(self, num_ws: int, strength: float, layers: Range | None = None) -> Tensor:
+        """The displacement [num_ws, w_dim] of `strength` steps; zero outside the layer range.
+
+        `layers` replaces the direction's own range. Raises :class:`UsageError` for a strength beyond ±100 or a range
+        outside the generator's or the direction's layers.
+        """
+        if not abs(strength) <= MAX_STRENGTH:  # also false for NaN
+            raise UsageError(f"strength is {strength:g} steps, expected a number within ±{MAX_STRENGTH:g}")
+        first, stop = self.layer_range(num_ws, layers)
+        out = torch.zeros(num_ws, self.w_dim)
+        out[first:stop] = strength * self.step * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])
+        return out
+
+    def layer_range(self, num_ws: int, layers: Range | None = None) -> Range:
+        """The half-open range it acts on in a generator of `num_ws` styles. Raises :class:`UsageError`."""
+        rows = num_ws if self.vectors.ndim == 1 else self.vectors.shape[0]
+        chosen = layers or self.layers
+        if chosen is None and rows != num_ws:
+            raise UsageError(
+                f"direction {self.name!r} has {rows} layers, the generator {num_ws}; layers are counted from the "
+                f"coarse end, give a range within 0-{min(rows, num_ws)}"
+            )
+        first, stop = chosen or (0, num_ws)
+        if not 0 <= first < stop <= min(rows, num_ws):
+            raise UsageError(
+                f"layers {first}-{stop} of direction {self.name!r}: expected first < end within 0-{min(rows, num_ws)}"
+            )
+        return first, stop
+
+    def check_generator(self, generator: Generator) -> None:
+        """Raise :class:`FingerprintError` unless the direction belongs to the generator's W space.
+
+        An unknown W space ("") passes when the width is right; `directions.measure` tells whether it acts there.
+        """
+        title = generator.name or "this generator"
+        if self.w_dim != generator.w_dim:
+            raise FingerprintError(
+                f"direction {self.name!r} is {self.w_dim} wide, expected w_dim {generator.w_dim} of {title}; "
+                "use a direction made for it"
+            )
+        if self.w_space and self.w_space != (found := w_space_name(generator)):
+            raise FingerprintError(
+                f"direction {self.name!r} belongs to W space {self.w_space}, {title} has {found}; "
+                "use a direction made for it"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.safetensors` file, atomically. See :mod:`directions.direction_files`."""
+        from directions.direction_files import save_direction
+
+        save_direction(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Direction:
+        """Read a direction file without trusting it. Raises :class:`ModelFileError` with the reason."""
+        from directions.direction_files import load_direction
+
+        return load_direction(Path(path))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Float32 `vectors` scaled to the norm that a direction has. Raises :class:`UsageError` for zero or NaN."""
+    if vectors.ndim not in (1, 2) or not vectors.numel():
+        raise UsageError(f"expected a vector [w_dim] or one per layer [num_ws, w_dim], got {list(vectors.shape)}")
+    vectors = vectors.detach().cpu().double()
+    if not bool(vectors.isfinite().all()):
+        raise UsageError("a direction must be finite, this one has NaN or infinity")
+    norm = root_mean_square_norm(vectors)
+    if norm < 1e-12:
+        raise UsageError("a direction must not be zero")
+    return (vectors / norm).float()
+
+
+def root_mean_square_norm(vectors: Tensor) -> float:
+    """Norm of [w_dim]; root mean square of the row norms of [num_ws, w_dim]."""
+    return vectors.double().square().sum(-1).mean().sqrt().item()
+
+
+def sign_fixed(vector: Tensor) -> Tensor:
+    """The vector or its opposite, whichever has its largest component positive: a sign for what has none."""
+    return vector * torch.sign(vector.flatten()[vector.abs().argmax()])
+
+
+def check(direction: Direction) -> None:
+    name, vectors, step, layers = direction.name, direction.vectors, direction.step, direction.layers
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64")
+    if not vectors.is_floating_point() or vectors.ndim not in (1, 2) or not vectors.numel():
+        raise UsageError(
+            f"direction {name!r} needs float vectors [w_dim] or [num_ws, w_dim], got {list(vectors.shape)}"
+        )
+    norm = root_mean_square_norm(vectors)
+    if not math.isfinite(norm):
+        raise UsageError(f"direction {name!r} has NaN or infinity; make it again")
+    if abs(norm - 1) > NORM_TOLERANCE:
+        what = "is zero" if norm == 0 else f"has norm {norm:.4g} per layer"
+        raise UsageError(f"direction {name!r} {what}, expected 1; see directions.direction.unit")
+    if not (math.isfinite(step) and step > 0):
+        raise UsageError(f"direction {name!r} has step {step:g}, expected a positive number")
+    if layers is not None and not 0 <= layers[0] < layers[1]:
+        raise UsageError(f"direction {name!r} has layers {layers[0]}-{layers[1]}, expected 0 <= first < end")
+    if layers is not None and vectors.ndim == 2 and layers[1] > len(vectors):
+        raise UsageError(f"direction {name!r} has {len(vectors)} layers, its range ends at {layers[1]}")
+    for part in ("source", "measured"):
+        try:
+            json.dumps(getattr(direction, part), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"direction {name!r}: {part} is not JSON ({error})") from error

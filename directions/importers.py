@@ -1,0 +1,158 @@
+"""Directions of other projects: numpy arrays, InterFaceGAN boundaries, GANSpace components, SeFa factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from directions.arrays import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from directions.direction import Direction, Range, unit
+from directions.w_space import WSpace
+from invert.checkpoints.safe_torch import load_tensors_from
+from invert.checkpoints.source import Kind, naming, read_file, sniff
+from invert.errors import ModelFileError, UsageError
+
+MAX_BYTES = 256 << 20
+MAX_NUM_WS = 20  # of a 2048 px StyleGAN2; an array with more rows is a set of directions, not a row per layer
+# Where known tools keep their directions: GANSpace (of W, then of activations), its export by e4e, rosinality's SeFa.
+ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
+COLUMN_KEY = "eigvec"  # one direction per column
+LATENT_HINT = "points, not a direction; directions are learned from several (invert directions exemplars)"
+
+
+def import_direction(
+    path: str | Path,
+    *,
+    name: str,
+    space: WSpace,
+    key: str | None = None,
+    index: int | None = None,
+    sign: int = 1,
+    layers: Range | None = None,
+    meaning: str = "",
+) -> Direction:
+    """The direction in a file of another project, scaled to unit norm, with its step in `space`.
+
+    - One direction: `.npy`, or `.pt` with one tensor, of shape [w_dim], [1, w_dim] (InterFaceGAN's boundaries too),
+      [num_ws, w_dim] or [1, num_ws, w_dim].
+    - A set, of which `index` chooses one: [n, w_dim], [n, 1, w_dim], [n, num_ws, w_dim]; GANSpace's `.npz` or `.pt`.
+    - SeFa's factors, `.pt` {eigvec: [w_dim, n]}: `index` is a column.
+
+    `key` names the array where there are several; `sign` -1 turns the direction round. Equal rows become one vector.
+    The file cannot tell which W space it was made in: `directions.measure` compares. Raises :class:`ModelFileError`
+    (`PATH: WHAT; HINT`) for a damaged or unsafe file, a latent or a wrong width, and :class:`UsageError` for arguments
+    that do not fit.
+    """
+    if sign not in (1, -1):
+        raise UsageError(f"sign is 1 or -1, got {sign}")
+    path = Path(path)
+    with naming(path):
+        array, source_key = read_array(path, key)
+        chosen = choose(array, index, space.w_dim)
+        try:
+            vectors = unit(sign * chosen)
+        except UsageError as error:
+            raise ModelFileError(f"{error}; check the file") from error
+    source = {"method": "import", "file": path.name, "key": source_key, "index": index, "sign": sign}
+    source = {k: v for k, v in source.items() if v is not None}
+    return Direction(name, vectors, space.spread(vectors), meaning, space.name, layers, source)
+
+
+def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
+    """One float array of a file, directions in rows, and the key it had."""
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise ModelFileError(f"{path.stat().st_size} bytes, the limit is {MAX_BYTES}; this is no direction")
+    data = read_file(path)
+    if data.startswith(NPY_MAGIC):
+        refuse_key(key)
+        return to_tensor(read_npy(data)), None
+    if data.startswith(ZIP_MAGIC) and (archive := npz(data)) is not None:
+        if key is None and "w" in archive.names:
+            raise ModelFileError(f"a projected latent (key 'w'): {LATENT_HINT}")
+        chosen = choose_key(archive.names, key)
+        return to_tensor(archive.read(chosen)), chosen
+    kind = sniff(data)
+    if kind is Kind.SAFETENSORS:
+        raise ModelFileError("a safetensors file; a direction of invert needs no import, give its path")
+    if kind is Kind.PICKLE:
+        raise ModelFileError("a bare pickle, which could run code when loaded; save the vector with numpy.save")
+    return from_torch(load_tensors_from(data, kind), key)
+
+
+def npz(data: bytes) -> NpzArchive | None:
+    """The archive, or None for the other kind of zip, torch.save's."""
+    return None if b"data.pkl" in data[:4096] else NpzArchive(data)
+
+
+def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
+    """One tensor of what torch.save wrote."""
+    if isinstance(content, Tensor):
+        refuse_key(key)
+        return floats(content), None
+    if not isinstance(content, Mapping) or not content:
+        raise ModelFileError(f"expected a tensor or a dict of tensors, found {type(content).__name__}")
+    if content.get("format") == "invert-latent" or any(
+        isinstance(v, Mapping) and "latent" in v for v in content.values()
+    ):
+        raise ModelFileError(f"projected latents: {LATENT_HINT}")
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    if key is None and COLUMN_KEY in tensors:
+        key = COLUMN_KEY
+    chosen = choose_key(list(tensors), key)
+    tensor = floats(tensors[chosen])
+    return (tensor.T if chosen == COLUMN_KEY and tensor.ndim == 2 else tensor), chosen
+
+
+def choose_key(names: list[str], key: str | None) -> str:
+    known = [k for k in ARRAY_KEYS if k in names]
+    chosen = key or (known[0] if known else names[0] if len(names) == 1 else None)
+    if chosen is None or chosen not in names:
+        problem = f"no array {key!r}" if key else "several arrays, none that is known to be a direction"
+        raise ModelFileError(f"{problem}; choose a key: {', '.join(names[:8]) or 'there is none'}")
+    return chosen
+
+
+def refuse_key(key: str | None) -> None:
+    if key is not None:
+        raise UsageError(f"the file holds one array without a name, key {key!r} does not apply")
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.astype("<f4"))
+
+
+def floats(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        raise ModelFileError(f"a tensor of {str(tensor.dtype).removeprefix('torch.')}, expected floats")
+    return tensor.detach().float()
+
+
+def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:
+    """[w_dim] or [num_ws, w_dim] from an array that may hold several directions."""
+    shape = list(array.shape)
+    if not 1 <= len(shape) <= 3 or shape[-1] != w_dim:
+        raise ModelFileError(f"an array {shape}, expected a direction of width w_dim {w_dim}")
+    if 0 in shape:
+        raise ModelFileError(f"an empty array {shape}")
+    if index is not None:
+        if len(shape) == 1 or not 0 <= index < shape[0]:
+            count = 1 if len(shape) == 1 else shape[0]
+            raise UsageError(f"index is {index}, the file holds {count}: expected 0 to {count - 1}")
+        array = array[index]
+    elif len(shape) == 3:
+        if shape[0] > 1 and shape[1] > 1:
+            raise ModelFileError(
+                f"an array {shape}: a set of latents is {LATENT_HINT}; of a set of directions choose one by index"
+            )
+        if shape[0] > 1:
+            raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")
+        array = array[0]
+    elif len(shape) == 2 and shape[0] > MAX_NUM_WS:
+        raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")
+    if array.ndim == 2 and (len(array) == 1 or bool((array == array[0]).all())):
+        array = array[0]
+    return array

@@ -1,0 +1,49 @@
+"""Principal components of W (GANSpace: Härkönen et al., arXiv:2004.02546)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from directions.direction import Direction, Range, sign_fixed, unit
+from directions.w_space import WSpace
+from invert.errors import UsageError
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
+
+SAMPLES = 50_000  # for the first 20 of FFHQ a second draw gives cosines above 0.99
+
+
+def principal_directions(
+    generator: Generator, count: int, *, samples: int = SAMPLES, layers: Range | None = None
+) -> list[Direction]:
+    """The `count` directions along which W varies most, largest first; signs are arbitrary but reproducible.
+
+    GANSpace applies a component to a layer range found by looking; `layers` stores one. Raises :class:`UsageError`
+    unless 1 <= count <= w_dim < samples.
+    """
+    if not 1 <= count <= generator.w_dim:
+        raise UsageError(f"expected 1 to {generator.w_dim} components, got {count}")
+    if samples <= generator.w_dim:
+        raise UsageError(f"expected more than {generator.w_dim} samples, got {samples}")
+    space = WSpace.of(generator, samples)
+    covariance = torch.cov(space.samples.double().T)
+    variances, vectors = (t.flip(-1) for t in torch.linalg.eigh(covariance))  # eigh sorts upwards
+    directions = []
+    for k in range(count):
+        vector = unit(sign_fixed(vectors[:, k]))
+        directions.append(
+            Direction(
+                f"pca-{k}",
+                vector,
+                space.spread(vector),
+                f"principal component {k} of W",
+                space.name,
+                layers,
+                {"method": "PCA of W", "component": k, "samples": samples},
+                {"variance_share": round((variances[k] / variances.sum()).item(), 5)},
+            )
+        )
+    return directions

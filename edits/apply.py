@@ -1,0 +1,99 @@
+"""Along a direction: every style moves, and F_i and R_i move with them ([S] chapter 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edits.blending import largest, resize_map
+from edits.carriers import Carrier, find_carrier
+from edits.history import record
+from edits.layers import styles_inside
+from edits.masks import CELLS, at_size, check_mask, style_cells
+from edits.points import join_styles
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.latents import Latent
+from invert.shapes import Size
+from invert.spaces import Space
+
+
+def move(
+    generator: Generator,
+    latent: Latent,
+    offset: Tensor,
+    *,
+    carry: str | Carrier = "difference",
+    mask: Tensor | None = None,
+) -> Latent:
+    """The latent with `offset` [num_ws, w_dim] added to its styles, and carried into F_i and R_i in F… spaces.
+
+    carry  "difference", "styles", or any :class:`Carrier`; W+ spaces without features need none
+    mask   [1, 1, H, W] in [0, 1] at the image's size: only there. Styles become maps of at most 64 cells per training
+           side (more where they already have more), and F_i and R_i move by the share of each cell that is covered
+
+    W becomes W+ when the offset differs by layer, Z becomes the w it maps to. Moving by −offset returns; the companion
+    moves along, so that edits chain. Raises :class:`UsageError` for a wrong offset, mask or carrier.
+    """
+    check_offset(generator, offset)
+    latent = latent.to(generator.device, generator.dtype)
+    offset = offset.to(generator.device, generator.dtype)
+    opened = generator.convert(latent, space_of_result(latent.space, offset, mask is not None))
+    sizes = generator.check(opened)
+    weight = torch.ones(1, 1, 1, 1, device=offset.device, dtype=offset.dtype)
+    if mask is not None:
+        weight = check_mask(mask, sizes.image, offset)
+        if not weight.any():
+            return record(opened, "move")
+    changes: dict[str, Any] = {"styles": moved_styles(generator, opened, offset, weight, sizes.image)}
+    if opened.space.layer:
+        push = find_carrier(carry).displacement(generator, opened, offset)
+        for name, value in (("features", push.features), ("rgb", push.rgb)):
+            before = getattr(opened, name)
+            if value is not None and before is not None:
+                changes[name] = before + at_size(weight, before.shape[2:]) * value
+        if opened.companion is not None:
+            along = offset.clone()
+            if push.features is None:  # the companion still makes this F_i
+                along[: styles_inside(generator, opened.space)] = 0
+            changes["companion"] = opened.companion + along
+    return record(opened.replace(**changes), "move")
+
+
+def check_offset(generator: Generator, offset: Tensor) -> None:
+    expected = [generator.num_ws, generator.w_dim]
+    if list(offset.shape) != expected:
+        raise UsageError(f"expected an offset {expected} (num_ws, w_dim), got {list(offset.shape)}")
+    if not bool(offset.isfinite().all()):
+        raise UsageError("the offset has values that are not finite; use a finite strength and direction")
+
+
+def space_of_result(space: Space, offset: Tensor, masked: bool) -> Space:
+    """W where one w can hold the result, else W+, with style maps under a mask."""
+    same_everywhere = bool((offset == offset[0]).all())
+    if space.layer is None and space.base != "W+" and same_everywhere and not masked:
+        return Space("W", noise=space.noise)
+    return Space("W+", space.layer, noise=space.noise, spatial=space.spatial or masked)
+
+
+def moved_styles(
+    generator: Generator, latent: Latent, offset: Tensor, weight: Tensor, image: Size
+) -> Tensor | tuple[Tensor, ...]:
+    """The styles plus the offset of their layers, weighted where they are maps."""
+    space = latent.space
+    if space.base == "W":
+        assert isinstance(latent.styles, Tensor)
+        return latent.styles + offset[0]
+    rows = offset[space.first - 1 :]
+    if not space.spatial:
+        return join_styles(space, [s + row for s, row in zip(latent.style_list(), rows, strict=True)])
+    maps = []
+    for k, (s, row) in enumerate(zip(latent.style_list(), rows, strict=True)):
+        if row.any():
+            share = at_size(weight, style_cells(generator, generator.layer(space.first + k), image, CELLS))
+            share = resize_map(share, largest(s, share))
+            s = resize_map(s, largest(s, share)) + share * row[:, None, None]
+        maps.append(s)
+    return tuple(maps)

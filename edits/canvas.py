@@ -1,0 +1,102 @@
+"""Larger and rearranged images: latents cut, moved and laid on a canvas of cells ([S] fig. 4.3, 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edits.history import record
+from edits.masks import feathered
+from edits.mixer import mix, shifted
+from edits.points import to_common_space
+from edits.windows import Box, check_even, feature_size, window
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.latents import Latent
+
+SEAM = 2  # F cells, width of the default seam
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One latent on a canvas, in cells of F_i.
+
+    at    (x, y) of the left upper cell on the canvas
+    crop  (x, y, width, height) of the cells of the latent that are meant; None: all of them
+    """
+
+    latent: Latent
+    at: tuple[int, int] = (0, 0)
+    crop: Box | None = None
+
+
+def place(
+    generator: Generator,
+    canvas: tuple[int, int],
+    placements: Sequence[Placement],
+    *,
+    feather: float | None = None,
+) -> Latent:
+    """One latent of `canvas` = (width, height) cells of F_i with every placement laid over the ones before.
+
+    `feather` is the width in pixels of the seams, centred on the borders; two cells of F_i by default. Under its seam a
+    placement goes on: with the cells around its crop, then mirrored. Where nothing is placed, the first one goes on.
+    Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError` for boxes that are outside,
+    :class:`LatentError` for spaces without features.
+    """
+    if not placements:
+        raise UsageError("expected at least one latent to place, got none")
+    latents = to_common_space(generator, [p.latent for p in placements], base="W+", spatial=True)
+    width, height = canvas
+    if width < 1 or height < 1:
+        raise UsageError(f"a canvas has at least 1×1 cells, got {width}×{height}")
+    pixels = 0
+    result: Latent | None = None
+    for latent, placement in zip(latents, placements, strict=True):
+        x, y = placement.at
+        box = checked_crop(latent, placement.crop)
+        check_even(latent, "places", placement.at)
+        if x + box[2] <= 0 or y + box[3] <= 0 or x >= width or y >= height:
+            raise UsageError(f"a latent at {x}, {y} lies outside the canvas of {width}×{height} cells")
+        extended = window(latent, (box[0] - x, box[1] - y, width, height))
+        pixels = generator.resolution // generator.layer(latent.space.first).size
+        if result is None:
+            result = extended
+            continue
+        mask = rectangle(canvas, (x, y, box[2], box[3]), pixels, like=extended.tensors()[0])
+        result = mix(generator, result, extended, feathered(mask, SEAM * pixels if feather is None else feather))
+    assert result is not None
+    origin = placements[0].latent.metadata  # the seams are steps of this edit, not edits of their own
+    return record(result.replace(metadata=origin), "place", {"canvas": list(canvas), "latents": len(placements)})
+
+
+def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
+    """The latent's content moved right and down by (dx, dy) cells of F_i; the border continues it (`mixer.shifted`)."""
+    return record(shifted(latent, cells), "shift", {"cells": list(cells)})
+
+
+def crop(latent: Latent, box: Box) -> Latent:
+    """The cells `box` = (x, y, width, height) of F_i, as a smaller image. Raises :class:`UsageError` outside."""
+    return record(window(latent, checked_crop(latent, box)), "crop", {"box": list(box)})
+
+
+def checked_crop(latent: Latent, box: Box | None) -> Box:
+    """The box, by default the whole; raises :class:`UsageError` unless it lies inside the latent."""
+    height, width = feature_size(latent)
+    if box is None:
+        return 0, 0, width, height
+    x, y, w, h = box
+    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        raise UsageError(f"crop {x}, {y}, {w}, {h} is not inside the {width}×{height} cells of the latent")
+    return box
+
+
+def rectangle(canvas: tuple[int, int], box: Box, pixels: int, like: Tensor) -> Tensor:
+    """The mask [1, 1, H, W] of a box of cells of `pixels` each; what leaves the canvas is cut."""
+    mask = torch.zeros(1, 1, canvas[1] * pixels, canvas[0] * pixels, device=like.device, dtype=like.dtype)
+    x, y, w, h = (pixels * value for value in box)
+    mask[:, :, max(y, 0) : y + h, max(x, 0) : x + w] = 1
+    return mask

@@ -1,0 +1,17 @@
+"""What was done to a latent, kept in its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from invert.latents import Latent
+
+
+def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) -> Latent:
+    """The latent with `edit` and its JSON-like facts appended to `metadata["edits"]`.
+
+    `metadata["made_by"]` becomes the edit's name: what an edit returns is no projection any more.
+    """
+    edits = [*latent.metadata.get("edits", []), {"edit": edit, **(facts or {})}]
+    return latent.replace(metadata={**latent.metadata, "made_by": edit, "edits": edits})

@@ -1,0 +1,91 @@
+"""Masks: where one image is edited or replaced, at the size of every map of a latent.
+
+A mask is [1, 1, H, W] in [0, 1] at the image's size. One that is the same everywhere is kept as a single cell,
+which broadcasts: then nothing is resampled and full or empty masks are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edits.layers import COARSE, MIDDLE
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.network import Layer
+from invert.shapes import Size
+
+CELLS = 64  # of a style map per training side, at most: 512 values a cell make larger maps expensive
+SOFT_CELLS = 32  # enough for the soft edges of a mixture
+
+
+def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
+    """The mask in dtype and device of `like`; [1, 1, 1, 1] where it is uniform.
+
+    Raises :class:`UsageError` unless it is [1, 1, H, W] of the image's size (height, width) with values in [0, 1].
+    """
+    if mask.ndim != 4 or tuple(mask.shape[:2]) != (1, 1):
+        raise UsageError(f"expected a mask [1, 1, H, W], got {list(mask.shape)}; invert.images.read_mask makes one")
+    if tuple(mask.shape[2:]) != tuple(image):
+        height, width = mask.shape[2:]
+        raise UsageError(
+            f"the mask has {width}×{height} px, the image {image[1]}×{image[0]}; resize the mask to the image"
+        )
+    if not bool(((mask >= 0) & (mask <= 1)).all()):  # NaN fails too
+        raise UsageError("mask values are numbers in [0, 1]; divide 8-bit values by 255")
+    mask = mask.to(like)
+    return mask[:, :, :1, :1] if mask.amin() == mask.amax() else mask
+
+
+def feathered(mask: Tensor, pixels: float) -> Tensor:
+    """The mask with every hard edge turned into a linear ramp `pixels` wide, centred on it.
+
+    A box filter, its window cut at the borders: full and empty stay exact. Raises :class:`UsageError`.
+    """
+    if not (math.isfinite(pixels) and pixels >= 0):
+        raise UsageError(f"feather is a width in pixels, 0 or more, got {pixels}")
+    reach = round(pixels / 2)
+    if mask.shape[2:] == (1, 1) or reach == 0:
+        return mask
+    for axis in (2, 3):
+        side = mask.shape[axis]
+        # running sums in float64: any width costs the same, and sums of 0 and 1 are exact
+        total = mask.double().cumsum(axis)
+        total = torch.cat([torch.zeros_like(total.narrow(axis, 0, 1)), total], axis)
+        cell = torch.arange(side, device=mask.device)
+        start, stop = (cell - reach).clamp_min(0), (cell + reach + 1).clamp_max(side)
+        count = (stop - start).view([-1, 1] if axis == 2 else [1, -1])
+        mask = ((total.index_select(axis, stop) - total.index_select(axis, start)) / count).to(mask.dtype)
+    return mask.clamp(0, 1)
+
+
+def at_size(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """The share of every cell of a map of `size` (height, width) that the mask covers; one cell stays one cell."""
+    return mask if mask.shape[2:] == (1, 1) else F.interpolate(mask, size=tuple(size), mode="area")
+
+
+def style_cells(generator: Generator, layer: Layer, image: Size, limit: int) -> Size:
+    """Size (height, width) of a style map for an image: the layer's input size, at most `limit` per training side."""
+    side = min(layer.size, limit)
+    height, width = (max(1, pixels * side // generator.resolution) for pixels in image)
+    return height, width
+
+
+def style_mask(generator: Generator, mask: Tensor, layer: Layer, image: Size) -> Tensor:
+    """Where styles of `layer` are mixed: at most 32 cells per training side, the smoother the finer the layer.
+
+    Edges are at least as wide as a cell of the layer's input up to 16 cells, 1/16 of the training side at 32, and
+    1/8 of it from 64 on. Coarse styles need no more: all later layers smooth what they make. Fine ones hold the
+    colours, where a narrow edge shows as a seam ([S] fig. 4.1).
+    """
+    if mask.shape[2:] == (1, 1):
+        return mask
+    side = min(generator.resolution, CELLS)
+    grid = at_size(mask, (image[0] * side // generator.resolution, image[1] * side // generator.resolution))
+    if layer.size > 2 * COARSE:
+        grid = feathered(grid, side / 16 if layer.size <= MIDDLE else side / 8)
+    return at_size(grid, style_cells(generator, layer, image, SOFT_CELLS))

@@ -1,0 +1,329 @@
+"""Perceptual distances: a distance's properties on small random trunks, and parity with the originals."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from invert.errors import ModelFileError, ModelUnavailableError, UsageError
+from invert.models import MODELS
+from invert.models.weights_file import write_weights
+from invert.perceptual import PERCEPTUAL, PerceptualDistance, load_perceptual
+from invert.shift_tolerant import BlurPool, BlurredConv
+
+ALEXNET_SIDES = (11, 5, 3, 3, 3)
+VGG16_SIDES = (3,) * 13
+DEPTHS = {"st-lpips-alex": (0, 1, 2, 3, 4), "st-lpips-vgg": (1, 3, 6, 9, 12)}  # convolution that ends each
+
+
+def small_weights(name: str, channels: int = 4) -> dict[str, Tensor]:
+    """Random weights under the real names, with few channels and a different number in each layer."""
+    random = torch.Generator().manual_seed(0)
+    sides = ALEXNET_SIDES if name.endswith("alex") else VGG16_SIDES
+    tensors: dict[str, Tensor] = {}
+    inputs = 3
+    for index, side in enumerate(sides):
+        outputs = channels + index
+        weight = torch.randn(outputs, inputs, side, side, generator=random)
+        tensors[f"conv{index}.weight"] = weight * (2 / (inputs * side**2)) ** 0.5
+        tensors[f"conv{index}.bias"] = torch.randn(outputs, generator=random) / 4
+        inputs = outputs
+    for depth, index in enumerate(DEPTHS[name]):
+        tensors[f"head{depth}"] = torch.rand(channels + index, generator=random)
+    return tensors
+
+
+@pytest.fixture(params=DEPTHS)
+def distance(request: pytest.FixtureRequest, tmp_path: Path) -> PerceptualDistance:
+    name = request.param
+    write_weights(tmp_path / f"{name}.safetensors", MODELS[name], small_weights(name))
+    return load_perceptual(name, cache_dir=tmp_path)
+
+
+def pictures(count: int, size: tuple[int, int] = (40, 45), seed: int = 1) -> Tensor:
+    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+# --- the properties of a distance -----------------------------------------------------------------------
+
+
+def test_one_distance_per_pair_positive_symmetric_and_zero_for_equal_images(
+    distance: PerceptualDistance,
+) -> None:
+    x, y = pictures(3), pictures(3, seed=2)
+    d = distance(x, y)
+    assert d.shape == (3,)
+    assert (d > 1e-4).all()
+    assert torch.equal(d, distance(y, x))
+    assert torch.equal(distance(x, x), torch.zeros(3))
+
+
+def test_a_batch_is_its_images_one_by_one(distance: PerceptualDistance) -> None:
+    x, y = pictures(3), pictures(3, seed=2)
+    singly = torch.cat([distance(x[i : i + 1], y[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(distance(x, y), singly, rtol=1e-5, atol=1e-7)
+
+
+def test_a_target_embedded_once_gives_the_distances_of_forward(distance: PerceptualDistance) -> None:
+    x, y = pictures(3), pictures(1, seed=2)
+    target = distance.embed(y)
+    assert len(target) == 5
+    expected = distance(x, y.expand(3, -1, -1, -1))
+    torch.testing.assert_close(distance.between(distance.embed(x), target), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_an_embedding_has_the_length_its_heads_allow(distance: PerceptualDistance) -> None:
+    for depth, embedding in enumerate(distance.embed(pictures(1))):
+        head = distance.get_buffer(f"head_root{depth}").square()
+        lengths = embedding.square().sum(dim=1)
+        unweighted = (embedding.square() / head).sum(dim=1)
+        assert (lengths <= head.max() + 1e-6).all()
+        assert ((unweighted - 1).abs() < 1e-4).logical_or(unweighted == 0).all()
+
+
+def test_the_gradient_is_that_of_the_value_and_reaches_the_image_only(distance: PerceptualDistance) -> None:
+    distance = distance.double()
+    x, y = pictures(1).double().requires_grad_(), pictures(1, seed=2).double()
+    distance(x, y).sum().backward()
+    direction = pictures(1, seed=3).double()
+    step = 1e-7  # small enough to cross almost no kink of a ReLU or a pool
+    with torch.no_grad():
+        slope = (distance(x + step * direction, y) - distance(x - step * direction, y)) / (2 * step)
+    torch.testing.assert_close((x.grad * direction).sum(), slope[0], rtol=1e-3, atol=1e-7)
+    assert not any(parameter.requires_grad for parameter in distance.parameters())
+    assert not distance.training
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+def test_a_trunk_that_sees_nothing_gives_zero_and_a_finite_gradient(tmp_path: Path, name: str) -> None:
+    tensors = small_weights(name)
+    for key in tensors:
+        if key.endswith("bias"):
+            tensors[key] -= 100
+    write_weights(tmp_path / f"{name}.safetensors", MODELS[name], tensors)
+    x = pictures(1).requires_grad_()
+    d = load_perceptual(name, cache_dir=tmp_path)(x, pictures(1, seed=2))
+    d.sum().backward()
+    assert d.item() == 0
+    assert x.grad is not None
+    assert torch.equal(x.grad, torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+@pytest.mark.parametrize("size", [(32, 32), (33, 50), (64, 47)])
+def test_shift_tolerant_distances_are_those_of_a_literal_reading(
+    tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    # The definition without a shortcut: dense convolutions and pools, then reflect, blur, take every second.
+    tensors = small_weights(name)
+    write_weights(tmp_path / f"{name}.safetensors", MODELS[name], tensors)
+    x, y = pictures(2, size), pictures(2, size, seed=2)
+
+    def blur(image: Tensor) -> Tensor:
+        taps = torch.tensor([1.0, 2.0, 1.0]) / 4
+        padded = F.pad(image, (2, 2, 2, 2), mode="reflect")
+        rows = sum(tap * padded[:, :, k : padded.shape[2] - 2 + k] for k, tap in enumerate(taps))
+        both = sum(tap * rows[:, :, :, k : rows.shape[3] - 2 + k] for k, tap in enumerate(taps))
+        return both[:, :, ::2, ::2]
+
+    def activations(image: Tensor) -> Iterator[Tensor]:
+        shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+        image = (image - shift[:, None, None]) / scale[:, None, None]
+        alex = name == "st-lpips-alex"
+        pooled = (1, 2) if alex else (2, 4, 7, 10)
+        for index, side in enumerate(ALEXNET_SIDES if alex else VGG16_SIDES):
+            if index in pooled:
+                image = blur(F.max_pool2d(image, 3 if alex else 2, stride=1))
+            padding = 2 if side == 11 else side // 2
+            image = F.conv2d(image, tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"], padding=padding)
+            image = F.relu(blur(image) if alex and index == 0 else image)
+            if index in DEPTHS[name]:
+                yield image
+
+    expected = torch.zeros(2)
+    for depth, (a, b) in enumerate(zip(activations(x), activations(y), strict=True)):
+        a, b = (m / (m.square().sum(1, keepdim=True).sqrt() + 1e-10) for m in (a, b))
+        expected += ((a - b).square() * tensors[f"head{depth}"][:, None, None]).sum(1).mean((1, 2))
+    found = load_perceptual(name, cache_dir=tmp_path)(x, y)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+# --- the layers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(9, 9), (10, 13), (12, 8)])
+def test_blurred_convolution_is_convolution_then_blur_in_value_and_gradient(size: tuple[int, int]) -> None:
+    random = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(5, 3, 11, 11, generator=random), torch.randn(5, generator=random)
+    layer, pool = BlurredConv(weight.double(), bias.double()).double(), BlurPool(5).double()
+    x = pictures(2, (size[0] + 4, size[1] + 4)).double()
+    first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
+    fast = layer(first)
+    literal = pool(F.conv2d(second, weight.double(), bias.double(), padding=2))
+    cotangent = torch.randn(literal.shape, generator=random, dtype=torch.float64)
+    fast.backward(cotangent)
+    literal.backward(cotangent)
+    torch.testing.assert_close(fast, literal, rtol=0, atol=1e-12)
+    torch.testing.assert_close(first.grad, second.grad, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [5, 6, 7, 8])
+def test_blur_pool_keeps_constants_and_has_the_documented_size(side: int) -> None:
+    y = BlurPool(2)(torch.full((1, 2, side, side + 1), 0.5))
+    assert y.shape == (1, 2, (side + 1) // 2 + 1, (side + 2) // 2 + 1)
+    assert torch.equal(y, torch.full_like(y, 0.5))
+
+
+# --- what is refused ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)])
+def test_anything_but_rgb_images_of_32_px_is_refused(distance: PerceptualDistance, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"expected images \[N, 3, H, W\] of at least 32 px a side, got \["):
+        distance.embed(torch.zeros(shape))
+
+
+def test_images_of_two_sizes_are_refused(distance: PerceptualDistance) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected embeddings of images of one size, got first maps of \(\d+, \d+\) and \("
+    ):
+        distance(pictures(1, (40, 40)), pictures(1, (40, 64)))
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"one of st-lpips-alex, .*lpips-squeeze; got 'lpips'"):
+        load_perceptual("lpips", cache_dir=tmp_path)
+    assert set(PERCEPTUAL) >= {name for name, model in MODELS.items() if model.kind == "perceptual"}
+
+
+def test_a_trunk_is_refused_where_none_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"st-lpips-vgg has its own trunk; trunk= is for lpips-alex"):
+        load_perceptual("st-lpips-vgg", trunk=tmp_path / "vgg.pth", cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "shape", "head"])
+def test_a_cached_file_with_other_tensors_is_refused_by_path(tmp_path: Path, damage: str) -> None:
+    tensors = small_weights("st-lpips-alex")
+    if damage == "missing":
+        del tensors["conv3.weight"]
+    elif damage == "shape":
+        tensors["conv3.bias"] = torch.zeros(99)
+    else:
+        del tensors["head4"]
+    path = tmp_path / "st-lpips-alex.safetensors"
+    write_weights(path, MODELS["st-lpips-alex"], tensors)
+    with pytest.raises(ModelFileError, match=r"st-lpips-alex\.safetensors: not the weights of st-lpips-alex"):
+        load_perceptual("st-lpips-alex", cache_dir=tmp_path)
+
+
+# --- LPIPS on torchvision's trunks ----------------------------------------------------------------------
+
+TRUNKS = {
+    "lpips-alex": torchvision.models.alexnet,
+    "lpips-squeeze": torchvision.models.squeezenet1_1,
+    "lpips-vgg": torchvision.models.vgg16,
+}
+
+
+def random_trunk(name: str) -> dict[str, Tensor]:
+    """A state dictionary with the features' names and shapes of torchvision's classifier."""
+    random = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        features: nn.Module = TRUNKS[name](weights=None).features
+    return {
+        f"features.{key}": torch.randn(value.shape, generator=random) * (2 / value[0].numel()) ** 0.5
+        for key, value in features.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("name", ["lpips-alex", "lpips-squeeze", pytest.param("lpips-vgg", marks=pytest.mark.slow)])
+def test_lpips_agrees_with_the_package_on_any_trunk(tmp_path: Path, name: str) -> None:
+    import lpips
+
+    state = random_trunk(name)
+    torch.save(state, tmp_path / "trunk.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package calls torchvision in a way that is going away
+        original = lpips.LPIPS(net=name.removeprefix("lpips-"), pnet_rand=True, verbose=False)
+    for key in original.net.state_dict():
+        # In the package a layer keeps its number, behind the name of its slice.
+        original.net.get_parameter(key).data = state[f"features.{key.split('.', 1)[1]}"]
+    x, y = pictures(2, (64, 70)), pictures(2, (64, 70), seed=2)
+    found = load_perceptual(name, trunk=tmp_path / "trunk.pth")(x, y)
+    with torch.no_grad():
+        torch.testing.assert_close(found, original(x, y).flatten(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.fixture
+def torch_cache(tmp_path: Path) -> Iterator[Path]:
+    before = torch.hub.get_dir()
+    torch.hub.set_dir(str(tmp_path / "hub"))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    yield tmp_path / "hub" / "checkpoints"
+    torch.hub.set_dir(before)
+
+
+def test_a_trunk_in_torchs_cache_is_found_and_one_that_is_not_is_named(torch_cache: Path) -> None:
+    path = torch_cache / "alexnet-owt-7be5be79.pth"
+    with pytest.raises(ModelUnavailableError) as caught:
+        load_perceptual("lpips-alex")
+    assert str(caught.value) == (
+        f"{path}: no such file; lpips-alex needs torchvision's alexnet-owt-7be5be79.pth, which is not "
+        "downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
+    )
+    torch.save(random_trunk("lpips-alex"), path)
+    assert load_perceptual("lpips-alex").name == "lpips-alex"
+
+
+def test_a_trunk_that_is_none_is_refused_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "trunk.pth"
+    path.write_bytes(b"no weights")
+    with pytest.raises(ModelFileError, match=r"trunk\.pth: not a readable weights file"):
+        load_perceptual("lpips-alex", trunk=path)
+    torch.save([1, 2], path)
+    with pytest.raises(ModelFileError, match=r"trunk\.pth: expected a state dictionary, got list"):
+        load_perceptual("lpips-alex", trunk=path)
+    torch.save(random_trunk("lpips-squeeze"), path)
+    with pytest.raises(ModelFileError, match=r"trunk\.pth: expected torchvision's alexnet-owt-7be5be79\.pth"):
+        load_perceptual("lpips-alex", trunk=path)
+
+
+def test_lpips_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(random_trunk("lpips-squeeze"), tmp_path / "trunk.pth")
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(ModelUnavailableError, match="needs the package lpips for its heads: pip install lpips"):
+        load_perceptual("lpips-squeeze", trunk=tmp_path / "trunk.pth")
+
+
+# --- the real weights -----------------------------------------------------------------------------------
+
+# Per depth and in all, by the package stlpips-pytorch 0.0.2 itself on the two pictures below, torch 2.14, CPU.
+RECORDED = {
+    "st-lpips-alex": ((0.002416709, 0.008057176, 0.067876153, 0.081033096, 0.134808853), 0.294191986),
+    "st-lpips-vgg": ((0.017576845, 0.022274053, 0.012791067, 0.052974153, 0.040581096), 0.146197215),
+}
+
+
+def recorded_pictures() -> tuple[Tensor, Tensor]:
+    row, column = torch.meshgrid(*[torch.arange(64, dtype=torch.float64)] * 2, indexing="ij")
+    x = torch.stack([torch.sin((row * (c + 1) + 2 * column) / 7) for c in range(3)])
+    y = torch.stack([torch.cos(row * column / (60 + 10 * c)) for c in range(3)])
+    return x.float()[None], (0.7 * x + 0.3 * y).float()[None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECORDED)
+def test_shift_tolerant_distances_are_those_of_the_original_package(name: str) -> None:
+    distance = load_perceptual(name)
+    x, y = (distance.embed(picture) for picture in recorded_pictures())
+    per_depth = [(a - b).square().sum(dim=1).mean().item() for a, b in zip(x, y, strict=True)]
+    assert per_depth == pytest.approx(RECORDED[name][0], abs=1e-6)
+    assert distance.between(x, y).item() == pytest.approx(RECORDED[name][1], abs=1e-6)
