@@ -75,8 +75,8 @@ def project(
 ) -> None:
     """Find latents whose images are close to photographs.
 
-    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error) and
-    NAME.json (settings and measurements).
+    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error)
+    and NAME.json (settings and measurements).
 
     \b
     Example:  invert project examples/portrait.png --space FNW5

@@ -106,6 +106,7 @@ def correlation(vector: Tensor, ws: Tensor, scores: Tensor) -> float:
     """Pearson's r of ⟨w, v⟩ and scores. Raises :class:`UsageError` unless there are three or more of both."""
     if ws.ndim != 2 or ws.shape[1] != len(vector) or scores.shape != ws.shape[:1] or len(ws) < 3:
         raise UsageError(
-            f"expected three or more ws [N, {len(vector)}] and scores [N], got {list(ws.shape)} and {list(scores.shape)}"
+            f"expected three or more ws [N, {len(vector)}] with scores [N], "
+            f"got {list(ws.shape)} and {list(scores.shape)}"
         )
     return torch.corrcoef(torch.stack([ws.double() @ vector.double(), scores.double()]))[0, 1].item()

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, train_test_split
 from torch import Tensor
 
@@ -41,9 +42,10 @@ def learn(
 
     "linear" is ridge regression, "logistic" a classifier of scores with two values, or of which scores lie above the
     middle: 0.5 where all are in [0, 1], else the median. "auto" is logistic for two values. The penalty is chosen
-    once, by five-fold cross-validation on 80 % of the samples. `measured` has that cross-validated score and the
-    score on the other 20 %, which the choice never saw: accuracy or R² of the final direction alone, i.e. of ⟨w, v⟩
-    with a threshold or line fitted on the 80 %. The vector is then fitted again on all samples.
+    once, by five-fold cross-validation on 80 % of the samples; the vector is fitted again on all.
+
+    `measured` has the cross-validated score and `held_out`, that of the direction alone on the other 20 %, which the
+    choice never saw. Both are R² or balanced accuracy, which counts rare and frequent classes alike.
 
     `against` are directions to which the result is made orthogonal. Raises :class:`UsageError` for fewer than 20
     samples, constant or non-finite scores, or when nothing is left.
@@ -63,7 +65,7 @@ def learn(
         np.arange(len(y)), test_size=HELD_OUT, random_state=seed, stratify=y if kind == "logistic" else None
     )
     search = penalty_search(kind, seed).fit(x[train], y[train])
-    held_out, baseline = score_along(orthogonal(normal(search.best_estimator_), against), x, y, train, test)
+    held_out = score_along(orthogonal(normal(search.best_estimator_), against), x, y, train, test)
     final = search.best_estimator_.fit(x, y)
     vector = unit(orthogonal(normal(final), against))
     penalty = {key: float(value) for key, value in search.best_params_.items()}
@@ -73,10 +75,10 @@ def learn(
     if against:
         source["orthogonal_to"] = [d.name for d in against]
     measured = {
-        "metric": "accuracy" if kind == "logistic" else "R2",
+        "metric": "balanced accuracy" if kind == "logistic" else "R2",
         "cross_validated": round(float(search.best_score_), 4),
         "held_out": round(held_out, 4),
-        "baseline": round(baseline, 4),
+        "chance": 0.5 if kind == "logistic" else 0.0,
     }
     return Direction(name, vector, space.spread(vector), meaning, space.name, layers, source, measured)
 
@@ -121,7 +123,12 @@ def threshold(scores: np.ndarray) -> float:
 def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
     if kind == "logistic":
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-        return GridSearchCV(LogisticRegression(max_iter=1000), {"C": LOGISTIC_C}, cv=folds)
+        return GridSearchCV(
+            LogisticRegression(max_iter=1000, class_weight="balanced"),
+            {"C": LOGISTIC_C},
+            scoring="balanced_accuracy",
+            cv=folds,
+        )
     return GridSearchCV(Ridge(), {"alpha": RIDGE_ALPHA}, cv=KFold(FOLDS, shuffle=True, random_state=seed))
 
 
@@ -130,13 +137,11 @@ def normal(model: Ridge | LogisticRegression) -> Tensor:
     return torch.from_numpy(np.asarray(model.coef_, dtype=np.float64).reshape(-1))
 
 
-def score_along(
-    vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> tuple[float, float]:
-    """(score, baseline) on `test` of a threshold or line in ⟨w, v⟩ fitted on `train`; the baseline ignores w."""
-    along = x @ unit(vector).double().numpy()[:, None]
+def score_along(vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
+    """How well ⟨w, v⟩ alone tells the scores of the samples `test`: balanced accuracy, or R² of the best line."""
+    along = x @ unit(vector).double().numpy()
     if y.dtype == bool:
-        model = LogisticRegression(C=1e6).fit(along[train], y[train])
-        majority = y[train].mean() > 0.5
-        return float(model.score(along[test], y[test])), float((y[test] == majority).mean())
-    return float(LinearRegression().fit(along[train], y[train]).score(along[test], y[test])), 0.0
+        # not a fitted threshold: with fewer samples than dimensions the training classes lie too far apart along v
+        means = [along[train][y[train] == k].mean() for k in (False, True)]
+        return float(balanced_accuracy_score(y[test], along[test] > sum(means) / 2))
+    return float(np.corrcoef(along[test], y[test])[0, 1] ** 2)

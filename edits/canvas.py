@@ -43,38 +43,38 @@ def place(
     """One latent of `canvas` = (width, height) cells of F_i with every placement laid over the ones before.
 
     `feather` is the width in pixels of the seams, centred on the borders; two cells of F_i by default. Under its seam a
-    placement goes on: with the cells around its crop, then mirrored. Where nothing is placed, the first one goes on.
-    Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError` for boxes that are outside,
-    :class:`LatentError` for spaces without features.
+    placement goes on: with the cells around its crop, then its border drawn out. So does the first where nothing is
+    placed. Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError` for boxes that are
+    outside, :class:`LatentError` for spaces without features.
     """
     if not placements:
         raise UsageError("expected at least one latent to place, got none")
+    if min(canvas) < 1:
+        raise UsageError(f"a canvas has at least 1×1 cells, got {canvas[0]}×{canvas[1]}")
     latents = to_common_space(generator, [p.latent for p in placements], base="W+", spatial=True)
-    width, height = canvas
-    if width < 1 or height < 1:
-        raise UsageError(f"a canvas has at least 1×1 cells, got {width}×{height}")
-    pixels = 0
-    result: Latent | None = None
-    for latent, placement in zip(latents, placements, strict=True):
-        x, y = placement.at
-        box = checked_crop(latent, placement.crop)
-        check_even(latent, "places", placement.at)
-        if x + box[2] <= 0 or y + box[3] <= 0 or x >= width or y >= height:
-            raise UsageError(f"a latent at {x}, {y} lies outside the canvas of {width}×{height} cells")
-        extended = window(latent, (box[0] - x, box[1] - y, width, height))
-        pixels = generator.resolution // generator.layer(latent.space.first).size
-        if result is None:
-            result = extended
-            continue
-        mask = rectangle(canvas, (x, y, box[2], box[3]), pixels, like=extended.tensors()[0])
+    pixels = generator.resolution // generator.layer(latents[0].space.first).size
+    result, _ = extend(latents[0], placements[0], canvas)
+    for latent, placement in zip(latents[1:], placements[1:], strict=True):
+        extended, box = extend(latent, placement, canvas)
+        mask = rectangle(canvas, box, pixels, like=extended.tensors()[0])
         result = mix(generator, result, extended, feathered(mask, SEAM * pixels if feather is None else feather))
-    assert result is not None
-    origin = placements[0].latent.metadata  # the seams are steps of this edit, not edits of their own
-    return record(result.replace(metadata=origin), "place", {"canvas": list(canvas), "latents": len(placements)})
+    # the seams are steps of this edit, not edits of their own
+    result = result.replace(metadata=placements[0].latent.metadata)
+    return record(result, "place", {"canvas": list(canvas), "latents": len(placements)})
+
+
+def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tuple[Latent, Box]:
+    """The latent where it is placed and drawn out over the whole canvas, and the box that it was placed in."""
+    crop_box = checked_crop(latent, placement.crop)
+    (left, top, width, height), (x, y) = crop_box, placement.at
+    check_even(latent, "the place of a latent", placement.at)
+    if x + width <= 0 or y + height <= 0 or x >= canvas[0] or y >= canvas[1]:
+        raise UsageError(f"a latent at {x}, {y} lies outside the canvas of {canvas[0]}×{canvas[1]} cells")
+    return window(latent, (left - x, top - y, *canvas)), (x, y, width, height)
 
 
 def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i; the border continues it (`mixer.shifted`)."""
+    """The latent's content moved right and down by (dx, dy) cells of F_i; the border is drawn out (`mixer.shifted`)."""
     return record(shifted(latent, cells), "shift", {"cells": list(cells)})
 
 

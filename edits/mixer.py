@@ -28,13 +28,13 @@ def mix(
     """`a` where the mask [1, 1, H, W] is 0, `b` where it is 1, and a + m(b − a) of every map between ([S] eq. 4.2).
 
     keep_styles  the last k styles stay a's everywhere, which keeps its colours
-    shift        b is moved right and down by (dx, dy) cells of F_i first (F… spaces); its border is continued
+    shift        b is moved right and down by (dx, dy) cells of F_i first (F… spaces); its border is drawn out
     feather      width in pixels of the ramp that replaces hard edges of the mask
 
     Both are first brought to their common space with style maps, exactly; constant noise is added where only one has
     noise. Noise keeps its variance (App. A.2). Style maps take the smoother masks of `masks.style_mask`. An empty mask
-    gives a's parts bit for bit, a full one b's. The companion is interpolated by the covered share, so that the
-    mixture can still be edited; edits made before mixing are more faithful. Raises :class:`UsageError`, and
+    gives a's parts bit for bit, a full one b's. The companion is that of the latent that covers more, so
+    that the mixture can still be edited; editing both before mixing is more faithful. Raises :class:`UsageError`, and
     :class:`LatentError` for images of different sizes.
     """
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
@@ -58,9 +58,7 @@ def mix(
         features=blend(a.features, b.features, m),
         rgb=blend(a.rgb, b.rgb, m),
         noise=noise,
-        companion=None
-        if a.companion is None or b.companion is None
-        else torch.lerp(a.companion, b.companion, m.mean()),
+        companion=b.companion if m.mean() > 0.5 else a.companion,
     )
     facts = {"keep_styles": keep_styles, "shift": list(shift), "feather": feather}
     return record(mixed, "mix", facts)
@@ -85,8 +83,8 @@ def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 def shifted(latent: Latent, cells: tuple[int, int]) -> Latent:
     """The latent's content moved right and down by (dx, dy) cells of F_i on a canvas of the same size.
 
-    What comes in at the border continues the content: mirrored maps, repeated noise. The companion is dropped. Raises
-    :class:`UsageError` when nothing of the image would be left.
+    What comes in is the border, drawn out (`windows.window`). The companion is dropped. Raises :class:`UsageError` when
+    nothing of the image would be left.
     """
     height, width = feature_size(latent)
     dx, dy = cells

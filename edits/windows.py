@@ -15,10 +15,11 @@ Box = tuple[int, int, int, int]
 def window(latent: Latent, box: Box) -> Latent:
     """The part of a latent of an F… space in `box` = (x, y, width, height), in cells of F_i.
 
-    The box may leave the latent: there features, RGB and style maps are mirrored at the border, and noise, which
-    a mirror would make symmetric, repeats. Style vectors and 1×1 maps stay as they are. The companion describes a
-    whole, centred face and is dropped, unless the box is the whole latent. Raises :class:`UsageError` for an empty box
-    or odd cells where R_i has half the size, :class:`LatentError` for spaces without features.
+    The box may leave the latent: there the border cells of features, RGB and style maps are drawn out (a mirror would
+    show parts of the image twice), and noise, which that would turn into stripes, repeats. Style vectors and 1×1 maps
+    stay as they are. The companion describes a whole, centred face and is dropped, unless the box is the whole latent.
+    Raises :class:`UsageError` for an empty box or odd cells where R_i has half the size, :class:`LatentError` for spaces
+    without features.
     """
     height, width = feature_size(latent)
     x, y, w, h = box
@@ -70,12 +71,9 @@ def check_even(latent: Latent, what: str, values: tuple[int, ...]) -> None:
 
 
 def cells(start: int, count: int, size: int, repeat: bool) -> Tensor:
-    """Indices start … start + count − 1 into `size` cells, repeated or mirrored outside (border cells twice)."""
+    """Indices start … start + count − 1 into `size` cells; outside they repeat, or stay at the border."""
     index = torch.arange(start, start + count)
-    if repeat:
-        return index % size
-    index = index % (2 * size)
-    return torch.minimum(index, 2 * size - 1 - index)
+    return index % size if repeat else index.clamp(0, size - 1)
 
 
 def whole(stored: int, side: int, edges: tuple[int, int]) -> int:

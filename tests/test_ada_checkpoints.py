@@ -102,6 +102,7 @@ def setting(value: object, name: str, *path: str) -> Callable[[dict], object]:
         (setting(0.5, "weight_gain", "mapping", "fc0"), "weight_gain 0.5 instead of 0.0025 in mapping.fc0"),
         (setting({7: None}, "_buffers", "mapping"), "_buffers has entries that no torch module has"),
         (setting({"x" * 101: None}, "_buffers", "mapping"), "mapping._buffers has entries"),
+        (setting({"a\nb": 3}, "_modules", "mapping"), r"mapping\.a\\nb should be built by"),
         (setting(None, "_modules", "mapping"), "mapping._modules should be a dict, this is None"),
         (
             setting({"v": 3}, "_buffers", "mapping"),

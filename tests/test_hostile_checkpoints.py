@@ -162,6 +162,7 @@ STR = encode
         (b"}G" + bytes(8) + b"Ns.", r"uses 0\.0 as a dict key"),
         (b"}\x8a\x09" + b"\xff" * 8 + b"\x7fNs.", "as a dict key"),
         (b"NNa.", "appends to None"),
+        (b"\x8fNa.", "appends to a set"),
         (b"}(Ne.", "appends to a dict"),
         (b"](K\x01\x90.", "adds to a list"),
         (b"\x8f(]\x90.", "uses a list of length 0 as a dict key"),

@@ -116,6 +116,10 @@ def test_a_bare_state_dict_is_read(canonical: dict[str, Tensor], tmp_path: Path)
             lambda state: {"g_ema": state, "latent_avg": torch.arange(32.0).view(2, 16)},
             r"w_avg: expected \[16\]",
         ),
+        (
+            lambda state: {"g_ema": state | {"convs.00.noise.weight": torch.zeros(1)}},
+            "convs.00.noise.weight and another",
+        ),
         (lambda state: {"g_ema": state | {"iwt.ll": torch.zeros(1)}}, "this is a generator with iwt.ll"),
         (lambda state: {"g_ema": state | {"convs.0.bias": torch.zeros(1)}}, "with convs.0.bias"),
         (lambda state: {"g_ema": state | {"style.1.bias": torch.zeros(16).int()}}, "bias is int32"),

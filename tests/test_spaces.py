@@ -9,7 +9,7 @@ from invert.spaces import Space, check_conversion
 @pytest.mark.parametrize(
     ("typed", "name"),
     [
-        ("Z", "Z"), ("w", "W"), ("W+", "W+"), ("nw+", "NW+"), ("NW", "NW"), ("SW+", "SW+"), ("sw", "SW+"), 
+        ("Z", "Z"), ("w", "W"), ("W+", "W+"), ("nw+", "NW+"), ("NW", "NW"), ("SW+", "SW+"), ("sw", "SW+"),
         ("NSW+", "NSW+"),
         ("FW5", "FW5"), ("fnw5", "FNW5"), ("FNW+5", "FNW5"), ("FNW5+", "FNW5"), ("FNW_5", "FNW5"), ("FSW12", "FSW12"),
         ("FNSW5", "FNSW5"), ("FNZ3", "FNZ3"), ("FZ3", "FZ3"), ("NZ", "NZ"),
@@ -23,7 +23,7 @@ def test_names_parse_and_print_in_one_form(typed: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
-        ("", "unknown"), ("X", "unknown"), ("FNW", "needs the layer"), ("W5", "names a layer"), 
+        ("", "unknown"), ("X", "unknown"), ("FNW", "needs the layer"), ("W5", "names a layer"),
         ("SZ", "Z is one vector"),
         ("Z+", "Z is one vector"), ("FNW0", "counted from 1"), ("FNW-1", "unknown"), ("NFW5", "unknown"),
     ],

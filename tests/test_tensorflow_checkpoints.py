@@ -139,6 +139,7 @@ def tf_change(change: Callable[[dict, dict], None]) -> bytes:
         (lambda gs, syn: gs.update(variables=None), "variables of Gs should be a list"),
         (lambda gs, syn: gs.update(variables=[("a",)]), r"a variable of Gs should be \(name, value\)"),
         (lambda gs, syn: syn["variables"].append(syn["variables"][0]), "noise0 stands twice"),
+        (lambda gs, syn: syn["variables"].append(("noise00", syn["variables"][0][1])), "noise00 and another variable"),
         (lambda gs, syn: syn["variables"].append(("x", syn["variables"][0][1])), "variables synthesis/x"),
         (
             lambda gs, syn: syn["variables"].pop(),

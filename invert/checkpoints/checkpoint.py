@@ -25,7 +25,8 @@ _STYLEGAN2_NAME = re.compile(
     r"|synthesis\.b4\.const"
     r"|synthesis\.b[1-9]\d{0,4}\."
     r"(conv[01]\.(weight|bias|noise_const|noise_strength|affine\.weight|affine\.bias)"
-    r"|torgb\.(weight|bias|affine\.weight|affine\.bias))"
+    r"|torgb\.(weight|bias|affine\.weight|affine\.bias))",
+    re.ASCII,
 )
 
 

@@ -33,6 +33,7 @@ from invert.checkpoints.checkpoint import (
     unsupported,
 )
 from invert.checkpoints.details import json_details
+from invert.checkpoints.nodes import quoted
 from invert.checkpoints.resample_filter import resample_taps
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind
@@ -40,7 +41,7 @@ from invert.errors import ModelFileError
 
 FORMAT = "rosinality"
 
-_LAYER = re.compile(r"(conv1|to_rgb1|convs\.\d{1,2}|to_rgbs\.\d{1,2})\.(.+)")
+_LAYER = re.compile(r"(conv1|to_rgb1|convs\.[0-9]{1,2}|to_rgbs\.[0-9]{1,2})\.(.+)")
 _MODULATED = {
     "conv.weight": "weight",
     "conv.modulation.weight": "affine.weight",
@@ -65,6 +66,8 @@ def read(data: bytes, kind: Kind) -> Checkpoint:
             kernels[name] = value
         elif (canonical := _canonical_name(name)) is None:
             unknown.append(name)
+        elif canonical in tensors:
+            raise ModelFileError(f"{quoted(name)} and another tensor are both {canonical}; the file is damaged")
         else:
             tensors[canonical] = _canonical_value(canonical, value)
     if unknown:
@@ -116,9 +119,9 @@ def _generator(root: object) -> tuple[dict[str, Tensor], Tensor | None]:
 def _canonical_name(name: str) -> str | None:
     if name == "input.input":
         return "synthesis.b4.const"
-    if match := re.fullmatch(r"style\.([1-9]\d?)\.(weight|bias)", name):  # style.0 is the normalization of z
+    if match := re.fullmatch(r"style\.([1-9][0-9]?)\.(weight|bias)", name):  # style.0 is the normalization of z
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
-    if match := re.fullmatch(r"noises\.noise_(\d{1,2})", name):
+    if match := re.fullmatch(r"noises\.noise_([0-9]{1,2})", name):
         k = int(match[1])  # 0 at 4×4, then two per resolution
         return f"synthesis.b{2 ** ((k + 5) // 2)}.conv{1 - k % 2}.noise_const"
     match = _LAYER.fullmatch(name)

@@ -63,7 +63,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
                 raise ModelFileError("not a regular file; give the path of a model file")
             if status.st_size > MAX_FILE_BYTES:
                 raise ModelFileError(f"{status.st_size} bytes, the limit is {MAX_FILE_BYTES}; this is no generator")
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(status.st_size)
     except FileNotFoundError:
         raise ModelFileError("no such file; check the path") from None
     except (OSError, ValueError) as error:

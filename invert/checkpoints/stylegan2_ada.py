@@ -56,7 +56,6 @@ GLOBALS = frozenset(
         "collections.OrderedDict",
         "builtins.set",
         "__builtin__.set",
-        "torch.Size",
         *numpy_nodes.GLOBALS,
     }
 )
@@ -88,14 +87,15 @@ class Module:
 
 def module(node: object, path: str) -> Module:
     """The module that a persistent-object node describes."""
-    args = call_args(node, (PERSISTENT,), path or "G_ema")
-    meta = entries(args[0] if len(args) == 1 else None, f"the description of {path or 'G_ema'}")
+    what = quoted(path) or "G_ema"
+    args = call_args(node, (PERSISTENT,), what)
+    meta = entries(args[0] if len(args) == 1 else None, f"the description of {what}")
     class_name, source = meta.get("class_name"), meta.get("module_src")
     if meta.get("type") != "class" or not isinstance(class_name, str) or not isinstance(source, str):
-        raise ModelFileError(f"{quoted(path) or 'G_ema'} is not described as a class; the file is damaged")
+        raise ModelFileError(f"{what} is not described as a class; the file is damaged")
     if meta.get("version") != PERSISTENCE_VERSION:
         raise unsupported(f"a persistent object of version {describe(meta.get('version'))} instead of 6")
-    return Module(path, class_name, source, entries(meta.get("state"), f"the state of {path or 'G_ema'}"))
+    return Module(path, class_name, source, entries(meta.get("state"), f"the state of {what}"))
 
 
 def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
@@ -109,8 +109,8 @@ def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
     _check_settings(generator, modules)
     tensors, kernels = _tensors(modules, Budget(file_bytes))
     _check_gains(modules, tensors)
-    conv_clamp = _common(modules, "conv_clamp", r"synthesis\.b\d+\.(conv[01]|torgb)")
-    lr_multiplier = _common(modules, "bias_gain", r"mapping\.fc\d+")
+    conv_clamp = _common(modules, "conv_clamp", _CLAMPED)
+    lr_multiplier = _common(modules, "bias_gain", _FC)
     return Checkpoint(
         architecture="stylegan2",
         format=FORMAT,
@@ -147,14 +147,16 @@ def _walk(generator: Module) -> dict[str, Module]:
 
 
 # what the canonical network takes for granted, by module path
-_SETTINGS: tuple[tuple[str, dict[str, object]], ...] = (
-    (r"|mapping|synthesis", {}),
-    (r"synthesis\.b\d+", {"architecture": "skip"}),
-    (r"synthesis\.b\d+\.conv0", {"activation": "lrelu", "use_noise": True, "up": 2}),
-    (r"synthesis\.b\d+\.conv1", {"activation": "lrelu", "use_noise": True, "up": 1}),
-    (r"synthesis\.b\d+\.torgb", {}),
-    (r"synthesis\.b\d+\.(conv[01]|torgb)\.affine|mapping\.embed", {"activation": "linear"}),
-    (r"mapping\.fc\d+", {"activation": "lrelu"}),
+_FC = re.compile(r"mapping\.fc[0-9]+")
+_CLAMPED = re.compile(r"synthesis\.b[0-9]+\.(conv[01]|torgb)")
+_SETTINGS: tuple[tuple[re.Pattern[str], dict[str, object]], ...] = (
+    (re.compile(r"|mapping|synthesis"), {}),
+    (re.compile(r"synthesis\.b[0-9]+"), {"architecture": "skip"}),
+    (re.compile(r"synthesis\.b[0-9]+\.conv0"), {"activation": "lrelu", "use_noise": True, "up": 2}),
+    (re.compile(r"synthesis\.b[0-9]+\.conv1"), {"activation": "lrelu", "use_noise": True, "up": 1}),
+    (re.compile(r"synthesis\.b[0-9]+\.torgb"), {}),
+    (re.compile(r"synthesis\.b[0-9]+\.(conv[01]|torgb)\.affine|mapping\.embed"), {"activation": "linear"}),
+    (_FC, {"activation": "lrelu"}),
 )
 
 
@@ -164,8 +166,9 @@ def _check_settings(generator: Module, modules: Mapping[str, Module]) -> None:
         raise unsupported("StyleGAN3")
     if generator.class_name != "Generator" or "synthesis.b4" not in modules or "mapping.fc0" not in modules:
         raise unsupported(f"a {quoted(generator.class_name)} without StyleGAN2's mapping and synthesis modules")
-    for path in sorted(modules, key=lambda path: path.count(".")):  # blocks first: their architecture explains most
-        settings = next((settings for pattern, settings in _SETTINGS if re.fullmatch(pattern, path)), None)
+    # blocks first, smallest first: their architecture explains the rest
+    for path in sorted(modules, key=lambda path: (path.count("."), len(path), path)):
+        settings = next((settings for pattern, settings in _SETTINGS if pattern.fullmatch(path)), None)
         if settings is None:
             raise unsupported(f"a generator with a module {quoted(path)}")
         for name, expected in settings.items():
@@ -210,12 +213,12 @@ def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -
                 raise unsupported(f"a generator with {name} {value:.6g} instead of {expected:.6g} in {path}")
 
 
-def _common(modules: Mapping[str, Module], name: str, pattern: str) -> float | None:
+def _common(modules: Mapping[str, Module], name: str, pattern: re.Pattern[str]) -> float | None:
     """The number (or None) that all modules whose path matches have as their attribute `name`."""
     values = {
         None if part.state.get(name) is None else number(part.state[name], f"{name} of {path}")
         for path, part in modules.items()
-        if re.fullmatch(pattern, path)
+        if pattern.fullmatch(path)
     }
     if len(values) > 1:
         raise unsupported(f"a generator whose layers differ in {name}")

@@ -77,6 +77,8 @@ def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
     for name, value in float32_tensors(variables).items():
         converted = _convert(name, value)
         if converted is not None:
+            if converted[0] in tensors:
+                raise ModelFileError(f"{quoted(name)} and another variable are both {converted[0]}; it is damaged")
             tensors[converted[0]] = converted[1]
         elif name != "lod":  # left over from progressive growing; unused
             unknown.append(name)
@@ -207,12 +209,12 @@ _CONVERSIONS: tuple[tuple[str, Callable[[re.Match[str], Tensor], tuple[str, Tens
     (r"mapping/LabelEmbed/weight", lambda match, value: ("mapping.embed.weight", _transpose(value))),
     (r"mapping/LabelEmbed/bias", lambda match, value: ("mapping.embed.bias", value)),
     (
-        r"mapping/Dense(\d{1,2})/weight",
+        r"mapping/Dense([0-9]{1,2})/weight",
         lambda match, value: (f"mapping.fc{match[1]}.weight", _transpose(value)),
     ),
-    (r"mapping/Dense(\d{1,2})/bias", lambda match, value: (f"mapping.fc{match[1]}.bias", value)),
+    (r"mapping/Dense([0-9]{1,2})/bias", lambda match, value: (f"mapping.fc{match[1]}.bias", value)),
     (r"synthesis/4x4/Const/const", lambda match, value: ("synthesis.b4.const", _first(value))),
-    (r"synthesis/noise(\d{1,2})", _noise),
-    (r"synthesis/(\d{1,5})x\1/(Conv|ToRGB)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
-    (r"synthesis/(\d{1,5})x\1/(Conv0_up|Conv1)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
+    (r"synthesis/noise([0-9]{1,2})", _noise),
+    (r"synthesis/([0-9]{1,5})x\1/(Conv|ToRGB)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
+    (r"synthesis/([0-9]{1,5})x\1/(Conv0_up|Conv1)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
 )

@@ -16,6 +16,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from invert.errors import ModelFileError
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 STREAM_VERSION = 1001
 MAX_DIMENSIONS = 8
+MAX_SIZE = 1 << 40  # elements, in any axis, stride or offset
 MAX_HEADER_OPCODES = 100  # each pickle before the object has fewer than 40
 
 STORAGE_DTYPES = {
@@ -89,19 +91,17 @@ def view(node: object, what: str) -> View:
     args = call_args(node, (REBUILD_TENSOR,), what)
     if len(args) >= 4:
         storage, offset, shape, strides = args[:4]
-        if isinstance(shape, Call) and str(shape.function) == "torch.Size" and len(shape.args) == 1:
-            shape = shape.args[0]
-        if _is_sizes(shape) and _is_sizes(strides) and _is_sizes((offset,)) and len(shape) == len(strides):  # type: ignore[arg-type]
-            return View(storage, offset, shape, strides)  # type: ignore[arg-type]
+        if _is_size(offset) and _are_sizes(shape) and _are_sizes(strides) and len(shape) == len(strides):
+            return View(storage, offset, shape, strides)
     raise ModelFileError(f"{what} has no proper offset, shape and strides; the file is damaged or hostile")
 
 
-def _is_sizes(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and len(value) <= MAX_DIMENSIONS
-        and all(type(size) is int and 0 <= size < 1 << 40 for size in value)
-    )
+def _is_size(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < MAX_SIZE
+
+
+def _are_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(value, tuple) and len(value) <= MAX_DIMENSIONS and all(_is_size(size) for size in value)
 
 
 def check_view(view: View, numel: int, what: str) -> None:
