@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NETWORK = "ffhq-mobile"
 SOME_FAILED = 6  # exit code when some of many inputs failed
+DEFAULT_STRENGTH = 3.0  # steps
 
 # -- options that several commands share
 
@@ -53,13 +54,14 @@ def cli(debug: bool) -> None:
 @click.option("--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer.")
 @network_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("."), help="Folder; the current one by default.")
-@click.option("--preset", default="thesis", show_default=True, help="thesis, stylegan2 or fast.")
+@click.option("--preset", default="fast", show_default=True, help="fast, thesis or stylegan2.")
 @click.option("--steps", type=int, help="Updates; the preset's by default. 0 renders the start.")
 @click.option("--init-steps", type=int, help="Updates of the W+ start of F… spaces.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from this latent file.")
 @click.option("--lr", type=float, help="Learning rate of styles and noise.")
 @click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2).")
 @click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
+@click.option("--trunk", type=click.Path(path_type=Path), help="Weights file of torchvision for lpips-… losses.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--crop", help="x,y,side in pixels of the photograph; the centre square by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
@@ -94,7 +96,7 @@ def project(
     reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
     job = ProjectionJob(
         target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), keep_size=o["keep_size"],
-        reading=reading, progress_format=o["save_progress"],
+        reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
     )  # fmt: skip
     generator = open_generator(network, device)
     init = load_latent(o["init"], generator, force=False) if o["init"] else None
@@ -198,11 +200,10 @@ def convert(latent: Path, space: str, output: Path | None, network: str | None, 
     \b
     Example:  invert convert portrait.pt --space FNSW5
     """
-    from invert.latents import Latent
     from invert.spaces import Space
 
     target = Space.parse(space)
-    generator = open_generator(network or network_of(Latent.load(latent)), device)
+    generator = open_generator_of(latent, network, device)
     path = output or Path(f"{latent.with_suffix('')}.{target}.pt")
     generator.convert(load_latent(latent, generator, force), target).save(path)
     click.echo(path)
@@ -288,7 +289,167 @@ def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None,
             click.echo(path)
 
 
+@cli.command()
+@click.argument("latent", required=False, type=click.Path(path_type=Path))
+@click.option("--direction", "directions", multiple=True, required=True, help="A name (`invert directions`) or a file.")
+@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
+@click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
+@click.option("--mask", "mask_file", type=click.Path(path_type=Path), help="Only where this picture is white.")
+@click.option(
+    "--carry", default="difference", show_default=True, help="How F_i follows the styles: difference, styles."
+)
+@click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="PNG or .pt; both are written, beside the latent."
+)
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@device_option
+def edit(
+    latent: Path | None, directions: tuple[str, ...], strengths: tuple[float, ...], layers: str | None, **o: Any
+) -> None:
+    """Move a latent along directions; without one, the newest projected in this folder.
+
+    \b
+    Example:  invert edit --direction smile --strength -3
+    """
+    from directions.catalog import find
+    from edits.apply import move
+    from edits.layers import layer_range
+    from invert.images import hstack, read_mask, to_images, write_png
+
+    chosen = [find(name) for name in directions]
+    amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
+    if len(amounts) != len(chosen):
+        raise UsageError(f"expected one --strength per --direction, got {len(amounts)} for {len(chosen)}")
+    sweep = parse_strip(o["strip"]) if o["strip"] else None
+    if sweep and len(chosen) > 1:
+        raise UsageError("--strip takes one direction")
+    path = latent or newest()
+    generator = open_generator_of(path, o["network"], o["device"])
+    start = load_latent(path, generator, o["force"])
+    for direction in chosen:
+        direction.check_generator(generator)
+    limits = layer_range(generator, parse_layers(layers)) if layers else None
+    size = generator.check(start).image
+    mask = read_mask(o["mask_file"], (size[1], size[0])) if o["mask_file"] else None
+
+    def moved(steps: list[float]) -> Latent:
+        result = start
+        for direction, strength in zip(chosen, steps, strict=True):
+            offset = direction.offset(generator.num_ws, strength, limits)
+            result = move(generator, result, offset, carry=o["carry"], mask=mask)
+        return result
+
+    stem = path.with_suffix("")
+    if sweep:
+        pictures = [to_images(generator.render(moved([strength])))[0] for strength in sweep]
+        where = o["output"] or Path(f"{stem}.{chosen[0].name}.strip.png")
+        write_png(hstack(pictures), where)
+        click.echo(where)
+        return
+    label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
+    write_edited(generator, moved(amounts), o["output"] or Path(f"{stem}{label}.png"))
+
+
+@cli.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--mask", "mask_file", type=click.Path(path_type=Path), required=True, help="White takes b, black keeps a."
+)
+@click.option(
+    "--keep-styles", default=0, show_default=True, help="The last k styles stay a's, which keeps its colours."
+)
+@click.option("--shift", default="0,0", show_default=True, help="Move b right and down by dx,dy feature cells first.")
+@click.option("--feather", default=0.0, show_default=True, help="Width in pixels of soft edges for a hard mask.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG or .pt; both are written.")
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@device_option
+def mix(a: Path, b: Path, mask_file: Path, keep_styles: int, shift: str, feather: float, **o: Any) -> None:
+    """Put the masked region of one latent into another, in latent space.
+
+    \b
+    Example:  invert mix a.pt b.pt --mask mask.png
+    """
+    from edits.mixer import mix as mix_latents
+    from invert.images import read_mask
+
+    cells = parse_shift(shift)
+    generator = open_generator_of(a, o["network"], o["device"])
+    first, second = (load_latent(path, generator, o["force"]) for path in (a, b))
+    size = generator.check(first).image
+    mask = read_mask(mask_file, (size[1], size[0]))
+    mixed = mix_latents(generator, first, second, mask, keep_styles=keep_styles, shift=cells, feather=feather)
+    write_edited(generator, mixed, o["output"] or Path(f"{a.with_suffix('')}+{b.stem}.png"))
+
+
+@cli.command("directions")
+@json_option
+def list_directions(as_json: bool) -> None:
+    """List the directions that `edit` knows by name.
+
+    \b
+    Example:  invert directions --json
+    """
+    from directions.catalog import available, find
+
+    found = [find(name) for name in available()]
+    if as_json:
+        rows = [{"name": d.name, "meaning": d.meaning, "step": d.step, "measured": dict(d.measured)} for d in found]
+        click.echo(json.dumps(rows))
+        return
+    for direction in found:
+        click.echo(f"{direction.name:18} + is {direction.meaning}")
+
+
 # -- what commands share
+
+
+def open_generator_of(path: Path, network: str | None, device: str) -> Generator:
+    """The generator that is asked for, or the one the latent file names."""
+    from invert.latents import Latent
+
+    return open_generator(network or network_of(Latent.load(path)), device)
+
+
+def write_edited(generator: Generator, latent: Latent, output: Path) -> None:
+    """Write the latent and its picture under one name, whichever of the two was named."""
+    from invert.images import write_png
+
+    if output.suffix not in (".png", ".pt", ".safetensors"):
+        raise UsageError(f"{output}: expected a name that ends in .png, .pt or .safetensors")
+    stem, suffix = output.with_suffix(""), ".pt" if output.suffix == ".png" else output.suffix
+    write_png(generator.render(latent), Path(f"{stem}.png"))
+    latent.save(Path(f"{stem}{suffix}"))
+    click.echo(f"{stem}.png")
+    click.echo(f"{stem}{suffix}")
+
+
+def parse_layers(text: str) -> str | tuple[int, int]:
+    """(0, 8) from '0-8'; a name stays a name."""
+    first, dash, last = text.partition("-")
+    return (int(first), int(last)) if dash and first.isdigit() and last.isdigit() else text
+
+
+def parse_strip(text: str) -> list[float]:
+    """[-3, -2, …, 3] from '-3:3:7'."""
+    try:
+        first, last, count = text.split(":")
+        low, high, n = float(first), float(last), int(count)
+    except ValueError:
+        raise UsageError(f"expected --strip first:last:count like -3:3:7, got {text!r}") from None
+    check_range("the count of --strip", n, 2, 100)
+    return [low + (high - low) * k / (n - 1) for k in range(n)]
+
+
+def parse_shift(text: str) -> tuple[int, int]:
+    try:
+        dx, dy = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"expected --shift dx,dy in whole cells, got {text!r}") from None
+    return dx, dy
 
 
 def open_generator(network: str, device: str) -> Generator:

@@ -125,10 +125,11 @@ def unit(vectors: Tensor) -> Tensor:
     vectors = vectors.detach().cpu().double()
     if not bool(vectors.isfinite().all()):
         raise UsageError("a direction must be finite, this one has NaN or infinity")
-    norm = root_mean_square_norm(vectors)
-    if norm < 1e-12:
+    largest = vectors.abs().max()
+    if largest == 0:
         raise UsageError("a direction must not be zero")
-    return (vectors / norm).float()
+    vectors = vectors / largest  # squares of float64 overflow, too
+    return (vectors / root_mean_square_norm(vectors)).float()
 
 
 def root_mean_square_norm(vectors: Tensor) -> float:

@@ -122,13 +122,13 @@ def refuse_key(key: str | None) -> None:
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(array.astype("<f4"))
+    return torch.from_numpy(array.astype("<f8"))
 
 
 def floats(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         raise ModelFileError(f"a tensor of {str(tensor.dtype).removeprefix('torch.')}, expected floats")
-    return tensor.detach().float()
+    return tensor.detach().double()
 
 
 def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:

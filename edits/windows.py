@@ -18,8 +18,8 @@ def window(latent: Latent, box: Box) -> Latent:
     The box may leave the latent: there the border cells of features, RGB and style maps are drawn out (a mirror would
     show parts of the image twice), and noise, which that would turn into stripes, repeats. Style vectors and 1×1 maps
     stay as they are. The companion describes a whole, centred face and is dropped, unless the box is the whole latent.
-    Raises :class:`UsageError` for an empty box or odd cells where R_i has half the size, :class:`LatentError` for spaces
-    without features.
+    Raises :class:`UsageError` for an empty box, and for odd cells where R_i has half the size, :class:`LatentError` for
+    spaces without features.
     """
     height, width = feature_size(latent)
     x, y, w, h = box

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from invert.images import (
 from invert.latents import Latent
 from invert.metrics import projection_metrics
 from invert.outputs import OutputPaths, write_projection
-from invert.perceptual import load_perceptual
+from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.projector import Step, project
 from invert.settings import ProjectionSettings
 from invert.spaces import Space
@@ -46,6 +47,7 @@ class ProjectionJob:
     keep_size: bool = False
     reading: ReadOptions = field(default_factory=ReadOptions)
     progress_format: Literal["gif", "webp"] | None = None
+    trunk: Path | None = None  # torchvision weights for a true LPIPS loss
 
 
 def load_target(generator: Generator, source: Path, job: ProjectionJob) -> tuple[Tensor, dict[str, Any]]:
@@ -86,12 +88,15 @@ def project_file(
         job.space,
         settings=job.settings,
         init=init,
+        perceptual=None
+        if job.settings.perceptual == "none"
+        else distance(job.settings.perceptual, generator, job.trunk),
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
     paths = OutputPaths.of(folder, name)
     reported = () if job.settings.perceptual == "none" else REPORTED
-    distances = [load_perceptual(n, device=generator.device) for n in reported]
+    distances = [distance(name, generator) for name in reported]
     seconds = [step.seconds for step in result.history]
     report = {
         "image": facts,
@@ -110,6 +115,12 @@ def project_file(
     if job.progress_format:
         write_animation([to_images(f)[0] for f in frames], folder / f"{name}.progress.{job.progress_format}", fps=12)
     return report
+
+
+@cache
+def distance(name: str, generator: Generator, trunk: Path | None = None) -> PerceptualDistance:
+    """A perceptual distance on the generator's device, loaded once for all photographs of a run."""
+    return load_perceptual(name, device=generator.device, trunk=trunk)
 
 
 def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:

@@ -77,7 +77,7 @@ def project(
     seed gives the same result whatever else runs. Raises :class:`UsageError` for images or spaces that do not fit.
     """
     target_space = Space.parse(space)
-    settings = settings or preset("thesis", target_space)
+    settings = settings or preset("fast", target_space)
     image = check_image(generator, image, target_space)
     if perceptual is None and settings.perceptual != "none":
         perceptual = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)

@@ -61,22 +61,28 @@ class ProjectionSettings:
         return dataclasses.replace(self, **changes)
 
 
-PRESETS = ("thesis", "stylegan2", "fast")
+PRESETS = ("fast", "thesis", "stylegan2")
 
 
 def preset(name: str, space: str | Space) -> ProjectionSettings:
     """The named settings for a space.
 
+    fast       what we found best for minutes on a CPU (docs/projection.md); the default everywhere
     thesis     [S]: 250 steps where the space has features, 1000 where it has not
     stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000 steps
-    fast       about half the steps of thesis, for a first look
     """
     features = Space.parse(space).layer is not None
-    thesis = ProjectionSettings() if features else ProjectionSettings(steps=1000)
+    if name == "fast":
+        return ProjectionSettings(
+            steps=200 if features else 300,
+            init_steps=100,
+            warmup=20,
+            cooldown=0.3,
+            mse_weight=1.0,
+            crop_weight=0.25,
+        )
     if name == "thesis":
-        return thesis
+        return ProjectionSettings(steps=250 if features else 1000)
     if name == "stylegan2":
         return ProjectionSettings(steps=1000, cooldown=0.25, mse_weight=0.0, noise_weight=1e5, w_noise=0.05)
-    if name == "fast":
-        return thesis.replace(steps=120, init_steps=100, warmup=25) if features else thesis.replace(steps=300)
     raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

@@ -1,4 +1,4 @@
-"""Pickles written from inert nodes: the inverse of the symbolic machine, for building odd and hostile files in tests."""
+"""Pickles written from inert nodes: the inverse of the symbolic machine, for building odd and hostile files."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from networks import small_checkpoint, small_generator
 from PIL import Image
 
 import cli
+from directions.direction import Direction
 from invert.checkpoints import write_checkpoint
 from invert.latents import Latent
 
@@ -209,6 +210,68 @@ def test_a_latent_of_another_generator_needs_force(run: Shell, network: Path, tm
     assert run("render", "other.pt", "--network", network, "--force").code == 0
 
 
+@pytest.fixture
+def direction(tmp_path: Path) -> Path:
+    path = tmp_path / "tilt.safetensors"
+    vector = torch.randn(32, generator=torch.Generator().manual_seed(3))
+    Direction("tilt", vector / vector.norm(), step=1.0, meaning="more of something").save(path)
+    return path
+
+
+def test_edit_moves_the_newest_projection_and_the_way_back_returns(
+    run: Shell, network: Path, photo: Path, direction: Path
+) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    result = run("edit", "--direction", direction, "--strength", "2", "--network", network)
+    assert result.code == 0, result.err
+    assert "using face.pt" in result.err
+    assert result.out.split() == ["face.tilt+2.png", "face.tilt+2.pt"]
+    back = run(
+        "edit", "face.tilt+2.pt", "--direction", direction, "--strength", "-2", "-o", "back.pt", "--network", network
+    )
+    assert back.code == 0, back.err
+    generator = small_generator()
+    images = [generator.render(Latent.load(p)) for p in ("face.pt", "face.tilt+2.pt", "back.pt")]
+    assert (images[0] - images[1]).abs().mean() > 0.01
+    assert (images[0] - images[2]).abs().max() < 1e-4
+
+
+def test_a_masked_edit_stays_inside(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+    assert run("project", photo, "--network", network, "--space", "NW+", *QUICK).code == 0
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
+    result = run(
+        "edit", "face.pt", "--direction", direction, "--layers", "fine", "--mask", "left.png", "-o", "m.png",
+        "--network", network,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    a, b = (np.asarray(Image.open(p)).astype(int) for p in ("face.png", "m.png"))
+    assert abs(a - b)[:, :16].mean() > 1
+    assert abs(a - b)[:, 60:].mean() < 0.5
+
+
+def test_a_strip_shows_the_strengths_side_by_side(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    assert run("edit", "--direction", direction, "--strip", "-2:2:3", "--network", network).code == 0
+    with Image.open("face.tilt.strip.png") as strip:
+        assert strip.size == (192, 64)
+        middle = strip.crop((64, 0, 128, 64)).tobytes()
+    assert middle == Image.open("face.png").tobytes()
+
+
+def test_mix_takes_each_side_from_its_latent(run: Shell, network: Path) -> None:
+    assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
+    for name, level in (("none.png", 0), ("all.png", 255)):
+        Image.new("L", (64, 64), level).save(name)
+    for name, source in (("none.png", "seed0000.png"), ("all.png", "seed0001.png")):
+        result = run("mix", "seed0000.pt", "seed0001.pt", "--mask", name, "-o", "x.png", "--network", network)
+        assert result.code == 0, result.err
+        a, b = (np.asarray(Image.open(p)).astype(int) for p in ("x.png", source))
+        assert abs(a - b).max() <= 1  # constant style maps take another path through the convolutions' rounding
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
+    assert run("mix", "seed0000.pt", "seed0001.pt", "--mask", "left.png", "--network", network).code == 0
+    assert Path("seed0000+seed0001.pt").exists()
+
+
 def test_networks_lists_what_has_a_name(run: Shell) -> None:
     assert "ffhq-mobile" in run("networks").out
     assert {row["name"] for row in json.loads(run("networks", "--json").out)} >= {"ffhq-mobile", "st-lpips-vgg"}
@@ -225,7 +288,7 @@ def test_networks_lists_what_has_a_name(run: Shell) -> None:
         (["project", "photos/face.png", "--network", "nope"], 4, "neither a file nor a known network"),
         (["project", "photos/face.png", "--steps", "-1", "--network", "NET"], 2, "steps"),
         (["project", "photos/face.png", "--lr", "nan", "--network", "NET"], 2, "lr"),
-        (["project", "photos/face.png", "--preset", "best", "--network", "NET"], 2, "known: thesis"),
+        (["project", "photos/face.png", "--preset", "best", "--network", "NET"], 2, "known: fast"),
         (["project", "photos/face.png", "--seed", "-1", "--network", "NET"], 2, "seed"),
         (["project", "photos/face.png", "--crop", "1,2", "--network", "NET"], 2, "x,y,side"),
         (["project", "photos/face.png", "--crop", "0,0,999", "--network", "NET"], 2, "crop"),
@@ -239,6 +302,12 @@ def test_networks_lists_what_has_a_name(run: Shell) -> None:
         (["info", "none.pt"], 4, "none.pt"),
         (["download", "nope"], 2, "nope"),
         (["frobnicate"], 2, "frobnicate"),
+        (["edit", "--direction", "smlie"], 2, "did you mean smile"),
+        (["edit", "--direction", "smile", "--strength", "1", "--strength", "2"], 2, "one --strength per --direction"),
+        (["edit", "--direction", "smile", "--strip", "1:2"], 2, "first:last:count"),
+        (["edit", "--direction", "smile"], 4, "no projection here"),
+        (["mix", "a.pt", "b.pt", "--mask", "m.png"], 4, "a.pt"),
+        (["mix", "a.pt", "b.pt", "--mask", "m.png", "--shift", "x"], 2, "--shift dx,dy"),
     ],
 )
 def test_errors_are_one_line_with_their_code(

@@ -8,7 +8,7 @@ import torch
 from networks import small_generator, small_mobile
 
 from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
-from invert.generator import Generator
+from invert.generator import Generator, load_generator
 from invert.latents import Latent
 from invert.spaces import Space
 
@@ -222,6 +222,15 @@ def test_a_missing_mean_w_is_estimated_from_samples() -> None:
     generator = small_generator()
     generator.network.w_avg = None
     assert torch.equal(generator.w_avg, generator.statistics().w_mean)
+
+
+@pytest.mark.slow
+def test_conversions_of_the_face_generator_keep_its_image() -> None:
+    generator = load_generator("ffhq-mobile")
+    x = generator.sample([0, 1], psi=0.7)
+    reference = generator.render(x)
+    for space in ("W+", "SW+", *(f"{kind}{i}" for kind in ("FW", "FSW") for i in (1, 3, 5, 8))):
+        assert (generator.render(generator.convert(x, space)) - reference).abs().max() < 1e-4, space
 
 
 def test_the_dimensions_are_those_of_the_architecture() -> None:

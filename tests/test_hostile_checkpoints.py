@@ -122,6 +122,8 @@ STR = encode
         (STR("os") + b"\x94" + STR("system") + b"\x9400h\x00h\x01\x93.", "names os.system"),  # names from the memo
         (STR("os") + STR("path.join") + b"\x93.", r"names os\.path\.join"),
         (b"cos\npath.join\n.", r"names os\.path\.join"),
+        (b"ccollecti\\x6fns\nOrderedDict\n.", r"names collecti.*x6fns\.OrderedDict"),  # escapes are not resolved
+        (b"cos\nsystem", "damaged or cut off"),
         (STR("torch") + STR("_utils._rebuild_tensor_v2") + b"\x93.", r"names torch\._utils\._rebuild_tensor_v2"),
         (b"ccopyreg\n_reconstructor\n.", "names copyreg._reconstructor"),
         (b"cpkgutil\nresolve_name\n.", "names pkgutil.resolve_name"),

@@ -96,7 +96,7 @@ def survive(name: str, count: int, folder: Path) -> None:
             message = str(error)
             assert "\n" not in message, seed
             assert "weights_only" not in message, seed
-            assert message.isascii(), seed
+            assert message.isprintable(), seed
             assert len(message) < 2_000, seed
         except Exception as error:
             pytest.fail(f"{name}, mutation {seed}: {error!r}")

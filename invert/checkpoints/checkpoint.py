@@ -108,6 +108,7 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
         if foreign:
             raise ModelFileError(f"not a StyleGAN2 generator: unexpected {first(foreign)}")
         check_stylegan2(tensors)
+        _check_config(checkpoint.config)
         embed = tensors.get("mapping.embed.weight")
         if embed is not None and tensors["mapping.fc0.weight"].shape[1] <= embed.shape[0]:
             raise ModelFileError("not a StyleGAN2 generator: mapping.fc0.weight has no room for z beside the label")
@@ -117,6 +118,27 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
         raise ModelFileError(f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same")
+
+
+def _check_config(config: Mapping[str, JSON]) -> None:
+    """Raise ModelFileError unless `config` is one that `stylegan2_config` makes; fingerprints depend on it."""
+    if set(config) != {"conv_clamp", "mapping_lr_multiplier", "resample_filter"}:
+        raise ModelFileError(
+            f"config should be conv_clamp, mapping_lr_multiplier, resample_filter; got {first(config) or 'nothing'}"
+        )
+    clamp, multiplier, taps = config["conv_clamp"], config["mapping_lr_multiplier"], config["resample_filter"]
+    if clamp is not None and not (_is_number(clamp) and clamp > 0):
+        raise ModelFileError(f"conv_clamp should be a positive number or null, this is {describe(clamp)}")
+    if not (_is_number(multiplier) and multiplier > 0):
+        raise ModelFileError(f"mapping_lr_multiplier should be a positive number, this is {describe(multiplier)}")
+    proper = isinstance(taps, (list, tuple)) and 2 <= len(taps) <= 64 and all(_is_number(tap) for tap in taps)
+    if not proper or sum(taps) == 0:
+        raise ModelFileError(f"resample_filter should be 2 to 64 taps with a sum, this is {describe(taps)}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether `value` is a number that float32 can hold; NaN is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e38
 
 
 def first(names: Iterable[str], count: int = 5) -> str:

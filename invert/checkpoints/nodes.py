@@ -58,7 +58,7 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         return f"'{quoted(value)}'"
     if value is None or isinstance(value, (bool, int, float)):
-        return repr(value)
+        return quoted(repr(value))
     if isinstance(value, (tuple, list, dict, bytes)):
         return f"a {type(value).__name__} of length {len(value)}"
     return f"a {type(value).__name__}"

@@ -28,7 +28,20 @@ MAX_DEPTH = 100
 MAX_STACK = 20_000  # unfinished values; pickle writes lists and dicts in batches of 1000
 MAX_INTEGER_BITS = 128  # torch's magic number has 78
 
-_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+
+def _read_names(stream: BinaryIO) -> tuple[str, str]:
+    """The two lines of a GLOBAL opcode, as they stand; pickletools would resolve escapes, unpicklers do not."""
+    lines = stream.readline(), stream.readline()
+    if not all(line.endswith(b"\n") for line in lines):
+        raise ValueError
+    return lines[0][:-1].decode(), lines[1][:-1].decode()
+
+
+# opcode byte -> (name, reader of its argument)
+_OPCODES: dict[bytes, tuple[str, Callable[[BinaryIO], Any] | None]] = {
+    opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg is not None else None)
+    for opcode in pickletools.opcodes
+} | {b"c": ("GLOBAL", _read_names)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,22 +85,22 @@ class _Machine:
                 code = self.stream.read(1)
                 if not code:
                     raise ModelFileError("the pickle is cut off; copy or download the file again")
-                opcode = _OPCODES.get(code)
-                if opcode is None:
+                if code not in _OPCODES:
                     raise ModelFileError(f"byte {code.hex()} is no pickle opcode; the file is damaged")
-                if opcode.name not in _HANDLERS or (opcode.name == "BINPERSID" and not self.persistent):
+                opcode, reader = _OPCODES[code]
+                if opcode not in _HANDLERS or (opcode == "BINPERSID" and not self.persistent):
                     raise ModelFileError(
-                        f"the pickle uses opcode {opcode.name}, which no model file needs; do not trust this file"
+                        f"the pickle uses opcode {opcode}, which no model file needs; do not trust this file"
                     )
-                arg: Any = opcode.arg.reader(self.stream) if opcode.arg is not None else None
-                if (opcode.name == "PROTO") != (count == 0):
+                arg: Any = reader(self.stream) if reader is not None else None
+                if (opcode == "PROTO") != (count == 0):
                     raise ModelFileError("the pickle does not start with its protocol; the file is damaged")
-                if opcode.name == "PROTO":
+                if opcode == "PROTO":
                     protocol = self._protocol(arg)
-                elif opcode.name == "STOP":
+                elif opcode == "STOP":
                     return self._finish(protocol)
                 else:
-                    _HANDLERS[opcode.name](self, arg)
+                    _HANDLERS[opcode](self, arg)
                     if len(self.stack) > MAX_STACK or len(self.outer) > MAX_DEPTH:
                         raise _too_deep()
         except (ValueError, IndexError, KeyError, OverflowError, EOFError, struct.error):
@@ -262,7 +275,7 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
     "ADDITEMS": _Machine.add_items,
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, arg: machine.push(machine.memo[arg])),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.memoize),
-    "GLOBAL": lambda machine, arg: machine.name(*arg.partition(" ")[::2]),
+    "GLOBAL": lambda machine, arg: machine.name(*arg),
     "STACK_GLOBAL": _Machine.stack_name,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,

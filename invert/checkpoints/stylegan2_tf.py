@@ -126,7 +126,7 @@ def _config(settings: Mapping[object, object]) -> dict[str, object]:
     clamp, multiplier, kernel = (settings.get(k) for k in ("conv_clamp", "mapping_lrmul", "resample_kernel"))
     taps: list[float] = list(DEFAULT_RESAMPLE_FILTER)
     if kernel is not None:
-        if not isinstance(kernel, (list, tuple)) or not 2 <= len(kernel) <= 64:
+        if not isinstance(kernel, (list, tuple)):
             raise ModelFileError(f"resample_kernel should be a list of taps, this is {describe(kernel)}")
         taps = [number(tap, "a tap of resample_kernel") for tap in kernel]
     return stylegan2_config(

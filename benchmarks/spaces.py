@@ -1,0 +1,113 @@
+"""Projections into several spaces at equal steps, from the same start: quality, distances, memory, stability.
+
+    python benchmarks/spaces.py --faces 5 --spaces FNW5,FNSW5            # the portrait and five generated faces
+    python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000     # does it diverge, how much memory
+
+Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise. Each image gets one start in NW+, which every
+space opens; so the spaces differ in nothing else. Prints one line per projection and mean ratios to the first space.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+import invert
+from invert.generator import Generator
+from invert.images import read_image, to_images, to_tensor, write_png
+from invert.metrics import projection_metrics
+from invert.perceptual import load_perceptual
+from invert.projector import Projection, Step, project
+from invert.settings import preset
+
+FIRST_SEED = 1000
+
+
+def targets(generator: Generator, portrait: Path, faces: int) -> dict[str, Tensor]:
+    """Name → image [1, 3, H, W]: the photograph, then generated faces."""
+    images = {portrait.stem: to_tensor(read_image(portrait))}
+    for seed in range(FIRST_SEED, FIRST_SEED + faces):
+        images[f"seed{seed}"] = generator.render(generator.sample(seed, psi=0.7), "random", seed=seed).clamp(-1, 1)
+    return images
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30
+
+
+def worst_after(result: Projection, fraction: float = 0.1) -> float:
+    """Largest perceptual distance after the first tenth of the steps, over the best: near 1 unless it diverges."""
+    late = [s.perceptual for s in result.history[int(len(result.history) * fraction) :]]
+    return max(late) / min(late)
+
+
+@click.command()
+@click.option("--network", default="ffhq-mobile")
+@click.option("--portrait", type=click.Path(path_type=Path), default=Path("examples/portrait.png"))
+@click.option("--faces", default=5)
+@click.option("--spaces", default="FNW5,FNSW5")
+@click.option("--preset", "name", default="fast")
+@click.option("--steps", type=int)
+@click.option("--init-steps", type=int)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/spaces"))
+def main(
+    network: str,
+    portrait: Path,
+    faces: int,
+    spaces: str,
+    name: str,
+    steps: int | None,
+    init_steps: int | None,
+    out: Path,
+) -> None:
+    invert.keep_large_blocks()
+    out.mkdir(parents=True, exist_ok=True)
+    generator = invert.load_generator(network)
+    distances = [load_perceptual(n) for n in ("st-lpips-vgg", "st-lpips-alex")]
+    chosen = spaces.split(",")
+    rows: list[dict[str, Any]] = []
+
+    def tell(step: Step) -> None:
+        if step.step % 50 == 0:
+            click.echo(f"  {step.stage} {step.step}: perceptual {step.perceptual:.4f} mse {step.mse:.4f}", err=True)
+
+    for image_name, image in targets(generator, portrait, faces).items():
+        changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
+        settings = preset(name, chosen[0]).replace(**changes)
+        short = settings.replace(steps=settings.init_steps)
+        start = project(generator, image, "NW+", settings=short, callback=tell).latent
+        for space in chosen:
+            result = project(generator, image, space, settings=settings, init=start, callback=tell)
+            row: dict[str, Any] = {
+                "image": image_name,
+                "space": space,
+                **projection_metrics(generator, result.latent, result.image, image, distances),
+                "best_step": result.best_step,
+                "stop_reason": result.stop_reason,
+                "worst_over_best": worst_after(result),
+                "seconds_per_step": result.history[-1].seconds / max(settings.steps, 1),
+                "peak_gib": peak_gib(),
+            }
+            rows.append(row)
+            write_png(to_images(result.image)[0], out / f"{image_name}-{space}.png")
+            click.echo(json.dumps(row, sort_keys=True))
+    summary: dict[str, Any] = {"torch": torch.__version__, "rows": rows, "ratios": {}}
+    for space in chosen[1:]:
+        for key in ("st-lpips-vgg", "mse"):
+            pairs = zip(*([r[key] for r in rows if r["space"] == s] for s in (space, chosen[0])), strict=True)
+            ratio = statistics.mean(a / b for a, b in pairs)
+            summary["ratios"][f"{space} / {chosen[0]} {key}"] = ratio
+            click.echo(f"{space} / {chosen[0]}  {key}: {ratio:.3f}")
+    (out / "spaces.json").write_text(json.dumps(summary, indent=2, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Small 8-bit pictures of W or W+ points, for nets and for the eye."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from invert.images import area_downscale, to_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from invert.generator import Generator
+
+
+def render_faces(generator: Generator, ws: Tensor, side: int = 256) -> np.ndarray:
+    """Pictures [N, side, side, 3], uint8, of ws [N, w_dim] or [N, num_ws, w_dim]."""
+    pictures = []
+    for k in range(len(ws)):
+        image = generator.render(generator.latent(ws[k : k + 1]))
+        pictures.append(np.asarray(to_images(area_downscale(image, (side, side)))[0]))
+    return np.stack(pictures)
+
+
+def contact_sheet(pictures: np.ndarray, captions: Sequence[str], columns: int) -> Image.Image:
+    """Pictures [N, side, side, 3] in rows, each with its caption."""
+    side = pictures.shape[1]
+    sheet = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side))
+    draw = ImageDraw.Draw(sheet)
+    for k, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        x, y = k % columns * side, k // columns * side
+        sheet.paste(Image.fromarray(picture), (x, y))
+        draw.rectangle((x, y, x + draw.textlength(caption) + 4, y + 12), fill="black")
+        draw.text((x + 2, y), caption, fill="yellow")
+    return sheet
+
+
+def one_thread() -> None:
+    """These tools run for minutes beside other work."""
+    torch.set_num_threads(1)
