@@ -13,5 +13,6 @@ def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) ->
 
     `metadata["made_by"]` becomes the edit's name: what an edit returns is no projection any more.
     """
-    edits = [*latent.metadata.get("edits", []), {"edit": edit, **(facts or {})}]
+    before = latent.metadata.get("edits", [])
+    edits = [*(before if isinstance(before, list) else []), {"edit": edit, **(facts or {})}]  # files are not trusted
     return latent.replace(metadata={**latent.metadata, "made_by": edit, "edits": edits})

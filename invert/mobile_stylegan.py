@@ -7,7 +7,7 @@ half its size. Architecture: Belousov, "MobileStyleGAN", arXiv:2104.04767.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -117,7 +117,6 @@ class MobileStyleGAN(SynthesisNetwork):
         )
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
         self.register_buffer("const", tensors["synthesis.const"])
-        self.const: Tensor
         names = [k for k in tensors if k.startswith("synthesis.layer") and k.endswith("noise_const")]
         parts = [subset(tensors, f"synthesis.layer{i}.") for i in range(1, len(names) + 1)]
         for before, part in pairwise(parts):
@@ -143,26 +142,6 @@ class MobileStyleGAN(SynthesisNetwork):
         self.register_buffer("head_bias", head["bias"][order] / 2)
         self.head_weight: Tensor
         self.head_bias: Tensor
-
-    def start(self) -> Tensor:
-        return self.const
-
-    def noise_const(self, index: int) -> Tensor:
-        return self.convs[index - 1].noise_const  # type: ignore[return-value]
-
-    def run(
-        self,
-        x: Tensor,
-        rgb: Tensor | None,
-        styles: Sequence[Tensor],
-        noise: Sequence[Tensor | None],
-        first: int,
-        stop: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        x = x.contiguous(memory_format=torch.channels_last)
-        for i in range(first, stop):
-            x = self.convs[i - 1](x, styles[i - first], noise[i - first])
-        return x, None
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
         bands = F.conv2d(x * self.head_affine(style, x.shape[2:]), self.head_weight, self.head_bias)

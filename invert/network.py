@@ -98,6 +98,8 @@ class SynthesisNetwork(nn.Module, ABC):
     resolution: int
     layers: tuple[Layer, ...]
     mapping: MappingNetwork
+    convs: nn.ModuleList  # of layers with a buffer `noise_const`, called with (x, style, noise)
+    const: Tensor  # [1, C, 4, 4]
     w_avg: Tensor | None
 
     @property
@@ -105,15 +107,14 @@ class SynthesisNetwork(nn.Module, ABC):
         """Number of style vectors, which is the number of layers: convolutions plus the last one."""
         return len(self.layers)
 
-    @abstractmethod
     def start(self) -> Tensor:
         """F_1, the learned constant, [1, C, 4, 4]."""
+        return self.const
 
-    @abstractmethod
     def noise_const(self, index: int) -> Tensor:
         """The noise map [1, 1, H, W] that layer `index` was saved with."""
+        return self.convs[index - 1].noise_const  # type: ignore[return-value]
 
-    @abstractmethod
     def run(
         self,
         x: Tensor,
@@ -124,6 +125,15 @@ class SynthesisNetwork(nn.Module, ABC):
         stop: int,
     ) -> tuple[Tensor, Tensor | None]:
         """(F_stop, R_stop) from (F_first, R_first) by layers first … stop − 1; needs styles up to w_stop."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        for i in range(first, stop):
+            x = self.convs[i - 1](x, styles[i - first], noise[i - first])
+            rgb = self.rgb_after(i, x, rgb, styles[i + 1 - first])
+        return x, rgb
+
+    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
+        """The RGB sum after layer `index` has made `x`; `style` is the next layer's. None where there is no sum."""
+        return rgb
 
     @abstractmethod
     def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:

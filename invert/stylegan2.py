@@ -132,7 +132,6 @@ class StyleGAN2(SynthesisNetwork):
         self.mapping = fold_mapping(tensors, mapping_lr_multiplier)
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
         self.register_buffer("const", tensors["synthesis.b4.const"][None])
-        self.const: Tensor
         taps = torch.tensor(resample_filter, dtype=torch.float32)
         self.convs = nn.ModuleList()
         self.torgbs = nn.ModuleList()
@@ -154,27 +153,9 @@ class StyleGAN2(SynthesisNetwork):
         self.register_buffer("rgb_taps", torch.outer(taps, taps) / taps.sum() ** 2 * 4)
         self.rgb_taps: Tensor
 
-    def start(self) -> Tensor:
-        return self.const
-
-    def noise_const(self, index: int) -> Tensor:
-        return self.convs[index - 1].noise_const  # type: ignore[return-value]
-
-    def run(
-        self,
-        x: Tensor,
-        rgb: Tensor | None,
-        styles: Sequence[Tensor],
-        noise: Sequence[Tensor | None],
-        first: int,
-        stop: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        x = x.contiguous(memory_format=torch.channels_last)
-        for i in range(first, stop):
-            x = self.convs[i - 1](x, styles[i - first], noise[i - first])
-            if i % 2 and i + 1 < self.num_ws:  # a resolution is done; the last torgb is a layer of its own
-                rgb = self.add_rgb(rgb, x, styles[i + 1 - first], i // 2)
-        return x, rgb
+    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
+        resolution_done = index % 2 == 1 and index + 1 < self.num_ws  # the last torgb is a layer of its own
+        return self.add_rgb(rgb, x, style, index // 2) if resolution_done else rgb
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
         return self.add_rgb(rgb, x, style, len(self.torgbs) - 1)
