@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +23,10 @@ FOLDS = 5
 # Strengths of the L2 penalty that are tried. Components of w have a standard deviation of about 0.4: the middle suits
 # 512 dimensions and a few thousand samples, the strong end a few dozen.
 RIDGE_ALPHA = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-LOGISTIC_C = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+LOGISTIC_C = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+# A stronger penalty turns the vector towards where W varies, and images follow it further: yaw at the best penalty
+# moved rendered faces by 0.32 standard deviations per step, at ten times that penalty by 0.67, for 0.013 less R².
+TOLERANCE = 0.03
 
 
 def learn(
@@ -42,7 +45,8 @@ def learn(
 
     "linear" is ridge regression, "logistic" a classifier of scores with two values, or of which scores lie above the
     middle: 0.5 where all are in [0, 1], else the median. "auto" is logistic for two values. The penalty is chosen
-    once, by five-fold cross-validation on 80 % of the samples; the vector is fitted again on all.
+    once, by five-fold cross-validation on 80 % of the samples: the strongest within 0.03 of the best score. The vector
+    is fitted again on all.
 
     `measured` has the cross-validated score and `held_out`, that of the direction alone on the other 20 %, which the
     choice never saw. Both are R² or balanced accuracy, which counts rare and frequent classes alike.
@@ -76,7 +80,7 @@ def learn(
         source["orthogonal_to"] = [d.name for d in against]
     measured = {
         "metric": "balanced accuracy" if kind == "logistic" else "R2",
-        "cross_validated": round(float(search.best_score_), 4),
+        "cross_validated": round(float(search.cv_results_["mean_test_score"][search.best_index_]), 4),
         "held_out": round(held_out, 4),
         "chance": 0.5 if kind == "logistic" else 0.0,
     }
@@ -121,6 +125,7 @@ def threshold(scores: np.ndarray) -> float:
 
 
 def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
+    folds: KFold | StratifiedKFold
     if kind == "logistic":
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
         return GridSearchCV(
@@ -128,8 +133,16 @@ def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
             {"C": LOGISTIC_C},
             scoring="balanced_accuracy",
             cv=folds,
+            refit=strongest_good_penalty,
         )
-    return GridSearchCV(Ridge(), {"alpha": RIDGE_ALPHA}, cv=KFold(FOLDS, shuffle=True, random_state=seed))
+    folds = KFold(FOLDS, shuffle=True, random_state=seed)
+    return GridSearchCV(Ridge(), {"alpha": RIDGE_ALPHA}, cv=folds, refit=strongest_good_penalty)
+
+
+def strongest_good_penalty(results: Mapping[str, Any]) -> int:
+    """Index of the last penalty, in ascending order of strength, that is within the tolerance of the best."""
+    scores = results["mean_test_score"]
+    return int(np.flatnonzero(scores >= scores.max() - TOLERANCE)[-1])
 
 
 def normal(model: Ridge | LogisticRegression) -> Tensor:
@@ -144,4 +157,6 @@ def score_along(vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray,
         # not a fitted threshold: with fewer samples than dimensions the training classes lie too far apart along v
         means = [along[train][y[train] == k].mean() for k in (False, True)]
         return float(balanced_accuracy_score(y[test], along[test] > sum(means) / 2))
+    if np.ptp(y[test]) == 0:
+        return 0.0
     return float(np.corrcoef(along[test], y[test])[0, 1] ** 2)

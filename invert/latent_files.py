@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from invert.atomic import write_atomically
+from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.safe_torch import load_tensors
+from invert.checkpoints.source import naming, read_file
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError
 from invert.latents import PARTS, Latent
 from invert.spaces import Space
@@ -32,8 +36,6 @@ def save_latent(latent: Latent, path: Path) -> None:
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in flatten(latent).items()}
     if path.suffix == ".safetensors":
-        from safetensors.torch import save
-
         data = save(tensors, {"invert": json.dumps(header, sort_keys=True)})
         write_atomically(path, lambda f: f.write(data))
     else:
@@ -46,17 +48,16 @@ def load_latent(path: Path) -> Latent:
     """The latent in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
     if not path.is_file():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
+    header: Any
     tensors: Any
     if path.suffix == ".safetensors":
-        header, tensors = read_safetensors(path)
+        with naming(path):
+            header, tensors = load_safetensors(read_file(path))
     else:
-        from invert.checkpoints.safe_torch import load_tensors
-
-        content = load_tensors(path)
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
-        header = content
-        tensors = content.get("tensors")
+        header = load_tensors(path)
+        tensors = header.get("tensors") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
     try:
         return build(header, tensors)
     except (LatentError, SpaceError, ModelFileError) as error:
@@ -100,17 +101,3 @@ def flatten(latent: Latent) -> dict[str, Tensor]:
         elif part is not None:
             out[name] = part
     return out
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as f:
-            header = json.loads((f.metadata() or {}).get("invert", "null"))
-            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFileError(f"{path}: damaged safetensors file ({error})") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
-    return header, tensors

@@ -9,6 +9,7 @@ only form that a style map can take ([S] App. A.1).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -177,7 +178,8 @@ def subset(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def resolutions(tensors: Mapping[str, Tensor]) -> list[int]:
     """[4, 8, …, R] of the synthesis blocks present."""
-    return sorted({int(k.split(".")[1][1:]) for k in tensors if k.startswith("synthesis.b")})
+    found = (re.match(r"synthesis\.b(\d+)\.", name) for name in tensors)
+    return sorted({int(match[1]) for match in found if match})
 
 
 def fold_mapping(tensors: Mapping[str, Tensor], lr_multiplier: float) -> MappingNetwork:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from networks import small_generator
+from networks import small_checkpoint, small_generator
 from safetensors.torch import save_file
 
-from invert.errors import InvertError, LatentError, ModelFileError
+from invert.checkpoints import write_checkpoint
+from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError
 from invert.latents import Latent
 from invert.spaces import Space
 
@@ -148,8 +149,11 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ModelFileError, match=f"x{suffix}"):
             Latent.load(path)
     save_file({"styles": torch.zeros(1, 4)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(ModelFileError, match="not a latent"):
+    with pytest.raises(ModelFileError, match="did not write"):
         Latent.load(tmp_path / "foreign.safetensors")
+    write_checkpoint(tmp_path / "network.safetensors", small_checkpoint())
+    with pytest.raises(NotALatentError, match="not a latent"):
+        Latent.load(tmp_path / "network.safetensors")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

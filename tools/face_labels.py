@@ -1,9 +1,9 @@
 """Make a set of labelled faces: python tools/face_labels.py OUT.npz --packages FOLDER --count 4000.
 
-60 % of the faces are drawn at psi = 1, the others at psi uniform in 0.4 to 1. FOLDER is where the npm packages named in
-`label_faces.mjs` are installed. Takes about a second per face on one core. The file holds, for the faces that were found, `w`
-[n, 512] fp16, `age` in years, `male`, a probability, `expressions` [n, 7], `landmarks` [n, 68, 2] in pixels of the 256 px
-picture, `descriptor` [n, 128] and `detection`.
+60 % of the faces are drawn at psi = 1, the others at psi uniform in 0.4 to 1. FOLDER is where the npm packages named
+in `label_faces.mjs` are installed. Takes about a second per face on one core. The file holds, for the faces that were
+found, `w` [n, 512] fp16, `age` in years, `male`, a probability, `expressions` [n, 7], `landmarks` [n, 68, 2] in pixels
+of the 256 px picture, `descriptor` [n, 128] and `detection`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ BATCH = 50
 def label_faces(pictures: np.ndarray, packages: Path) -> list[dict[str, np.ndarray] | None]:
     """Labels of pictures [N, 256, 256, 3], uint8, by name; None where no face was found."""
     done = subprocess.run(
-        ["node", SCRIPT, packages], input=pictures.tobytes(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        ["node", SCRIPT, packages],
+        input=pictures.tobytes(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
     )
     # the nets greet on stdout
     lines = [line for line in done.stdout.decode().splitlines() if line == "null" or line.startswith('{"age"')]
@@ -57,9 +61,8 @@ def main() -> None:
                     rows[name].append(face[name])
         print(f"{len(rows['w'])} faces", flush=True)
     half = ("w", "landmarks", "descriptor")
-    np.savez_compressed(
-        arguments.out, **{k: np.stack(v).astype(np.float16 if k in half else np.float32) for k, v in rows.items()}
-    )
+    arrays = {k: np.stack(v).astype(np.float16 if k in half else np.float32) for k, v in rows.items()}
+    np.savez_compressed(arguments.out, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

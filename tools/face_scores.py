@@ -49,8 +49,8 @@ def aspect(eye: Array) -> Array:
 def hair_darkness(image: Array, landmarks: Array) -> float:
     """Log of the cheeks' luminance over that of the hair, the median over a grid on the crown and beside the temples.
 
-    `image` [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. Relative to the skin, so that exposure cancels. Hats
-    and bald heads are noise here.
+    `image` [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. Relative to the skin, so that exposure cancels.
+    Hats and bald heads are noise here.
     """
     luma = image @ np.array(LUMA) / 255
     left, right = landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0)

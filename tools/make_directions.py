@@ -1,0 +1,122 @@
+"""Learn the bundled catalogue of FFHQ directions: python tools/make_directions.py LABELS.npz.
+
+LABELS.npz is a set as `face_labels.py` writes it. Attributes that it has no labels for are measured on pictures of its
+first faces (hair-dark, light-from-left) or were judged by eye: `glasses.csv` lists seeds, sampled at psi = 0.9, of
+faces with clear eyeglasses (1) and without any (0); sunglasses and doubtful cases were left out. Takes ten minutes on
+one core.
+
+`measure_directions.py` adds to the files what the directions do to rendered faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from face_rendering import ffhq_generator, render_faces
+from face_scores import geometry, hair_darkness, light_from_left
+from torch import Tensor
+
+from directions.catalog import FOLDER
+from directions.direction import Direction
+from directions.measure import measure
+from directions.regression import Kind, learn
+from directions.subjects import read_scores, style_vectors
+from directions.w_space import WSpace
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
+
+HAPPY = 1  # of the seven expressions
+GLASSES = Path(__file__).with_name("glasses.csv")
+GLASSES_PSI = 0.9
+PIXEL_FACES = 600
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one entry is learned. `against` was chosen by rendered effects: see docs of the catalogue."""
+
+    name: str
+    meaning: str
+    kind: Kind
+    labels: str
+    against: tuple[str, ...] = ()
+
+
+NETS = "@vladmandic/face-api 1.7.15 on rendered faces"
+PIXELS = "luminance of rendered faces"
+RECIPES = (
+    Recipe("smile", "smiling", "logistic", f"happy > 0.5, {NETS}", ("eyes-open", "gender")),
+    Recipe("age", "older", "linear", f"years, {NETS}", ("pitch", "mouth-open", "glasses")),
+    Recipe("gender", "more masculine", "logistic", f"male > 0.5, {NETS}", ("smile", "mouth-open")),
+    Recipe("yaw", "turned to the viewer's right: the nose moves right in the image", "linear", f"68 landmarks, {NETS}"),
+    Recipe(
+        "pitch",
+        "looking up: the nose rises between eyes and chin",
+        "linear",
+        f"68 landmarks, {NETS}",
+        ("mouth-open", "eyes-open", "yaw"),
+    ),
+    Recipe("mouth-open", "mouth opened wider", "linear", f"68 landmarks, {NETS}", ("smile", "pitch")),
+    Recipe("eyes-open", "eyes opened wider", "linear", f"68 landmarks, {NETS}", ("smile", "yaw")),
+    Recipe("glasses", "wearing eyeglasses", "logistic", "seeds judged by eye, psi 0.9", ("age", "gender", "smile")),
+    Recipe("hair-dark", "darker hair, relative to the skin", "linear", f"hair over cheeks, {PIXELS}", ("age",)),
+    Recipe(
+        "light-from-left",
+        "light falling from the viewer's left: the left half of the face in the image is brighter",
+        "linear",
+        f"left cheek over right, {PIXELS}",
+    ),
+)
+
+
+def labelled(generator: Generator, path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """ws [N, 512] and scores [N] of every attribute."""
+    data = np.load(path, allow_pickle=False)
+    ws = torch.from_numpy(data["w"].astype(np.float32))
+    landmarks = data["landmarks"].astype(np.float64)
+    scores = {"smile": data["expressions"][:, HAPPY], "age": data["age"], "gender": data["male"], **geometry(landmarks)}
+    table = {name: (ws, torch.from_numpy(np.asarray(s, np.float64))) for name, s in scores.items()}
+    few = ws[:PIXEL_FACES]
+    pictures = render_faces(generator, few)
+    for name, score in (("hair-dark", hair_darkness), ("light-from-left", light_from_left)):
+        values = [score(picture, points) for picture, points in zip(pictures, landmarks, strict=False)]
+        table[name] = few, torch.tensor(values, dtype=torch.float64)
+    glasses = read_scores(GLASSES)
+    table["glasses"] = style_vectors(generator, glasses.subjects, psi=GLASSES_PSI), glasses.scores
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    generator = ffhq_generator()
+    space = WSpace.of(generator)
+    table = labelled(generator, arguments.labels)
+    plain = {r.name: learn(*table[r.name], name=r.name, space=space, kind=r.kind) for r in RECIPES}
+    entries: list[Direction] = []
+    for r in RECIPES:
+        others = [plain[name] for name in r.against]
+        d = learn(*table[r.name], name=r.name, space=space, kind=r.kind, against=others, meaning=r.meaning)
+        before = {"held_out_before_orthogonalization": plain[r.name].measured["held_out"]} if others else {}
+        entries.append(replace(d, source={**d.source, "labels": r.labels}, measured={**d.measured, **before}))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for d in entries:
+        found = measure(d, space, entries)
+        linear = {
+            "leakage": {name: round(value, 4) for name, value in found.leakage.items()},
+            "spread_ratio": round(found.spread_ratio, 3),
+        }
+        replace(d, measured={**d.measured, **linear}).save(arguments.out / f"{d.name}.safetensors")
+        print(f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, step {d.step:.2f}; {found.verdict}")
+
+
+if __name__ == "__main__":
+    main()
