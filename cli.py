@@ -385,6 +385,106 @@ def mix(a: Path, b: Path, mask_file: Path, keep_styles: int, shift: str, feather
     write_edited(generator, mixed, o["output"] or Path(f"{a.with_suffix('')}+{b.stem}.png"))
 
 
+@cli.command("style-mix")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--layers", required=True, help="Styles that come from b: a-b (b excluded), or coarse, middle, fine.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG or .pt; both are written.")
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@device_option
+def style_mix(a: Path, b: Path, layers: str, **o: Any) -> None:
+    """Give a latent the styles of another in a range of layers.
+
+    \b
+    Example:  invert style-mix a.pt b.pt --layers fine
+    """
+    from edits.styles import style_mix as style_mix_latents
+
+    generator = open_generator_of(a, o["network"], o["device"])
+    first, second = (load_latent(path, generator, o["force"]) for path in (a, b))
+    mixed = style_mix_latents(generator, first, second, parse_layers(layers))
+    write_edited(generator, mixed, o["output"] or Path(f"{a.with_suffix('')}.{layers}-{b.stem}.png"))
+
+
+@cli.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--frames", "count", default=60, show_default=True)
+@click.option("--fps", default=20.0, show_default=True)
+@click.option("--travel", type=click.Choice(["right", "left", "down", "up"]), help="b comes in from one side instead.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .gif or .webp file.")
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@device_option
+def interpolate(a: Path, b: Path, count: int, fps: float, travel: Any, output: Path, **o: Any) -> None:
+    """Draw the way from one latent to another as an animation.
+
+    \b
+    Example:  invert interpolate a.pt b.pt --frames 60 -o morph.webp
+    """
+    from edits.styles import frames
+    from invert.images import to_images, write_animation
+
+    check_range("frames", count, 2, 10_000)
+    generator = open_generator_of(a, o["network"], o["device"])
+    first, second = (load_latent(path, generator, o["force"]) for path in (a, b))
+    pictures = [to_images(generator.render(x))[0] for x in frames(generator, first, second, count, travel)]
+    write_animation(pictures, output, fps=fps)
+    click.echo(output)
+
+
+@cli.command()
+@click.argument("latent", required=False, type=click.Path(path_type=Path))
+@click.option("--amount", type=float, required=True, help="0 changes nothing, 1 takes the generated distribution.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(["styles", "features", "rgb"]), help="All by default."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG or .pt; both are written.")
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@device_option
+def equalize(latent: Path | None, amount: float, parts: tuple[Any, ...], **o: Any) -> None:
+    """Move a latent's values towards the generator's distribution, their order kept.
+
+    \b
+    Example:  invert equalize portrait.pt --amount 0.5
+    """
+    from edits.equalize import equalize as equalize_latent
+
+    path = latent or newest()
+    generator = open_generator_of(path, o["network"], o["device"])
+    result = equalize_latent(generator, load_latent(path, generator, o["force"]), amount, parts or None)
+    write_edited(generator, result, o["output"] or Path(f"{path.with_suffix('')}.equalized{amount:g}.png"))
+
+
+@cli.command()
+@click.argument("latent", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="PNG file; NAME.stats.png by default.")
+@click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+@force_option
+@json_option
+@device_option
+def stats(latent: Path | None, output: Path | None, as_json: bool, **o: Any) -> None:
+    """Draw histograms of a latent's parts against the generator's, with their Wasserstein distances.
+
+    \b
+    Example:  invert stats portrait.pt
+    """
+    from edits.plots import distribution_figure
+
+    path = latent or newest()
+    generator = open_generator_of(path, o["network"], o["device"])
+    where = output or Path(f"{path.with_suffix('')}.stats.png")
+    distances = distribution_figure(generator, load_latent(path, generator, o["force"]), where)
+    if as_json:
+        click.echo(json.dumps({"file": str(where), "wasserstein": distances}, sort_keys=True))
+        return
+    click.echo(where)
+    for name, value in distances.items():
+        click.echo(f"{name:10} {value:.4f}")
+
+
 @cli.command("directions")
 @json_option
 def list_directions(as_json: bool) -> None:

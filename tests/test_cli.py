@@ -272,6 +272,36 @@ def test_mix_takes_each_side_from_its_latent(run: Shell, network: Path) -> None:
     assert Path("seed0000+seed0001.pt").exists()
 
 
+def test_style_mix_takes_the_named_layers(run: Shell, network: Path) -> None:
+    assert run("generate", "--network", network, "--seeds", "0-1", "--space", "W+").code == 0
+    result = run("style-mix", "seed0000.pt", "seed0001.pt", "--layers", "2-10", "-o", "x.pt", "--network", network)
+    assert result.code == 0, result.err
+    a, b, x = (Latent.load(p).styles for p in ("seed0000.pt", "seed0001.pt", "x.pt"))
+    assert torch.equal(x[:, :2], a[:, :2])  # type: ignore[index]
+    assert torch.equal(x[:, 2:], b[:, 2:])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("extra", [[], ["--travel", "right"]])
+def test_interpolate_writes_an_animation(extra: list[str], run: Shell, network: Path) -> None:
+    assert run("generate", "--network", network, "--seeds", "0-1", "--space", "NW+").code == 0
+    result = run(
+        "interpolate", "seed0000.pt", "seed0001.pt", "--frames", "3", "-o", "x.webp", *extra, "--network", network
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    with Image.open("x.webp") as animation:
+        assert getattr(animation, "n_frames", 1) == 3
+
+
+def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    assert run("equalize", "--amount", "1", "-o", "e.pt", "--network", network).code == 0
+    before, after = (
+        json.loads(run("stats", p, "--json", "--network", network).out)["wasserstein"] for p in ("face.pt", "e.pt")
+    )
+    assert Path("e.stats.png").exists()
+    assert after["styles"] < 0.05 * before["styles"]
+
+
 def test_networks_lists_what_has_a_name(run: Shell) -> None:
     assert "ffhq-mobile" in run("networks").out
     assert {row["name"] for row in json.loads(run("networks", "--json").out)} >= {"ffhq-mobile", "st-lpips-vgg"}
@@ -307,6 +337,10 @@ def test_networks_lists_what_has_a_name(run: Shell) -> None:
         (["edit", "--direction", "smile", "--strip", "1:2"], 2, "first:last:count"),
         (["edit", "--direction", "smile"], 4, "no projection here"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png"], 4, "a.pt"),
+        (["style-mix", "a.pt", "b.pt", "--layers", "fine"], 4, "a.pt"),
+        (["interpolate", "a.pt", "b.pt", "--frames", "1", "-o", "x.gif"], 2, "frames"),
+        (["equalize", "--amount", "0.5"], 4, "no projection here"),
+        (["stats", "none.pt"], 4, "none.pt"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png", "--shift", "x"], 2, "--shift dx,dy"),
     ],
 )
