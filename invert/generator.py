@@ -204,7 +204,11 @@ class Generator:
         with torch.inference_mode(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, noise, sizes, seed)
-            image = torch.cat([self._render_one(latent[k], [m[k : k + 1] for m in maps]) for k in range(len(latent))])
+            if len(latent) == 1:  # indexing would cost a zero-filled gradient per tensor
+                image = self._render_one(latent, maps)
+            else:
+                points = ((latent[k], [m[k : k + 1] for m in maps]) for k in range(len(latent)))
+                image = torch.cat([self._render_one(point, noise_maps) for point, noise_maps in points])
         return image if keep_grad else image.clone()
 
     def _noise(self, latent: Latent, mode: NoiseMode, sizes: Shapes, seed: int) -> list[Tensor]:

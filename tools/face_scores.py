@@ -10,7 +10,7 @@ import numpy as np
 Array = np.ndarray
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-NOSE_TIP, CHIN = 30, 8
+NOSE_BRIDGE, NOSE_TIP, NOSE_BASE, CHIN = 27, 30, 33, 8
 INNER_LIPS = 62, 66  # upper, lower
 LEFT_CHEEK = 1, 2, 3, 31, 36, 41, 48
 RIGHT_CHEEK = 15, 14, 13, 35, 45, 46, 54
@@ -23,27 +23,24 @@ def geometry(landmarks: Array) -> dict[str, Array]:
     yaw         nose tip right of the eyes' middle, in eye distances: the face turns to the viewer's right
     pitch       nose tip high between eyes and chin: the face looks up
     mouth-open  gap between the inner lips, in eye distances
-    eyes-open   height of the eyes over their width
+    eyes-open   height of the eyes over the length of the nose: their width shrinks when the head turns
     """
     left, right = landmarks[:, LEFT_EYE].mean(1), landmarks[:, RIGHT_EYE].mean(1)
     middle, distance = (left + right) / 2, np.linalg.norm(right - left, axis=1)
     nose = landmarks[:, NOSE_TIP] - middle
+    length = np.linalg.norm(landmarks[:, NOSE_BASE] - landmarks[:, NOSE_BRIDGE], axis=1)
     upper, lower = (landmarks[:, k] for k in INNER_LIPS)
     return {
         "yaw": nose[:, 0] / distance,
         "pitch": -nose[:, 1] / np.abs(landmarks[:, CHIN, 1] - middle[:, 1]),
         "mouth-open": (lower - upper)[:, 1] / distance,
-        "eyes-open": (aspect(landmarks[:, LEFT_EYE]) + aspect(landmarks[:, RIGHT_EYE])) / 2,
+        "eyes-open": (height(landmarks[:, LEFT_EYE]) + height(landmarks[:, RIGHT_EYE])) / (2 * length),
     }
 
 
-def aspect(eye: Array) -> Array:
-    """Height over width [N] of an eye's six points [N, 6, 2]: corner, two above, corner, two below."""
-
-    def distance(a: int, b: int) -> Array:
-        return np.linalg.norm(eye[:, a] - eye[:, b], axis=1)
-
-    return (distance(1, 5) + distance(2, 4)) / (2 * distance(0, 3))
+def height(eye: Array) -> Array:
+    """Mean distance [N] of the lids, from an eye's six points [N, 6, 2]: corner, two above, corner, two below."""
+    return (np.linalg.norm(eye[:, 1] - eye[:, 5], axis=1) + np.linalg.norm(eye[:, 2] - eye[:, 4], axis=1)) / 2
 
 
 def hair_darkness(image: Array, landmarks: Array) -> float:
