@@ -16,9 +16,7 @@ from invert.settings import ProjectionSettings, preset
 from invert.variables import Variables, distribution_distances
 
 GENERATOR = small_generator()
-PLAIN = ProjectionSettings(
-    steps=30, init_steps=10, warmup=5, perceptual="none", mse_weight=1.0, noise_weight=1e3
-)
+PLAIN = ProjectionSettings(steps=30, init_steps=10, warmup=5, perceptual="none", mse_weight=1.0, noise_weight=1e3)
 
 
 def target(seed: int = 5, generator: Generator = GENERATOR) -> Tensor:
