@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NETWORK = "ffhq-mobile"
 SOME_FAILED = 6  # exit code when some of many inputs failed
-DEFAULT_STRENGTH = 3.0  # steps
+DEFAULT_STRENGTH = 2.0  # steps
 
 # -- options that several commands share
 
@@ -114,6 +115,7 @@ def project(
             continue
         click.echo(json.dumps(report, sort_keys=True) if as_json else summary(report))
         if report["stop_reason"] == "interrupted":
+            click.echo(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
             raise KeyboardInterrupt
     if failures:
         click.echo(f"{failures} of {len(images)} photographs failed", err=True)
@@ -292,7 +294,7 @@ def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None,
 @cli.command()
 @click.argument("latent", required=False, type=click.Path(path_type=Path))
 @click.option("--direction", "directions", multiple=True, required=True, help="A name (`invert directions`) or a file.")
-@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
+@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 2 by default.")
 @click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
 @click.option("--mask", "mask_file", type=click.Path(path_type=Path), help="Only where this picture is white.")
 @click.option(
@@ -695,6 +697,7 @@ def main() -> None:
     """Run the command; one line and an exit code for every error that is meant (`--debug` shows tracebacks)."""
     debug = "--debug" in sys.argv
     warnings.showwarning = show_warning  # type: ignore[assignment]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves what there is, like Ctrl-C
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except InvertError as error:

@@ -1,4 +1,8 @@
-"""The directions that come with invert, for the W space of StyleGAN2 FFHQ."""
+"""The directions that come with invert, for the W space of StyleGAN2 FFHQ, and the linear scores of their attributes.
+
+A score is the regression before it was made orthogonal to others: it says how much of an attribute is in w, but moving
+along it would change more than that attribute.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,17 @@ from invert.errors import UsageError
 
 FOLDER = Path(__file__).parent / "vectors"
 SUFFIX = ".safetensors"
+SCORE_PREFIX = "score-"
 
 
 def available() -> list[str]:
     """Names in the catalogue, in alphabetical order."""
-    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
+    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}") if not path.stem.startswith(SCORE_PREFIX))
+
+
+def scores() -> list[Direction]:
+    """The linear score of every attribute in the catalogue, under the attribute's name, for `directions.measure`."""
+    return [Direction.load(FOLDER / f"{SCORE_PREFIX}{name}{SUFFIX}") for name in available()]
 
 
 def find(name_or_path: str | Path) -> Direction:

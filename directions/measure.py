@@ -53,9 +53,9 @@ def measure(
 ) -> Measurement:
     """Compare a direction with random vectors of the W space and with the known attributes.
 
-    The linear score of an attribute is ⟨w, u⟩ / step of its direction u. Linear scores know only w: a W+ direction
-    counts as the mean of its rows over its layers, and a layer range as if it were all layers. `held_out` are
-    ws [N, w_dim] and scores [N].
+    `attributes` are regressions, as `directions.catalog.scores` returns them: the linear score of one is ⟨w, u⟩ / step.
+    Linear scores know only w: a W+ direction counts as the mean of its rows over its layers, and a layer range as if
+    it were all layers. `held_out` are ws [N, w_dim] and scores [N].
 
     A direction is taken for noise when the spread of W along it lies within that of 98 % of random vectors and no
     cosine exceeds 4/√w_dim: so look vectors of another W space, StyleGAN1's for instance. Raises :class:`UsageError`

@@ -13,7 +13,7 @@ from invert.errors import UsageError
 if TYPE_CHECKING:
     from invert.generator import Generator
 
-SAMPLES = 50_000  # for the first 20 of FFHQ a second draw gives cosines above 0.99
+SAMPLES = 50_000  # two draws of FFHQ agree to a cosine of 0.96 or more on each of the first 20; of 10 000, 0.91
 
 
 def principal_directions(

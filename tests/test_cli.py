@@ -380,6 +380,7 @@ def test_an_interrupt_saves_the_best_so_far(
     monkeypatch.setattr(Loss, "__call__", interrupted)
     result = run("project", photo, "--network", network, *QUICK)
     assert result.code == 130
+    assert "--init face.pt" in result.err
     assert json.loads(Path("face.json").read_text())["stop_reason"] == "interrupted"
     assert Path("face.pt").exists()
 
