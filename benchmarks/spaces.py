@@ -3,8 +3,9 @@
     python benchmarks/spaces.py --faces 5 --spaces FNW5,FNSW5            # the portrait and five generated faces
     python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000     # does it diverge, how much memory
 
-Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise. Each image gets one start in NW+, which every
-space opens; so the spaces differ in nothing else. Prints one line per projection and mean ratios to the first space.
+Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise. Each image gets one start in NW+ (W+ for
+spaces without noise), which every space opens; so they differ in nothing else. Prints one line per projection and
+mean ratios to the first space.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from torch import Tensor
 import invert
 from invert.generator import Generator
 from invert.images import read_image, to_images, to_tensor, write_png
+from invert.latents import Latent
 from invert.metrics import projection_metrics
 from invert.perceptual import load_perceptual
 from invert.projector import Projection, Step, project
 from invert.settings import preset
+from invert.spaces import Space
 
 FIRST_SEED = 1000
 
@@ -83,9 +86,13 @@ def main(
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
         settings = preset(name, chosen[0]).replace(**changes)
         short = settings.replace(steps=settings.init_steps)
-        start = project(generator, image, "NW+", settings=short, callback=tell).latent
+        starts: dict[bool, Latent] = {}
         for space in chosen:
-            result = project(generator, image, space, settings=settings, init=start, callback=tell)
+            noise = Space.parse(space).noise
+            if noise not in starts:
+                flat = Space("W+", noise=noise)
+                starts[noise] = project(generator, image, flat, settings=short, callback=tell).latent
+            result = project(generator, image, space, settings=settings, init=starts[noise], callback=tell)
             row: dict[str, Any] = {
                 "image": image_name,
                 "space": space,

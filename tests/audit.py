@@ -1,9 +1,10 @@
-"""A switchable audit hook: what a piece of code imported, executed, wrote, started or connected to."""
+"""A switchable audit hook: what a piece of code imported, executed, wrote, started or connected to, in its thread."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ _FORBIDDEN_FAMILIES = ("os.", "subprocess.", "socket.", "shutil.", "ctypes.", "p
 _HARMLESS = ("os.listdir", "os.scandir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-_recorders: list[list[str]] = []
+_recorders: list[tuple[int, list[str]]] = []  # thread, its events
 
 
 def _hook(event: str, args: tuple) -> None:
@@ -24,8 +25,9 @@ def _hook(event: str, args: tuple) -> None:
     else:
         forbidden = event in _FORBIDDEN or (event.startswith(_FORBIDDEN_FAMILIES) and event not in _HARMLESS)
     if forbidden:
-        for recorder in _recorders:
-            recorder.append(f"{event} {args[:1]!r}"[:200])
+        for thread, events in _recorders:
+            if thread == threading.get_ident():
+                events.append(f"{event} {args[:1]!r}"[:200])
 
 
 sys.addaudithook(_hook)  # hooks cannot be removed; without a recorder it does nothing
@@ -35,8 +37,9 @@ sys.addaudithook(_hook)  # hooks cannot be removed; without a recorder it does n
 def forbidden_events() -> Iterator[list[str]]:
     """The list that forbidden events inside the block are appended to."""
     events: list[str] = []
-    _recorders.append(events)
+    recorder = threading.get_ident(), events
+    _recorders.append(recorder)
     try:
         yield events
     finally:
-        _recorders.remove(events)
+        _recorders.remove(recorder)
