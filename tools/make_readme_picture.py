@@ -1,6 +1,6 @@
-"""Scale a projection's comparison for the README: python tools/make_readme_picture.py portrait.compare.png.
+"""Scale pictures for the README: python tools/make_readme_picture.py portrait.compare.png portrait.smile.strip.png.
 
-Writes docs/images/portrait.compare.png at a third of the size.
+Writes docs/images/NAME at a width of 1024 px, without ".strip".
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from PIL import Image
 
 from invert.images import write_png
 
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+WIDTH = 1024
+
 if __name__ == "__main__":
-    with Image.open(sys.argv[1]) as picture:
-        small = picture.convert("RGB").resize((picture.width // 3, picture.height // 3), Image.Resampling.LANCZOS)
-    write_png(small, Path(__file__).parent.parent / "docs" / "images" / "portrait.compare.png")
+    for name in sys.argv[1:]:
+        with Image.open(name) as picture:
+            size = (WIDTH, round(picture.height * WIDTH / picture.width))
+            small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        write_png(small, FOLDER / Path(name).name.replace(".strip", ""))
