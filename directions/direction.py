@@ -155,7 +155,7 @@ def check(direction: Direction) -> None:
         raise UsageError(f"direction {name!r} has NaN or infinity; make it again")
     if abs(norm - 1) > NORM_TOLERANCE:
         what = "is zero" if norm == 0 else f"has norm {norm:.4g} per layer"
-        raise UsageError(f"direction {name!r} {what}, expected 1; see directions.direction.unit")
+        raise UsageError(f"direction {name!r} {what}, expected 1")
     if not (math.isfinite(step) and step > 0):
         raise UsageError(f"direction {name!r} has step {step:g}, expected a positive number")
     if layers is not None and not 0 <= layers[0] < layers[1]:
