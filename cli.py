@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NETWORK = "ffhq-mobile"
 SOME_FAILED = 6  # exit code when some of many inputs failed
-DEFAULT_STRENGTH = 2.0  # steps
+DEFAULT_STRENGTH = 3.0  # steps
 
 # -- options that several commands share
 
@@ -294,7 +294,7 @@ def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None,
 @cli.command()
 @click.argument("latent", required=False, type=click.Path(path_type=Path))
 @click.option("--direction", "directions", multiple=True, required=True, help="A name (`invert directions`) or a file.")
-@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 2 by default.")
+@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
 @click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
 @click.option("--mask", "mask_file", type=click.Path(path_type=Path), help="Only where this picture is white.")
 @click.option(
