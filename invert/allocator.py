@@ -1,4 +1,4 @@
-"""Memory of freed tensors stays with the process: on a CPU under glibc a step takes about a quarter of the time."""
+"""Memory of freed tensors stays with the process: on a CPU under glibc a step takes half of the time or less."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def keep_large_blocks() -> bool:
     """Whether glibc was told to keep large freed blocks for the next tensor; False where there is no glibc.
 
     By default every tensor above 32 MiB (at first 128 KiB) is mapped afresh from the kernel and unmapped when
-    freed, so each layer of each step pays for zeroed pages again. Measured on two cores, float32, forward and
-    backward: a 256 px generator went from 3.4 to 13 images/s, a 1024 px one from 9.4 to 2.5 s per image. In
-    return the process keeps its peak memory until it ends, and needs somewhat more of it: a few steps pass
-    until the free blocks fit the tensors.
+    freed, so each layer of each step pays for zeroed pages again. `benchmarks/synthesis.py` measures what it
+    gains: forward and backward of a 1024 px StyleGAN2 became 2.4 times as fast on two cores. In return the process
+    keeps its peak memory until it ends, and needs somewhat more of it: a few steps pass until the free blocks
+    fit the tensors.
 
     Call it before the first tensor: blocks that are mapped already stay mapped one by one. It changes the
     whole process, so it is for programs to call; importing the library does not. Calling it again is harmless.
