@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from invert.errors import InvertError
     from invert.generator import Generator, load_generator
     from invert.latents import Latent
+    from invert.optimization import Projection, Step
     from invert.perceptual import load_perceptual
-    from invert.projector import Projection, Step, project
+    from invert.projector import project
     from invert.settings import ProjectionSettings, preset
     from invert.spaces import Space
 
@@ -22,10 +23,10 @@ HOMES = {
     "Generator": "invert.generator",
     "InvertError": "invert.errors",
     "Latent": "invert.latents",
-    "Projection": "invert.projector",
+    "Projection": "invert.optimization",
     "ProjectionSettings": "invert.settings",
     "Space": "invert.spaces",
-    "Step": "invert.projector",
+    "Step": "invert.optimization",
     "keep_large_blocks": "invert.allocator",
     "load_generator": "invert.generator",
     "load_perceptual": "invert.perceptual",

@@ -11,15 +11,15 @@ import io
 import math
 import os
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, features
+from PIL import Image
 from torch import Tensor
 
+from invert.animation_files import check_animation, mp4_animation, pillow_animation
 from invert.atomic import write_atomically
 from invert.errors import UsageError
 from invert.image_colour import to_srgb
@@ -175,32 +175,17 @@ def write_png(image: Image.Image | Tensor, path: str | os.PathLike[str]) -> None
 
 
 def write_animation(frames: Tensor | Iterable[Image.Image], path: str | os.PathLike[str], fps: float = 20.0) -> None:
-    """Write an endless `.gif` or `.webp`, atomically; frame times add up exactly (GIF counts in 10 ms).
+    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically.
 
-    Raises :class:`UsageError` for no frames, mixed sizes, another suffix, or `fps` outside (0, 50].
+    Raises :class:`UsageError` for no frames, mixed sizes, and what `animation_files.check_animation` refuses.
     """
-    suffix = check_suffix(path, ".gif", ".webp")
+    suffix = check_animation(path, fps)
     pictures = to_images(frames) if isinstance(frames, Tensor) else list(frames)
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) != 1:
         raise UsageError(f"{shown(path)}: expected frames of one size, got {sizes or 'no frames'}")
-    if not 0 < fps <= 50:  # faster GIFs are slowed down tenfold by viewers
-        raise UsageError(f"fps is {fps}, expected more than 0 and at most 50")
-    if suffix == ".webp" and not features.check("webp"):
-        raise UsageError(f"{shown(path)}: this Pillow cannot write WebP; use .gif")
-    unit = 10 if suffix == ".gif" else 1  # ms
-    ends = [round(1000 * k / fps / unit) * unit for k in range(len(pictures) + 1)]
-    durations = [end - start for start, end in pairwise(ends)]
-    encoded = io.BytesIO()
-    pictures[0].save(
-        encoded,
-        format=suffix[1:].upper(),
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations,
-        loop=0,
-    )
-    write_atomically(Path(path), lambda f: f.write(encoded.getvalue()))
+    encoded = mp4_animation(pictures, fps) if suffix == ".mp4" else pillow_animation(pictures, suffix, fps)
+    write_atomically(Path(path), lambda f: f.write(encoded))
 
 
 def check_suffix(path: str | os.PathLike[str], *allowed: str) -> str:

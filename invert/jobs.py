@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from invert.encoder import Encoder
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import (
@@ -25,11 +26,13 @@ from invert.images import (
 )
 from invert.latents import Latent
 from invert.metrics import projection_metrics
+from invert.optimization import Step
 from invert.outputs import OutputPaths, write_projection
 from invert.perceptual import PerceptualDistance, load_perceptual
-from invert.projector import Step, project
+from invert.projector import project
 from invert.settings import ProjectionSettings
 from invert.spaces import Space
+from invert.starts import encoder_start
 
 REPORTED = ("st-lpips-vgg", "st-lpips-alex")
 PROGRESS_FRAMES = 60
@@ -76,11 +79,17 @@ def project_file(
     name: str,
     job: ProjectionJob,
     *,
-    init: Latent | None = None,
+    init: Latent | str | None = None,
+    encoder: Encoder | None = None,
     callback: Callable[[Step], object] | None = None,
 ) -> dict[str, Any]:
-    """Project one photograph and write its files into `folder`; the report that is also NAME.json."""
+    """Project one photograph and write its files into `folder`; the report that is also NAME.json.
+
+    `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from each photograph.
+    """
     target, facts = load_target(generator, source, job)
+    if encoder is not None:
+        init = encoder_start(generator, target, job.space, encoder)
     frames: list[Tensor] = []
     result = project(
         generator,
@@ -104,6 +113,7 @@ def project_file(
         "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
         "settings": asdict(job.settings),
         "seed": job.seed,
+        "start": "encoder" if encoder is not None else result.latent.metadata["projection"]["start"],
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
         "seconds_per_step": seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else None,

@@ -11,8 +11,8 @@ from torch import Tensor
 from invert.generator import Generator
 from invert.images import area_downscale
 from invert.latents import Latent
+from invert.optimization import PERCEPTUAL_SIDE
 from invert.perceptual import PerceptualDistance
-from invert.projector import PERCEPTUAL_SIDE
 from invert.variables import distribution_distances
 
 

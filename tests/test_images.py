@@ -208,8 +208,8 @@ def test_wrong_suffix_batch_and_fps_are_refused(tmp_path: Path) -> None:
         write_png(photo(), tmp_path / "a.jpg")
     with pytest.raises(UsageError, match="expected one image"):
         write_png(torch.zeros(2, 3, 4, 4), tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"ends in \.gif or \.webp"):
-        write_animation([photo()], tmp_path / "a.mp4")
+    with pytest.raises(UsageError, match=r"ends in \.gif, \.webp or \.mp4"):
+        write_animation([photo()], tmp_path / "a.avi")
     for fps in (0, -1, 51, math.nan):
         with pytest.raises(UsageError, match="fps"):
             write_animation([photo()], tmp_path / "a.gif", fps=fps)

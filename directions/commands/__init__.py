@@ -1,0 +1,1 @@
+"""The commands of `invert directions`; parsing and printing, heavy imports inside."""

@@ -1,0 +1,134 @@
+"""`invert directions import` and `measure`: directions of others, and whether they are any here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from directions.commands.options import (
+    direction_file,
+    layers_option,
+    meaning_option,
+    name_option,
+    output_option,
+    psi_option,
+    write,
+)
+from invert.commands.opening import open_generator
+from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.parsing import parse_layer_range
+from invert.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from directions.direction import Direction
+    from directions.measure import Measurement
+    from directions.w_space import WSpace
+
+
+@click.command("import")
+@click.argument("file", type=FILE)
+@name_option
+@click.option("--key", help="Which array, where the file has several.")
+@click.option("--index", type=int, help="Which direction, from 0, where it has a set of them.")
+@click.option(
+    "--sign",
+    type=click.Choice(["1", "-1"]),
+    help="-1 turns it round. By default, what makes it more of a known attribute of that NAME, else 1.",
+)
+@click.option("--check", is_flag=True, help="Refuse what cannot be told from noise in this W space.")
+@layers_option
+@meaning_option
+@output_option
+@network_option
+@device_option
+def import_file(
+    file: Path,
+    name: str,
+    key: str | None,
+    index: int | None,
+    sign: str | None,
+    check: bool,
+    layers: str | None,
+    meaning: str,
+    output: Path | None,
+    network: str,
+    device: str,
+) -> None:
+    """Take over a direction of another project: .npy, .npz or .pt; InterFaceGAN, GANSpace, SeFa.
+
+    \b
+    Example:  invert directions import age.npy --name age2 --check
+              invert edit --direction age2.safetensors
+    """
+    from directions.importers import import_direction
+    from directions.w_space import WSpace
+
+    limits, path = parse_layer_range(layers), direction_file(output, name)
+    space = WSpace.of(open_generator(network, device))
+
+    def read(turned: int) -> Direction:
+        return import_direction(
+            file, name=name, space=space, key=key, index=index, sign=turned, layers=limits, meaning=meaning
+        )
+
+    direction = read(int(sign or 1))
+    measured = compare(direction, space)
+    if check and not measured.meaningful:
+        raise ModelFileError(f"{file}: {measured.verdict}; import it without --check to try it all the same")
+    if sign is None and measured.leakage.get(name, 0) < 0:
+        click.echo(f"turned round: in the file, + is less {name}; --sign 1 leaves it so", err=True)
+        direction = read(-1)
+    write(direction, path)
+
+
+@click.command()
+@click.argument("direction")
+@click.option("--held-out", metavar="CSV", type=FILE, help="Scores of other faces, rows as in `learn`.")
+@psi_option
+@json_option
+@network_option
+@device_option
+def measure(direction: str, held_out: Path | None, psi: float, as_json: bool, network: str, device: str) -> None:
+    """Compare a direction, a name or a file, with noise, with the known attributes and with scores.
+
+    \b
+    Example:  invert directions measure smile
+    """
+    from directions.catalog import find
+    from directions.measure import measure as measure_direction
+    from directions.subjects import read_scores, style_vectors
+    from directions.w_space import WSpace
+
+    chosen, table = find(direction), read_scores(held_out) if held_out else None
+    generator = open_generator(network, device)
+    chosen.check_generator(generator)
+    space = WSpace.of(generator)
+    sample = (style_vectors(generator, table.subjects, psi=psi), table.scores) if table else None
+    measured = measure_direction(chosen, space, scores_of(space), held_out=sample)
+    if as_json:
+        click.echo(json.dumps(measured.to_json(), sort_keys=True))
+        return
+    click.echo(measured.verdict)
+    if measured.correlation is not None:
+        click.echo(f"correlation with {held_out}: {measured.correlation:.3f}")
+    for name, value in measured.leakage.items():
+        click.echo(f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}")
+
+
+def compare(direction: Direction, space: WSpace) -> Measurement:
+    """A direction nobody knows, whatever its name, against random vectors and the known attributes."""
+    from directions.measure import measure as measure_direction
+
+    # an attribute of its own name would not count as one that it resembles
+    return measure_direction(replace(direction, name="unknown"), space, scores_of(space))
+
+
+def scores_of(space: WSpace) -> list[Direction]:
+    """The linear scores of known attributes that belong to a W space."""
+    from directions.catalog import scores
+
+    return [score for score in scores() if score.w_space == space.name]

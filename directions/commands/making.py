@@ -1,0 +1,168 @@
+"""`invert directions learn`, `exemplars`, `pca` and `sefa`: directions from scores, examples and the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from directions.commands.options import (
+    count_option,
+    direction_file,
+    folder_option,
+    layers_option,
+    meaning_option,
+    name_option,
+    output_option,
+    psi_option,
+    write,
+    write_all,
+)
+from invert.commands.opening import open_generator, open_generator_for
+from invert.commands.options import FILE, device_option, network_option, point_network_option
+from invert.commands.parsing import check_seed, parse_layer_range, parse_points
+
+
+@click.command()
+@click.argument("table", metavar="CSV", type=FILE)
+@name_option
+@click.option(
+    "--kind",
+    type=click.Choice(["auto", "logistic", "linear"]),
+    default="auto",
+    show_default=True,
+    help="auto is logistic for scores of two values.",
+)
+@click.option("--against", multiple=True, help="Make it orthogonal to this direction, a name or a file; repeatable.")
+@layers_option
+@meaning_option
+@psi_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split into training and held-out rows.")
+@output_option
+@point_network_option
+@device_option
+def learn(
+    table: Path,
+    name: str,
+    kind: Any,
+    against: tuple[str, ...],
+    layers: str | None,
+    meaning: str,
+    psi: float,
+    seed: int,
+    output: Path | None,
+    network: str | None,
+    device: str,
+) -> None:
+    """Learn a direction from scores. CSV has rows `seed,score` or `latent file,score`.
+
+    \b
+    Example:  invert directions learn scores.csv --name beard --against gender
+              invert edit --direction beard.safetensors
+    """
+    from directions.catalog import find
+    from directions.regression import learn as learn_direction
+    from directions.subjects import read_scores, style_vectors
+    from directions.w_space import WSpace
+
+    limits, path = parse_layer_range(layers), direction_file(output, name)
+    rows = read_scores(table)
+    others = [find(other) for other in against]
+    generator = open_generator_for(rows.subjects, network, device)
+    for other in others:
+        other.check_generator(generator)
+    ws = style_vectors(generator, rows.subjects, psi=psi)
+    learned = learn_direction(
+        ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, layers=limits,
+        meaning=meaning, seed=check_seed(seed),
+    )  # fmt: skip
+    write(learned, path)
+
+
+@click.command()
+@click.option("--positive", multiple=True, required=True, help="Seeds, latent files or both that have the attribute.")
+@click.option("--negative", multiple=True, required=True, help="Those that lack it and are alike otherwise.")
+@name_option
+@layers_option
+@meaning_option
+@psi_option
+@output_option
+@point_network_option
+@device_option
+def exemplars(
+    positive: tuple[str, ...],
+    negative: tuple[str, ...],
+    name: str,
+    layers: str | None,
+    meaning: str,
+    psi: float,
+    output: Path | None,
+    network: str | None,
+    device: str,
+) -> None:
+    """Make a direction from a few examples: the difference of their means.
+
+    \b
+    Example:  invert directions exemplars --positive 1,2,a.pt --negative 4-6 --name beard --layers 0-8
+              invert edit --direction beard.safetensors
+    """
+    from directions.exemplars import from_exemplars
+    from directions.subjects import style_vectors
+    from directions.w_space import WSpace
+
+    limits, path = parse_layer_range(layers), direction_file(output, name)
+    with_it, without = parse_points(positive), parse_points(negative)
+    generator = open_generator_for(with_it + without, network, device)
+    ws = style_vectors(generator, with_it + without, psi=psi)  # together: W+ for all if for any
+    made = from_exemplars(
+        ws[: len(with_it)],
+        ws[len(with_it) :],
+        name=name,
+        space=WSpace.of(generator),
+        layers=limits,
+        meaning=meaning,
+    )
+    write(made, path)
+
+
+@click.command()
+@count_option
+@click.option("--samples", type=int, help="Of W; many by default.")
+@layers_option
+@folder_option
+@network_option
+@device_option
+def pca(count: int, samples: int | None, layers: str | None, output: Path, network: str, device: str) -> None:
+    """Write the directions along which W varies most (GANSpace), largest first.
+
+    \b
+    Example:  invert directions pca --count 10 -o components
+              invert edit --direction components/pca-0.safetensors
+    """
+    from directions.pca import SAMPLES, principal_directions
+
+    limits = parse_layer_range(layers)
+    generator = open_generator(network, device)
+    number = SAMPLES if samples is None else samples
+    write_all(principal_directions(generator, count, samples=number, layers=limits), output)
+
+
+@click.command()
+@count_option
+@layers_option
+@folder_option
+@network_option
+@device_option
+def sefa(count: int, layers: str | None, output: Path, network: str, device: str) -> None:
+    """Write the directions that the affine layers amplify most (SeFa), largest first.
+
+    \b
+    Example:  invert directions sefa --layers 0-4 --count 10 -o factors
+              invert edit --direction factors/sefa-0-4-0.safetensors
+    """
+    from directions.sefa import factorize
+
+    limits = parse_layer_range(layers)
+    generator = open_generator(network, device)
+    write_all(factorize(generator, limits, count), output)

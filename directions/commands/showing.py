@@ -1,0 +1,77 @@
+"""`invert directions list` and `show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invert.commands.options import json_option
+
+if TYPE_CHECKING:
+    from directions.direction import Direction
+
+
+@click.command("list")
+@json_option
+def list_directions(as_json: bool) -> None:
+    """List the directions that `edit` knows by name.
+
+    \b
+    Example:  invert directions list --json
+    """
+    from directions.catalog import available, find
+
+    found = [find(name) for name in available()]
+    if as_json:
+        rows = [{"name": d.name, "meaning": d.meaning, "step": d.step, "measured": dict(d.measured)} for d in found]
+        click.echo(json.dumps(rows))
+        return
+    for direction in found:
+        click.echo(f"{direction.name:18} + is {direction.meaning}")
+
+
+@click.command()
+@click.argument("direction")
+@json_option
+def show(direction: str, as_json: bool) -> None:
+    """Say all that is known of a direction: how it was made, and what was measured.
+
+    DIRECTION is a name (`invert directions list`) or a file.
+
+    \b
+    Example:  invert directions show smile
+    """
+    from directions.catalog import find
+
+    facts = describe(find(direction))
+    if as_json:
+        click.echo(json.dumps(facts, sort_keys=True))
+        return
+    for key, value in flat(facts):
+        click.echo(f"{key:30} {value if isinstance(value, str) else json.dumps(value)}")
+
+
+def describe(direction: Direction) -> dict[str, Any]:
+    """All fields of a direction but its numbers, as JSON values."""
+    return {
+        "name": direction.name,
+        "meaning": direction.meaning,
+        "w_space": direction.w_space,
+        "vectors": list(direction.vectors.shape),
+        "layers": None if direction.layers is None else list(direction.layers),
+        "step": direction.step,
+        "source": dict(direction.source),
+        "measured": dict(direction.measured),
+    }
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys like measured.leakage.age with their values."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

@@ -1,0 +1,1 @@
+"""The commands that turn latents into latents; parsing and printing, heavy imports inside."""

@@ -1,0 +1,81 @@
+"""`invert equalize` and `invert stats`: a latent's values against those that its generator makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invert.commands.opening import newest, open_latents
+from invert.commands.options import (
+    FILE,
+    device_option,
+    force_option,
+    json_option,
+    latent_network_option,
+    output_option,
+)
+from invert.commands.writing import write_edited
+
+
+@click.command()
+@click.argument("latent", required=False, type=FILE)
+@click.option("--amount", type=float, required=True, help="0 changes nothing, 1 takes the generated distribution.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(["styles", "features", "rgb"]), help="All by default."
+)
+@output_option
+@latent_network_option
+@force_option
+@device_option
+def equalize(
+    latent: Path | None,
+    amount: float,
+    parts: tuple[Any, ...],
+    output: Path | None,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Move a latent's values towards the generator's distribution, their order kept.
+
+    \b
+    Example:  invert equalize portrait.pt --amount 0.5
+    """
+    from edits.equalize import equalize as equalize_latent
+
+    path = latent or newest()
+    generator, [point] = open_latents([path], network, device, force=force)
+    result = equalize_latent(generator, point, amount, parts or None)
+    write_edited(generator, result, output or Path(f"{path.with_suffix('')}.equalized{amount:g}.png"))
+
+
+@click.command()
+@click.argument("latent", required=False, type=FILE)
+@click.option("-o", "--output", type=FILE, help="PNG file; NAME.stats.png by default.")
+@latent_network_option
+@force_option
+@json_option
+@device_option
+def stats(
+    latent: Path | None, output: Path | None, network: str | None, force: bool, as_json: bool, device: str
+) -> None:
+    """Draw histograms of a latent's parts against the generator's, with their Wasserstein distances.
+
+    \b
+    Example:  invert stats portrait.pt
+    """
+    from edits.plots import distribution_figure
+
+    path = latent or newest()
+    generator, [point] = open_latents([path], network, device, force=force)
+    where = output or Path(f"{path.with_suffix('')}.stats.png")
+    distances = distribution_figure(generator, point, where)
+    if as_json:
+        click.echo(json.dumps({"file": str(where), "wasserstein": distances}, sort_keys=True))
+        return
+    click.echo(where)
+    for name, value in distances.items():
+        click.echo(f"{name:10} {value:.4f}")

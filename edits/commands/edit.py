@@ -1,0 +1,91 @@
+"""`invert edit`: a latent along directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from invert.commands.opening import newest, open_latents
+from invert.commands.options import FILE, device_option, force_option, latent_network_option
+from invert.commands.parsing import parse_layers, parse_strip
+from invert.commands.writing import write_edited
+from invert.errors import UsageError
+
+if TYPE_CHECKING:
+    from invert.latents import Latent
+
+DEFAULT_STRENGTH = 3.0  # steps
+
+
+@click.command()
+@click.argument("latent", required=False, type=FILE)
+@click.option(
+    "--direction", "names", multiple=True, required=True, help="A name (`invert directions list`) or a direction file."
+)
+@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
+@click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
+@click.option("--mask", "mask_file", type=FILE, help="Only where this picture is white.")
+@click.option(
+    "--carry", default="difference", show_default=True, help="How F_i follows the styles: difference, styles."
+)
+@click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
+@click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")
+@latent_network_option
+@force_option
+@device_option
+def edit(
+    latent: Path | None,
+    names: tuple[str, ...],
+    strengths: tuple[float, ...],
+    layers: str | None,
+    mask_file: Path | None,
+    carry: str,
+    strip: str | None,
+    output: Path | None,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Move a latent along directions; without one, the newest projected in this folder.
+
+    \b
+    Example:  invert edit --direction smile --strength -3
+    """
+    from directions.catalog import find
+    from edits.apply import move
+    from edits.layers import layer_range
+    from invert.images import hstack, read_mask, to_images, write_png
+
+    chosen = [find(name) for name in names]
+    amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
+    if len(amounts) != len(chosen):
+        raise UsageError(f"expected one --strength per --direction, got {len(amounts)} for {len(chosen)}")
+    sweep = parse_strip(strip) if strip else None
+    if sweep and len(chosen) > 1:
+        raise UsageError("--strip takes one direction")
+    path = latent or newest()
+    generator, [start] = open_latents([path], network, device, force=force)
+    for direction in chosen:
+        direction.check_generator(generator)
+    limits = layer_range(generator, parse_layers(layers)) if layers else None
+    height, width = generator.check(start).image
+    mask = read_mask(mask_file, (width, height)) if mask_file else None
+
+    def moved(steps: list[float]) -> Latent:
+        result = start
+        for direction, strength in zip(chosen, steps, strict=True):
+            offset = direction.offset(generator.num_ws, strength, limits)
+            result = move(generator, result, offset, carry=carry, mask=mask)
+        return result
+
+    stem = path.with_suffix("")
+    if sweep:
+        pictures = [to_images(generator.render(moved([strength])))[0] for strength in sweep]
+        where = output or Path(f"{stem}.{chosen[0].name}.strip.png")
+        write_png(hstack(pictures), where)
+        click.echo(where)
+        return
+    label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
+    write_edited(generator, moved(amounts), output or Path(f"{stem}{label}.png"))

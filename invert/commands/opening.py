@@ -1,0 +1,112 @@
+"""Generators and latents from what the user named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from invert.commands.bars import download_bar
+from invert.commands.parsing import Point
+from invert.errors import FingerprintError, UsageError
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
+    from invert.latents import Latent
+
+DEFAULT_NETWORK = "ffhq-mobile"
+
+
+def open_generator(network: str, device: str) -> Generator:
+    """The generator, with a bar for a first download; sets the CPU allocator before the first tensor."""
+    from invert.allocator import keep_large_blocks
+    from invert.models import MODELS, cached, ensure
+
+    keep_large_blocks()
+    chosen = pick_device(device)
+    if network in MODELS and cached(network) is None:
+        with download_bar(network) as report:
+            ensure(network, progress=report)
+    from invert.generator import load_generator
+
+    return load_generator(network, device=chosen)
+
+
+def open_generator_of(path: Path, network: str | None, device: str) -> Generator:
+    """The generator that is asked for, or the one the latent file names."""
+    from invert.latents import Latent
+
+    return open_generator(network or network_of(Latent.load(path)), device)
+
+
+def open_generator_for(points: Sequence[Point], network: str | None, device: str) -> Generator:
+    """The generator that is asked for, or that of the first latent file; for seeds alone the default one."""
+    for point in points:
+        if isinstance(point, Path):
+            return open_generator_of(point, network, device)
+    return open_generator(network or DEFAULT_NETWORK, device)
+
+
+def open_latents(
+    points: Sequence[Point],
+    network: str | None,
+    device: str,
+    *,
+    force: bool = False,
+    psi: float = 1.0,
+    label: int | None = None,
+) -> tuple[Generator, list[Latent]]:
+    """The generator of :func:`open_generator_for`, and the latents of all files and seeds.
+
+    `psi` and `label` are for seeds, which are sampled in W.
+    """
+    generator = open_generator_for(points, network, device)
+    return generator, [
+        load_latent(p, generator, force) if isinstance(p, Path) else generator.sample(p, psi=psi, label=label)
+        for p in points
+    ]
+
+
+def pick_device(name: str) -> str:
+    """A torch device name; raises :class:`UsageError` for one this machine lacks."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:N, mps")
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
+    if not present:
+        raise UsageError(f"device {name} is not available here; use --device cpu")
+    return name
+
+
+def network_of(latent: Latent) -> str:
+    """The generator that a latent names as its own."""
+    return str(latent.metadata.get("generator") or DEFAULT_NETWORK)
+
+
+def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
+    """The latent, checked against the generator; with `force` claimed for it."""
+    from invert.latents import Latent
+
+    latent = Latent.load(path)
+    if force:
+        return generator.adopt(latent)
+    try:
+        generator.check(latent)
+    except FingerprintError as error:
+        raise FingerprintError(f"{path}: {error}") from error
+    return latent
+
+
+def newest() -> Path:
+    """The newest projection in the current folder, named on stderr."""
+    from invert.outputs import newest_projection
+
+    path = newest_projection(Path("."))
+    click.echo(f"using {path}", err=True)
+    return path

@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from invert.commands.opening import DEFAULT_NETWORK
+from invert.commands.parsing import check_range
+
+FILE = click.Path(path_type=Path)
+
+
+def check_psi(context: click.Context, parameter: click.Parameter, psi: float) -> float:
+    """The truncation that was asked for. Raises :class:`UsageError` outside [-10, 10] and for NaN."""
+    return check_range("psi", psi, -10, 10)
+
+
+network_option = click.option(
+    "--network", default=DEFAULT_NETWORK, show_default=True, help="Registry name or checkpoint file."
+)
+latent_network_option = click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+point_network_option = click.option(  # where seeds may stand for latent files
+    "--network", help=f"Registry name or checkpoint file; by default the latent's own, for seeds {DEFAULT_NETWORK}."
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps. auto takes cuda where it is."
+)
+noise_option = click.option(
+    "--noise",
+    type=click.Choice(["const", "none", "random"]),
+    default="const",
+    show_default=True,
+    help="For latents that carry no noise maps of their own.",
+)
+psi_option = click.option(
+    "--psi",
+    type=float,
+    default=0.7,
+    show_default=True,
+    callback=check_psi,
+    help="Truncation of seeds: 0 is the mean face, 1 none.",
+)
+class_option = click.option("--class", "label", type=int, help="Class index of a conditional generator.")
+force_option = click.option("--force", is_flag=True, help="Accept a latent made with another generator.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable results on stdout.")
+output_option = click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written.")

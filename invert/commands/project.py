@@ -1,0 +1,115 @@
+"""`invert project`: photographs to latents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invert.commands.bars import progress_bar
+from invert.commands.opening import load_latent, open_generator
+from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.parsing import check_seed, parse_crop
+from invert.errors import InvertError, UsageError
+
+if TYPE_CHECKING:
+    from invert.latents import Latent
+
+SOME_FAILED = 6  # exit code when some of many inputs failed
+
+
+@click.command(no_args_is_help=True)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer.")
+@network_option
+@click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
+@click.option("--preset", default="fast", show_default=True, help="fast, thesis or stylegan2.")
+@click.option("--steps", type=int, help="Updates; the preset's by default. 0 renders the start.")
+@click.option("--init-steps", type=int, help="Updates of the W+ start of F… spaces.")
+@click.option(
+    "--init", metavar="START", help="encoder, two-stage, mean, or a latent file. An encoder where one fits, by default."
+)
+@click.option(
+    "--encoder", "encoder_file", type=FILE, help="Start from what this encoder sees (`invert train encoder`)."
+)
+@click.option("--lr", type=float, help="Learning rate of styles and noise.")
+@click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2).")
+@click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
+@click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… losses.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--crop", help="x,y,side in pixels of the photograph; the centre square by default.")
+@click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
+@click.option("--background", default="white", show_default=True, help="Colour under transparent images.")
+@click.option("--frame", type=int, help="Frame of an animation or page of a TIFF.")
+@click.option("--max-pixels", type=int, help="Refuse larger photographs.")
+@click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file.")
+@click.option("--save-progress", type=click.Choice(["gif", "webp"]), help="Also write NAME.progress.gif.")
+@device_option
+@json_option
+def project(
+    images: tuple[Path, ...], space: str, network: str, out: Path, device: str, as_json: bool, **o: Any
+) -> None:
+    """Find latents whose images are close to photographs.
+
+    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error)
+    and NAME.json (settings and measurements).
+
+    \b
+    Example:  invert project examples/portrait.png --space FNW5
+    """
+    from invert.encoder_files import load_encoder
+    from invert.images import ReadOptions
+    from invert.jobs import ProjectionJob, project_file
+    from invert.outputs import output_names
+    from invert.settings import preset
+    from invert.spaces import Space
+    from invert.starts import START_NAMES
+
+    target = Space.parse(space)
+    knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual")
+    settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
+    limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
+    reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
+    job = ProjectionJob(
+        target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), keep_size=o["keep_size"],
+        reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
+    )  # fmt: skip
+    generator = open_generator(network, device)
+    if o["init"] and o["encoder_file"]:
+        raise UsageError("--init and --encoder both say where to start; give one")
+    start: str | None = o["init"]
+    init: Latent | str | None = start
+    if start is not None and start not in START_NAMES:
+        if not Path(start).exists():
+            raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
+        init = load_latent(Path(start), generator, force=False)
+    encoder = load_encoder(o["encoder_file"], generator) if o["encoder_file"] else None
+    out.mkdir(parents=True, exist_ok=True)
+    failures = 0
+    for source, name in zip(images, output_names(list(images), out, str(target)), strict=True):
+        try:
+            with progress_bar(name) as bar:
+                report = project_file(generator, source, out, name, job, init=init, encoder=encoder, callback=bar)
+        except InvertError as error:
+            if len(images) == 1:
+                raise
+            failures += 1
+            click.echo(f"error: {error}", err=True)
+            continue
+        click.echo(json.dumps(report, sort_keys=True) if as_json else summary(report))
+        if report["stop_reason"] == "interrupted":
+            click.echo(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
+            raise KeyboardInterrupt
+    if failures:
+        click.echo(f"{failures} of {len(images)} photographs failed", err=True)
+        raise SystemExit(SOME_FAILED)
+
+
+def summary(report: dict[str, Any]) -> str:
+    """One line about a projection."""
+    m = report["metrics"]
+    distance = ", ".join(f"{name} {m[name]:.4f}" for name in m if "lpips" in name)
+    done = "" if report["stop_reason"] == "steps" else f"  ({report['stop_reason']})"
+    return f"{report['files']['latent']}  {distance}, mse {m['mse']:.4f}, psnr {m['psnr']:.1f} dB{done}"

@@ -1,0 +1,72 @@
+"""`invert train encoder`: an encoder for a generator's layer, from generated images alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invert.commands.opening import open_generator
+from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.parsing import check_range
+
+
+@click.command()
+@network_option
+@click.option("--layer", default=5, show_default=True, help="i of the F_i that it predicts.")
+@click.option("--hours", type=float, default=2.0, show_default=True, help="Time to train for, in all.")
+@click.option("--steps", type=int, help="Stop after so many updates, in all, whatever the time.")
+@click.option("--resume", is_flag=True, help="Go on with the run beside the output.")
+@click.option("--batch", type=int, help="Images per update.")
+@click.option("--lr", type=float, help="Learning rate of Adam.")
+@click.option("--image-every", type=int, help="Updates from one with image terms to the next.")
+@click.option("--perceptual", default="st-lpips-alex", show_default=True, help="Distance of image terms, or none.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the samples and the first weights.")
+@click.option("-o", "--output", type=FILE, required=True, help="A .safetensors file; the run is kept in a .run folder.")
+@device_option
+@json_option
+def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, **o: Any) -> None:
+    """Train an encoder: F_i, R_i and styles of an image in one pass ([S] algorithm 3).
+
+    Ctrl-C saves the run and writes the encoder as it is; --resume goes on.
+
+    \b
+    Example:  invert train encoder --network ffhq-mobile --layer 5 --hours 2 -o encoder.safetensors
+    """
+    from tqdm import tqdm
+
+    from invert.errors import UsageError
+    from invert.perceptual import load_perceptual
+    from invert.training.encoder import EncoderSettings, EncoderStep
+    from invert.training.encoder_run import train_encoder
+
+    check_range("hours", o["hours"], 0, 10_000)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: expected a name that ends in .safetensors")
+    knobs = ("batch", "lr", "image_every", "seed")
+    settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
+    generator = open_generator(network, device)
+    distance = None
+    if o["perceptual"] != "none":
+        distance = load_perceptual(o["perceptual"], device=generator.device, dtype=generator.dtype)
+    with tqdm(total=o["steps"], desc=output.name, unit="step", leave=False, disable=None) as bar:
+
+        def update(step: EncoderStep) -> None:
+            bar.set_postfix(
+                loss=f"{step.loss:.3f}", F=f"{step.features:.3f}", w=f"{step.styles:.3f}",
+                left=f"{max(0.0, o['hours'] * 60 - step.seconds / 60):.0f}min", refresh=False,
+            )  # fmt: skip
+            bar.update(step.step - bar.n)
+
+        facts = train_encoder(
+            generator, layer, output,
+            settings=settings, steps=o["steps"], hours=o["hours"], resume=o["resume"], perceptual=distance,
+            callback=update,
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))
+        return
+    missed = ", ".join(f"{name} {value:.3f}" for name, value in facts["held_out"].items())
+    click.echo(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")

@@ -1,0 +1,176 @@
+"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3): where a projection starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from efficientnet_pytorch import EfficientNet
+from torch import Tensor, nn
+
+from invert.errors import FingerprintError, UsageError
+from invert.generator import Generator
+from invert.images import area_downscale
+from invert.latents import Latent
+from invert.spaces import Space
+
+INPUT_SIDE = 256  # pixels of a training-size image as the trunk sees it; a 1024 px image at ¼ ([S] algorithm 3)
+STYLE_RANK = 256  # of the linear style head, which would be two thirds of all weights without it
+WIDTHS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}  # channels of EfficientNet-B0's last activation at each stride
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """What an encoder was built for: all its tensor shapes follow from it."""
+
+    layer: int  # i of F_i
+    channels: int  # of F_i
+    size: int  # side of F_i in cells at the training size
+    rgb_size: int | None  # side of R_i; None where the generator has no R_i
+    num_ws: int
+    w_dim: int
+    resolution: int  # of the generator, in pixels
+
+    @classmethod
+    def of(cls, generator: Generator, layer: int) -> EncoderShape:
+        """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such cells."""
+        facts = generator.layer(layer)
+        shape = cls(
+            layer, facts.channels, facts.size, facts.rgb_size, generator.num_ws, generator.w_dim, generator.resolution
+        )
+        strides = {shape.input_side / side for side in (facts.size, facts.rgb_size) if side is not None}
+        if not strides <= set(WIDTHS):
+            raise UsageError(
+                f"layer {layer} has {facts.size}×{facts.size} cells, expected 1/2 to 1/32 of the encoder's "
+                f"{shape.input_side} px input; choose another layer"
+            )
+        return shape
+
+    @property
+    def input_side(self) -> int:
+        """Side in pixels at which the trunk sees a training-size image."""
+        return min(INPUT_SIDE, self.resolution)
+
+    def can_see(self, images: Tensor) -> bool:
+        """Whether images [N, 3, H, W] are whole feature cells and not too small for the trunk."""
+        cell = self.resolution // self.size
+        if self.rgb_size is not None and self.rgb_size < self.size:
+            cell *= 2
+        sides = images.shape[2:]
+        scale = self.input_side / self.resolution
+        return all(side % cell == 0 and side * scale >= max(WIDTHS) for side in sides)
+
+    def input_size(self, images: Tensor) -> tuple[int, int]:
+        """(h, w) at which the trunk sees images [N, 3, H, W]. Raises :class:`UsageError` for what it cannot see."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise UsageError(f"expected images [N, 3, H, W], got {list(images.shape)}")
+        height, width = images.shape[2:]
+        scale = self.input_side / self.resolution
+        if not self.can_see(images):
+            raise UsageError(
+                f"the encoder takes images of whole feature cells and at least {max(WIDTHS) / scale:g} px a side, "
+                f"got {width}×{height}"
+            )
+        return round(height * scale), round(width * scale)
+
+
+class Encoding(NamedTuple):
+    """F_i [N, C, H, W], R_i [N, 3, h, w] or None, and styles of all layers [N, num_ws, w_dim]."""
+
+    features: Tensor
+    rgb: Tensor | None
+    styles: Tensor
+
+
+class Encoder(nn.Module):
+    """EfficientNet-B0 with one linear head each for F_i, R_i and the styles.
+
+    F_i and R_i come by 1×1 convolutions from the trunk's last activation of their stride, so that a wider image gives
+    a wider map; the styles, as offsets from the mean w, from the pooled last activation. The styles before layer i are
+    no part of the point: they make its companion, by which edits reach F_i without training.
+    """
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.fingerprint = ""  # of the generator it was trained for
+        self.trunk = EfficientNet.from_name(
+            "efficientnet-b0", image_size=None, include_top=False, drop_connect_rate=0.0, batch_norm_momentum=0.9
+        )  # image_size=None pads to any size; a regression wants neither dropped blocks nor slow statistics
+        self.feature_stride = shape.input_side // shape.size
+        self.feature_head = nn.Conv2d(WIDTHS[self.feature_stride], shape.channels, 1)
+        self.register_buffer("feature_mean", torch.zeros(shape.channels, 1, 1))
+        self.register_buffer("feature_std", torch.ones(shape.channels, 1, 1))
+        self.rgb_head: nn.Conv2d | None = None
+        if shape.rgb_size is not None:
+            self.rgb_stride = shape.input_side // shape.rgb_size
+            self.rgb_head = nn.Conv2d(WIDTHS[self.rgb_stride], 3, 1)
+        self.style_head = nn.Sequential(
+            nn.Linear(1280, STYLE_RANK), nn.Linear(STYLE_RANK, shape.num_ws * shape.w_dim)
+        )  # no activation between: one linear layer in two factors
+        self.register_buffer("w_avg", torch.zeros(shape.w_dim))
+        self.feature_mean: Tensor
+        self.feature_std: Tensor
+        self.w_avg: Tensor
+
+    def forward(self, images: Tensor) -> Encoding:
+        """The encoding of images [N, 3, h, w] in [−1, 1] at the trunk's scale."""
+        activations = self.trunk.extract_endpoints(images)
+        features = self.feature_head(activations[endpoint(self.feature_stride)])
+        features = self.feature_mean + self.feature_std * features
+        rgb = None if self.rgb_head is None else self.rgb_head(activations[endpoint(self.rgb_stride)])
+        offsets = self.style_head(activations["reduction_6"].mean(dim=(2, 3)))
+        styles = self.w_avg + offsets.reshape(len(images), self.shape.num_ws, self.shape.w_dim)
+        return Encoding(features, rgb, styles)
+
+    def encode(self, generator: Generator, images: Tensor) -> Latent:
+        """The point of FW_i for images [N, 3, H, W] in [−1, 1] at the generator's scale, of any size F_i can cover.
+
+        Raises :class:`FingerprintError` for another generator, :class:`UsageError` for a size that is not whole cells
+        or that the trunk cannot see.
+        """
+        if generator.fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"expected the generator that this encoder was trained for ({self.fingerprint[:12]}), got "
+                f"{generator.name or 'another'} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
+            )
+        h, w = self.shape.input_size(images)
+        with torch.inference_mode():
+            small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
+            encoding = self(small)
+            features, rgb, styles = (None if t is None else t.clone() for t in encoding)
+        assert features is not None
+        assert styles is not None
+        return Latent(
+            Space("W+", self.shape.layer),
+            styles[:, self.shape.layer - 1 :].clone(),
+            generator.fingerprint,
+            features=features,
+            rgb=rgb,
+            companion=styles,
+            metadata={"generator": generator.name},
+        )
+
+
+def endpoint(stride: int) -> str:
+    """EfficientNet's name of its last activation at a stride."""
+    return f"reduction_{int(math.log2(stride))}"
+
+
+def new_encoder(generator: Generator, layer: int) -> Encoder:
+    """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean whatever it sees."""
+    encoder = Encoder(EncoderShape.of(generator, layer))
+    encoder.fingerprint = generator.fingerprint
+    encoder.w_avg.copy_(generator.w_avg)
+    for head in (encoder.feature_head, encoder.rgb_head, encoder.style_head[-1]):
+        if head is not None:
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
+    return encoder
+
+
+def shape_facts(shape: EncoderShape) -> dict[str, int | None]:
+    return dataclasses.asdict(shape)

@@ -1,0 +1,91 @@
+"""A training run in a folder beside its result: go on where it stopped, keep its history, write the encoder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invert.encoder_files import save_encoder
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.perceptual import PerceptualDistance
+from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
+
+SAVE_SECONDS = 120.0
+TEST_EVERY = 200  # steps
+
+
+def train_encoder(
+    generator: Generator,
+    layer: int,
+    output: Path,
+    *,
+    settings: EncoderSettings,
+    steps: int | None = None,
+    hours: float | None = None,
+    resume: bool = False,
+    perceptual: PerceptualDistance | None = None,
+    callback: Callable[[EncoderStep], object] = lambda step: None,
+) -> dict[str, Any]:
+    """Train until `steps` or `hours` in all are reached, write the encoder to `output`, return its facts.
+
+    The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`. An interrupted run
+    is saved as it is and the encoder written. Raises :class:`UsageError` for a run that is there already and not to be
+    resumed, or not there and to be resumed.
+    """
+    folder = output.with_suffix(".run")
+    state, history = folder / "run.pt", folder / "history.jsonl"
+    if state.exists() != resume:
+        what = (
+            f"{folder}: a run is there; use --resume" if state.exists() else f"{folder}: no run to resume; train first"
+        )
+        raise UsageError(f"{what}, or name another output")
+    training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
+    if resume:
+        training.resume(state)
+        forget_later_steps(history, training.step)
+    saved = time.perf_counter()
+
+    def each(step: EncoderStep) -> None:
+        nonlocal saved
+        if step.held_out:
+            with history.open("a") as file:
+                file.write(json.dumps(asdict(step), sort_keys=True) + "\n")
+        if time.perf_counter() - saved > SAVE_SECONDS:
+            training.save(state)
+            saved = time.perf_counter()
+        callback(step)
+
+    stop_reason = "done"
+    try:
+        training.run(steps=steps, seconds=None if hours is None else hours * 3600, callback=each, test_every=TEST_EVERY)
+    except KeyboardInterrupt:
+        stop_reason = "interrupted"
+    training.save(state)
+    facts = {
+        "generator": generator.name,
+        "layer": layer,
+        "settings": asdict(settings),
+        "steps": training.step,
+        "hours": training.seconds / 3600,
+        "samples": training.step * settings.fresh,
+        "held_out": training.test(),
+        "stop_reason": stop_reason,
+        "torch": torch.__version__,
+    }
+    save_encoder(training.result, output, facts)
+    return facts
+
+
+def forget_later_steps(history: Path, step: int) -> None:
+    """Drop the lines after the step that the run was saved at; they will be made again."""
+    if history.exists():
+        lines = history.read_text().splitlines()
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        history.write_text("".join(line + "\n" for line in kept))

@@ -1,0 +1,112 @@
+"""`invert edit`, `mix`, `equalize` and `stats` end to end on a 64 px generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from networks import small_generator
+from PIL import Image
+from shell import QUICK, Shell, refused
+
+from directions.direction import Direction
+from invert.latents import Latent
+
+
+@pytest.fixture
+def direction(tmp_path: Path) -> Path:
+    path = tmp_path / "tilt.safetensors"
+    vector = torch.randn(32, generator=torch.Generator().manual_seed(3))
+    Direction("tilt", vector / vector.norm(), step=1.0, meaning="more of something").save(path)
+    return path
+
+
+def test_edit_moves_the_newest_projection_and_the_way_back_returns(
+    run: Shell, network: Path, photo: Path, direction: Path
+) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    result = run("edit", "--direction", direction, "--strength", "2", "--network", network)
+    assert result.code == 0, result.err
+    assert "using face.pt" in result.err
+    assert result.out.split() == ["face.tilt+2.png", "face.tilt+2.pt"]
+    back = run(
+        "edit", "face.tilt+2.pt", "--direction", direction, "--strength", "-2", "-o", "back.pt", "--network", network
+    )
+    assert back.code == 0, back.err
+    generator = small_generator()
+    images = [generator.render(Latent.load(p)) for p in ("face.pt", "face.tilt+2.pt", "back.pt")]
+    assert (images[0] - images[1]).abs().mean() > 0.01
+    assert (images[0] - images[2]).abs().max() < 1e-4
+
+
+def test_a_masked_edit_stays_inside(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+    assert run("project", photo, "--network", network, "--space", "NW+", *QUICK).code == 0
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
+    result = run(
+        "edit", "face.pt", "--direction", direction, "--layers", "fine", "--mask", "left.png", "-o", "m.png",
+        "--network", network,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    a, b = (np.asarray(Image.open(p)).astype(int) for p in ("face.png", "m.png"))
+    assert abs(a - b)[:, :16].mean() > 1
+    assert abs(a - b)[:, 60:].mean() < 0.5
+
+
+def test_a_strip_shows_the_strengths_side_by_side(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    assert run("edit", "--direction", direction, "--strip", "-2:2:3", "--network", network).code == 0
+    with Image.open("face.tilt.strip.png") as strip:
+        assert strip.size == (192, 64)
+        middle = strip.crop((64, 0, 128, 64)).tobytes()
+    assert middle == Image.open("face.png").tobytes()
+
+
+def test_mix_takes_each_side_from_its_latent(run: Shell, network: Path) -> None:
+    assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
+    for name, level in (("none.png", 0), ("all.png", 255)):
+        Image.new("L", (64, 64), level).save(name)
+    for name, source in (("none.png", "seed0000.png"), ("all.png", "seed0001.png")):
+        result = run("mix", "seed0000.pt", "seed0001.pt", "--mask", name, "-o", "x.png", "--network", network)
+        assert result.code == 0, result.err
+        a, b = (np.asarray(Image.open(p)).astype(int) for p in ("x.png", source))
+        assert abs(a - b).max() <= 1  # constant style maps take another path through the convolutions' rounding
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
+    assert run("mix", "seed0000.pt", "seed0001.pt", "--mask", "left.png", "--network", network).code == 0
+    assert Path("seed0000+seed0001.pt").exists()
+
+
+def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    assert run("equalize", "--amount", "1", "-o", "e.pt", "--network", network).code == 0
+    before, after = (
+        json.loads(run("stats", p, "--json", "--network", network).out)["wasserstein"] for p in ("face.pt", "e.pt")
+    )
+    assert Path("e.stats.png").exists()
+    assert after["styles"] < 0.05 * before["styles"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["edit", "--direction", "smlie"], 2, "did you mean smile"),
+        (["edit", "--direction", "smile", "--strength", "1", "--strength", "2"], 2, "one --strength per --direction"),
+        (["edit", "--direction", "smile", "--strip", "1:2"], 2, "first:last:count"),
+        (["edit", "--direction", "smile", "--direction", "age", "--strip", "0:1:2"], 2, "--strip takes one direction"),
+        (["edit", "--direction", "smile"], 4, "no projection here"),
+        (["mix", "a.pt", "b.pt", "--mask", "m.png"], 4, "a.pt"),
+        (["mix", "a.pt", "b.pt", "--mask", "m.png", "--shift", "x"], 2, "--shift dx,dy"),
+        (["equalize", "--amount", "0.5"], 4, "no projection here"),
+        (["stats", "none.pt"], 4, "none.pt"),
+    ],
+)
+def test_errors_are_one_line_with_their_code(arguments: list[str], code: int, reason: str, run: Shell) -> None:
+    refused(run(*arguments), code, reason)
+
+
+def test_results_go_where_both_files_can_be_written(run: Shell, network: Path, direction: Path) -> None:
+    assert run("generate", "--network", network).code == 0
+    result = run("edit", "seed0000.pt", "--direction", direction, "-o", "x.jpg", "--network", network)
+    refused(result, 2, "ends in .png, .pt or .safetensors")

@@ -1,0 +1,150 @@
+"""`invert project` end to end on a 64 px generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from networks import small_generator
+from PIL import Image
+from shell import QUICK, Shell, make_photo, one_line, refused
+
+from invert.latents import Latent
+
+
+@pytest.mark.parametrize("space", ["FNW5", "FNSW5", "NW+", "W"])
+def test_project_writes_four_files_and_render_repeats_the_picture(
+    space: str, run: Shell, network: Path, photo: Path, tmp_path: Path
+) -> None:
+    result = run("project", photo, "--space", space, "--network", network, *QUICK, "--json")
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    assert report["space"] == space
+    assert {p.name for p in tmp_path.glob("face*")} == {"face.pt", "face.png", "face.compare.png", "face.json"}
+    assert json.loads((tmp_path / "face.json").read_text()) == report
+    assert Image.open("face.compare.png").size == (3 * 64, 64)
+    assert report["image"]["crop"] == [8, 0, 64]
+    assert set(report["metrics"]["wasserstein"]) >= {"styles"}
+    again = run("render", "face.pt", "--network", network, "-o", "again.png")
+    assert again.code == 0, again.err
+    assert Path("again.png").read_bytes() == Path("face.png").read_bytes()
+
+
+def test_render_without_a_latent_takes_the_newest_projection(
+    run: Shell, network: Path, photo: Path, tmp_path: Path
+) -> None:
+    assert run("project", photo, "--network", network, *QUICK).code == 0
+    small_generator().sample(0).save(tmp_path / "other.pt")  # newer, but not a projection
+    result = run("render", "--network", network)
+    assert result.code == 0, result.err
+    assert "using face.pt" in result.err
+    assert Path("face.render.png").read_bytes() == Path("face.png").read_bytes()
+    run.monkeypatch.chdir(photo.parent)
+    assert "no projection here" in one_line(run("render", "--network", network))
+
+
+def test_a_photograph_is_never_overwritten(run: Shell, network: Path, tmp_path: Path) -> None:
+    photo = make_photo(tmp_path / "photos" / "me.png")
+    before = photo.read_bytes()
+    run.monkeypatch.chdir(photo.parent)
+    assert run("project", "me.png", "--network", network, *QUICK).code == 0
+    assert photo.read_bytes() == before
+    assert Path("me-FNW5.pt").exists()
+
+
+def test_one_bad_photograph_of_many_does_not_stop_the_others(run: Shell, network: Path, tmp_path: Path) -> None:
+    first = make_photo(tmp_path / "a" / "x.png")
+    second = make_photo(tmp_path / "b" / "x.png")
+    (tmp_path / "bad.png").write_text("<html>")
+    result = run("project", first, tmp_path / "bad.png", second, "--network", network, *QUICK)
+    assert result.code == 6
+    assert "HTML" in one_line(result)
+    assert "1 of 3" in result.err
+    assert Path("x.pt").exists()
+    assert Path("x-2.pt").exists()
+    assert not Path("bad.json").exists()
+
+
+def test_results_do_not_depend_on_what_else_is_projected(run: Shell, network: Path, tmp_path: Path) -> None:
+    first, second = make_photo(tmp_path / "a" / "x.png"), make_photo(tmp_path / "b" / "y.png", (64, 90))
+    assert run("project", first, second, "--network", network, *QUICK, "--out", "both").code == 0
+    assert run("project", second, "--network", network, *QUICK, "--out", "alone").code == 0
+    assert Path("both/y.png").read_bytes() == Path("alone/y.png").read_bytes()
+
+
+def test_keep_size_projects_the_whole_photograph(run: Shell, network: Path, tmp_path: Path) -> None:
+    photo = make_photo(tmp_path / "photos" / "wide.png", (132, 64))
+    assert run("project", photo, "--network", network, "--keep-size", *QUICK).code == 0
+    assert Image.open("wide.png").size == (128, 64)
+    assert "features" in one_line(run("project", photo, "--network", network, "--keep-size", "--space", "W+", *QUICK))
+
+
+def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK, "--crop", "0,0,40").code == 0
+    assert json.loads(Path("face.json").read_text())["image"]["crop"] == [0, 0, 40]
+    start = Latent.load("face.pt")
+    assert (
+        run("project", photo, "--network", network, "--init", "face.pt", "--steps", "0", *QUICK[:2], "--out", "o").code
+        == 0
+    )
+    again = Latent.load("o/face.pt")
+    assert all(torch.equal(a, b) for a, b in zip(start.tensors(), again.tensors(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path, photo: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK, "--save-progress", kind).code == 0
+    with Image.open(f"face.progress.{kind}") as animation:
+        assert getattr(animation, "n_frames", 1) > 1
+
+
+def test_an_interrupt_saves_the_best_so_far(
+    run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from invert.optimization import Loss, Variables
+
+    real = Loss.__call__
+
+    def interrupted(self: Loss, variables: Variables, step: int):  # type: ignore[no-untyped-def]
+        if variables.features is not None and step == 2:
+            raise KeyboardInterrupt
+        return real(self, variables, step)
+
+    monkeypatch.setattr(Loss, "__call__", interrupted)
+    result = run("project", photo, "--network", network, *QUICK)
+    assert result.code == 130
+    assert "--init face.pt" in result.err
+    assert json.loads(Path("face.json").read_text())["stop_reason"] == "interrupted"
+    assert Path("face.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["none.png"], 3, "none.png"),
+        (["photos"], 3, "photos"),
+        (["photos/face.png", "--space", "FNW"], 2, "needs the layer"),
+        (["photos/face.png", "--space", "FNW99"], 2, "layers 1 to 10"),
+        (["photos/face.png", "--network", "nope"], 4, "neither a file nor a known network"),
+        (["photos/face.png", "--steps", "-1"], 2, "steps"),
+        (["photos/face.png", "--lr", "nan"], 2, "lr"),
+        (["photos/face.png", "--preset", "best"], 2, "known: fast"),
+        (["photos/face.png", "--seed", "-1"], 2, "seed"),
+        (["photos/face.png", "--crop", "1,2"], 2, "x,y,side"),
+        (["photos/face.png", "--crop", "0,0,999"], 2, "crop"),
+        (["photos/face.png", "--perceptual", "lpisp"], 2, "st-lpips-alex"),
+        (["photos/face.png", "--device", "tpu"], 2, "unknown device"),
+    ],
+)
+def test_errors_are_one_line_with_their_code(
+    arguments: list[str], code: int, reason: str, run: Shell, network: Path, photo: Path
+) -> None:
+    refused(run("project", "--network", network, *arguments), code, reason)
+
+
+def test_without_photographs_there_is_help(run: Shell) -> None:
+    result = run("project")
+    assert (result.code, result.out) == (2, "")
+    assert "invert project examples/portrait.png" in result.err

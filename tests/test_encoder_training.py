@@ -1,0 +1,137 @@
+"""Training an encoder: its data, that it learns, that a stopped run goes on exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from networks import small_generator, small_mobile
+
+from invert.errors import ModelFileError, UsageError
+from invert.images import area_downscale
+from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
+from invert.training.encoder_run import train_encoder
+from invert.training.samples import Samples
+
+GENERATOR = small_generator()
+SMALL = EncoderSettings(batch=4, fresh=2, held_out=4, image_batch=1, image_every=2, warmup=1)
+
+
+def training(settings: EncoderSettings = SMALL, folder: Path | None = None) -> EncoderTraining:
+    return EncoderTraining(GENERATOR, 5, settings, None, folder)
+
+
+@pytest.mark.parametrize("generator", [GENERATOR, small_generator(c_dim=3), small_mobile()], ids=lambda g: g.name)
+def test_a_sample_is_its_point_its_image_and_its_encoding(generator, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    samples = Samples(generator, seed=3, side=32)
+    point = samples.point(7)
+    opened = generator.convert(point, "FNW5")
+    encoding = samples.encodings([2, 7], 5)
+    assert torch.allclose(encoding.features[1:], opened.features, atol=1e-5)
+    assert torch.allclose(encoding.styles[1:], point.styles)
+    assert (encoding.rgb is None) == (opened.rgb is None)
+    small = area_downscale(generator.render(point).clamp(-1, 1), (32, 32))
+    assert (samples.image(7) - small).abs().mean() < 0.05  # JPEG
+    kept = Samples(generator, seed=3, side=32, folder=tmp_path)
+    assert torch.equal(kept.image(7), samples.image(7))
+    assert torch.equal(kept.image(7), samples.image(7))
+    assert [path.name for path in tmp_path.iterdir()] == ["0000007.jpg"]
+
+
+def test_sets_of_samples_are_numbered() -> None:
+    with pytest.raises(UsageError, match=r"seed is an integer in \[0, 1024\), got 1024"):
+        Samples(GENERATOR, seed=1024)
+
+
+def test_some_points_mix_two_styles_and_others_do_not() -> None:
+    samples = Samples(GENERATOR, mixing=0.5)
+    constant = [bool((samples.point(k).styles == samples.point(k).styles[:, :1]).all()) for k in range(20)]  # type: ignore[index, union-attr]
+    assert 0 < sum(constant) < 20
+
+
+def test_held_out_samples_are_not_those_of_training() -> None:
+    run = training()
+    assert not torch.equal(run.samples.image(0), run.held_out.image(0))
+
+
+def test_a_batch_has_new_samples_and_earlier_ones() -> None:
+    run = training(EncoderSettings(batch=12, fresh=4))
+    batch = run.batch(10)
+    assert batch[:4] == [40, 41, 42, 43]
+    assert all(0 <= k < 44 for k in batch)
+    assert batch == run.batch(10)
+    assert batch != run.batch(11)
+
+
+def test_training_lowers_the_error_on_a_batch() -> None:
+    run = training(EncoderSettings(batch=4, fresh=4, held_out=4, image_batch=0, warmup=1, lr=2e-3))
+    run.batch = lambda step: list(range(4))  # type: ignore[method-assign]
+    first = [run.update()[1] for _ in range(20)]
+    assert first[-1]["features"] < 0.8 * first[0]["features"]
+
+
+def test_image_terms_reach_the_encoder() -> None:
+    run = training()
+    target = run.samples.encodings([0], 5)
+    image = run.samples.image(0)
+    exact = run.image_terms(target, [0], image)
+    assert exact < 0.01  # nothing but JPEG is missing
+    found = run.model(image)
+    run.image_terms(found, [0], image).backward()
+    assert run.model.feature_head.weight.grad is not None
+    assert run.model.feature_head.weight.grad.abs().max() > 0
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    whole = training(folder=tmp_path / "a")
+    for _ in range(4):
+        whole.update()
+    part = training(folder=tmp_path / "b")
+    for _ in range(2):
+        part.update()
+    part.save(tmp_path / "run.pt")
+    rest = training(folder=tmp_path / "b")
+    rest.resume(tmp_path / "run.pt")
+    for _ in range(2):
+        rest.update()
+    assert rest.step == whole.step == 4
+    for x, y in zip(whole.average.state_dict().values(), rest.average.state_dict().values(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path: Path) -> None:
+    output = tmp_path / "encoder.safetensors"
+    seen: list[EncoderStep] = []
+    facts = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=2, callback=seen.append)
+    assert [step.step for step in seen] == [1, 2]
+    assert facts["steps"] == 2
+    assert facts["samples"] == 4
+    assert set(facts["held_out"]) == {"features", "styles", "rgb"}
+    with pytest.raises(UsageError, match=r"encoder\.run: a run is there; use --resume"):
+        train_encoder(GENERATOR, 5, output, settings=SMALL, steps=3)
+    again = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=3, resume=True)
+    assert again["steps"] == 3
+    with pytest.raises(UsageError, match="no run to resume; train first"):
+        train_encoder(GENERATOR, 5, tmp_path / "other.safetensors", settings=SMALL, steps=3, resume=True)
+
+
+def test_a_run_of_other_settings_or_no_run_at_all_is_not_resumed(tmp_path: Path) -> None:
+    run = training()
+    run.save(tmp_path / "run.pt")
+    with pytest.raises(ModelFileError, match="a run of another generator, layer or settings"):
+        training(EncoderSettings(batch=4, fresh=1, held_out=4)).resume(tmp_path / "run.pt")
+    (tmp_path / "run.pt").write_bytes(b"nothing")
+    with pytest.raises(ModelFileError, match="not a training run that can go on"):
+        run.resume(tmp_path / "run.pt")
+
+
+def test_a_run_needs_an_end() -> None:
+    with pytest.raises(UsageError, match="expected a number of steps or a time"):
+        training().run(steps=None, seconds=None, callback=print, test_every=1)
+
+
+@pytest.mark.parametrize("changes", [{"fresh": 13}, {"image_batch": 13}, {"lr": 0.0}, {"ema": 1.0}, {"held_out": 0}])
+def test_settings_outside_their_range_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        EncoderSettings(**changes)  # type: ignore[arg-type]
