@@ -16,6 +16,7 @@ from edits.commands.distributions import equalize, stats
 from edits.commands.edit import edit
 from edits.commands.mix import mix
 from edits.commands.styles import combine, interpolate, style_mix
+from edits.commands.training import attribute
 from invert.commands.files import convert, convert_network, download, info, networks
 from invert.commands.pictures import generate, render
 from invert.commands.project import project
@@ -59,7 +60,7 @@ def cli(debug: bool) -> None:
 
 @click.group()
 def train() -> None:
-    """Train what a generator of your own needs: an encoder.
+    """Train what a generator of your own needs: an encoder, attribute models.
 
     \b
     Example:  invert train encoder --network ffhq.pkl --hours 8 -o encoder.safetensors
@@ -67,6 +68,7 @@ def train() -> None:
 
 
 train.add_command(encoder)
+train.add_command(attribute)
 
 for command in (*COMMANDS, train):
     cli.add_command(command)

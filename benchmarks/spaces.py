@@ -2,10 +2,12 @@
 
     python benchmarks/spaces.py --faces 5 --spaces FNW5,FNSW5            # the portrait and five generated faces
     python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000     # does it diverge, how much memory
+    python benchmarks/spaces.py --faces 0 --spaces FNW5 --set crop_weight=0   # what one setting does
 
 Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise. Each image gets one start in NW+ (W+ for
 spaces without noise), which every space opens; so they differ in nothing else. Prints one line per projection and
-mean ratios to the first space.
+mean ratios to the first space. "tiles" is the mean ST-LPIPS-alex of the full-size image's 256 px tiles: textures that
+the downscaled image of the other distances does not show.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from invert.generator import Generator
 from invert.images import read_image, to_images, to_tensor, write_png
 from invert.latents import Latent
 from invert.metrics import projection_metrics
-from invert.perceptual import load_perceptual
+from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.projector import Projection, Step, project
 from invert.settings import preset
 from invert.spaces import Space
 
 FIRST_SEED = 1000
+TILE = 256  # pixels
 
 
 def targets(generator: Generator, portrait: Path, faces: int) -> dict[str, Tensor]:
@@ -44,6 +47,15 @@ def targets(generator: Generator, portrait: Path, faces: int) -> dict[str, Tenso
 
 def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30
+
+
+def tile_distance(image: Tensor, target: Tensor, distance: PerceptualDistance) -> float:
+    """Mean distance of the tiles of two images at full size."""
+    size = min(TILE, *image.shape[2:])
+    tiles = [t.clamp(-1, 1).unfold(2, size, size).unfold(3, size, size) for t in (image, target)]  # [1, 3, r, c, h, w]
+    rows = (t.permute(2, 3, 0, 1, 4, 5).flatten(0, 2).split(1) for t in tiles)
+    with torch.inference_mode():
+        return statistics.mean(distance(a, b).item() for a, b in zip(*rows, strict=True))
 
 
 def worst_after(result: Projection, fraction: float = 0.1) -> float:
@@ -60,6 +72,7 @@ def worst_after(result: Projection, fraction: float = 0.1) -> float:
 @click.option("--preset", "name", default="fast")
 @click.option("--steps", type=int)
 @click.option("--init-steps", type=int)
+@click.option("--set", "changed", multiple=True, metavar="NAME=NUMBER", help="A field of ProjectionSettings.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/spaces"))
 def main(
     network: str,
@@ -69,6 +82,7 @@ def main(
     name: str,
     steps: int | None,
     init_steps: int | None,
+    changed: tuple[str, ...],
     out: Path,
 ) -> None:
     invert.keep_large_blocks()
@@ -84,7 +98,8 @@ def main(
 
     for image_name, image in targets(generator, portrait, faces).items():
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
-        settings = preset(name, chosen[0]).replace(**changes)
+        numbers = (pair.split("=") for pair in changed)
+        settings = preset(name, chosen[0]).replace(**changes, **{key: float(value) for key, value in numbers})
         short = settings.replace(steps=settings.init_steps)
         starts: dict[bool, Latent] = {}
         for space in chosen:
@@ -97,6 +112,7 @@ def main(
                 "image": image_name,
                 "space": space,
                 **projection_metrics(generator, result.latent, result.image, image, distances),
+                "tiles": tile_distance(result.image, image, distances[1]),
                 "best_step": result.best_step,
                 "stop_reason": result.stop_reason,
                 "worst_over_best": worst_after(result),

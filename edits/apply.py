@@ -30,7 +30,8 @@ def move(
 ) -> Latent:
     """The latent with `offset` [num_ws, w_dim] added to its styles, and carried into F_i and R_i in F… spaces.
 
-    carry  "difference", "styles", or any :class:`Carrier`; W+ spaces without features need none
+    carry  "difference", "styles", or any :class:`Carrier`, as `edits.attribute_catalog.carrier_for` finds one for a
+           direction; W+ spaces without features need none
     mask   [1, 1, H, W] in [0, 1] at the image's size: only there. Styles become maps of at most 64 cells per training
            side (more where they already have more), and F_i and R_i move by the share of each cell that is covered
 
@@ -49,11 +50,11 @@ def move(
             return record(opened, "move")
     changes: dict[str, Any] = {"styles": moved_styles(generator, opened, offset, weight, sizes.image)}
     if opened.space.layer:
-        push = find_carrier(carry).displacement(generator, opened, offset)
+        push = find_carrier(carry).displacement(generator, opened, offset, weight)
         for name, value in (("features", push.features), ("rgb", push.rgb)):
             before = getattr(opened, name)
             if value is not None and before is not None:
-                changes[name] = before + at_size(weight, before.shape[2:]) * value
+                changes[name] = before + value
         if opened.companion is not None:
             along = offset.clone()
             if push.features is None:  # the companion still makes this F_i

@@ -76,12 +76,14 @@ class Affine(nn.Module):
         """[N, C, 1, 1] from w [N, w_dim]; [N, C, *size] from a style map [N, w_dim, h, w].
 
         A map is resized after the affine: the two commute, and C·H·W is never more than w_dim·H·W.
-        A 1×1 map stays 1×1 and costs what a vector costs.
+        A 1×1 map is computed as the vector it stands for, so that conversions keep every bit of the image.
         """
+        if w.ndim == 4 and tuple(w.shape[2:]) == (1, 1):
+            w = w.flatten(1)
         if w.ndim == 2:
             return F.linear(w, self.weight, self.bias)[:, :, None, None]
         style = F.conv2d(w, self.weight[:, :, None, None], self.bias)
-        if tuple(style.shape[2:]) in ((1, 1), tuple(size)):
+        if tuple(style.shape[2:]) == tuple(size):
             return style
         return F.interpolate(style, size=tuple(size), mode="bilinear", align_corners=False)
 

@@ -105,7 +105,8 @@ def optimize(
                 callback(with_image(entry, rendered))
             if step < settings.steps:
                 for group in optimizer.param_groups:
-                    group["lr"] = group["rate"] * factor
+                    schedule = warmup_cooldown(step, settings.steps, settings.warmup, group["cooldown"])
+                    group["lr"] = group["rate"] * rate * schedule
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

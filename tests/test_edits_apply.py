@@ -109,7 +109,7 @@ def test_any_object_that_displaces_carries(generator: Generator) -> None:
     class Raise:
         amount: float
 
-        def displacement(self, generator: Generator, latent: Latent, offset: Tensor) -> Displacement:
+        def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
             assert latent.features is not None
             rgb = None if latent.rgb is None else torch.full_like(latent.rgb, self.amount)
             return Displacement(torch.full_like(latent.features, self.amount), rgb)

@@ -221,3 +221,17 @@ def test_the_perceptual_distance_sees_a_quarter_but_no_less_than_256_px(
     resolution: int, side: int, expected: int
 ) -> None:
     assert perceptual_size(resolution, torch.zeros(1, 3, side, 2 * side)) == (expected, 2 * expected)
+
+
+def test_offset_maps_are_learned_at_a_rate_that_falls_from_the_start() -> None:
+    start = GENERATOR.sample(1, space="FNSW5")
+    # nothing else moves, so that the first update, of Adam's full rate in every cell, is the same in both
+    settings = PLAIN.replace(steps=4, warmup=0, lr=1e-9, feature_lr=1e-9, offset_lr=0.01, offset_weight=0.0)
+
+    def largest_offset(cooldown: float) -> float:
+        latent = project(
+            GENERATOR, target(), "FNSW5", init=start, settings=settings.replace(offset_cooldown=cooldown)
+        ).latent
+        return max(float((x - y).abs().max()) for x, y in zip(latent.style_list(), start.style_list(), strict=True))
+
+    assert 0.01 < largest_offset(1.0) < 0.9 * largest_offset(0.0) <= 0.9 * 4 * 0.0101

@@ -28,7 +28,11 @@ DEFAULT_STRENGTH = 3.0  # steps
 @click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
 @click.option("--mask", "mask_file", type=FILE, help="Only where this picture is white.")
 @click.option(
-    "--carry", default="difference", show_default=True, help="How F_i follows the styles: difference, styles."
+    "--carry",
+    default="auto",
+    show_default=True,
+    help="How F_i follows the styles: difference (by the companion), model (a trained attribute model, or its file), "
+    "styles (it does not). auto is the first that this latent allows, and says which.",
 )
 @click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
 @click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")
@@ -55,6 +59,7 @@ def edit(
     """
     from directions.catalog import find
     from edits.apply import move
+    from edits.attribute_catalog import carrier_for
     from edits.layers import layer_range
     from invert.images import hstack, read_mask, to_images, write_png
 
@@ -73,11 +78,17 @@ def edit(
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
 
+    told: set[tuple[str, str]] = set()
+
     def moved(steps: list[float]) -> Latent:
         result = start
         for direction, strength in zip(chosen, steps, strict=True):
+            name, carrier = carrier_for(carry, generator, result, direction, limits)
+            if carry == "auto" and result.space.layer is not None and (direction.name, name) not in told:
+                told.add((direction.name, name))
+                click.echo(f"{direction.name}: carried by {name}", err=True)
             offset = direction.offset(generator.num_ws, strength, limits)
-            result = move(generator, result, offset, carry=carry, mask=mask)
+            result = move(generator, result, offset, carry=carrier, mask=mask)
         return result
 
     stem = path.with_suffix("")

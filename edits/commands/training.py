@@ -1,0 +1,107 @@
+"""`invert train attribute`: a direction's effect on F_i, learned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from invert.commands.opening import open_generator
+from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.errors import UsageError
+
+if TYPE_CHECKING:
+    from edits.attribute_training import Callback
+
+
+@click.command()
+@click.option("--direction", required=True, help="A name (`invert directions list`) or a direction file.")
+@click.option("--layer", type=int, default=5, show_default=True, help="i of F_i.")
+@click.option("--samples", type=int, help="Generated points behind the least squares.")
+@click.option("--steps", type=int, help="Updates on the maps of F_i and R_i.")
+@click.option(
+    "--perceptual-steps", type=int, help="Further updates on images, too; slow without a GPU. None by default."
+)
+@click.option("--perceptual", default="st-lpips-alex", show_default=True, help="Distance of images for these updates.")
+@click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… distances.")
+@click.option("--seed", type=int, help="Of the points, in [0, 1023].")
+@click.option("-o", "--output", type=FILE, help="DIRECTION-layerI-NETWORK.safetensors by default.")
+@network_option
+@device_option
+@json_option
+def attribute(
+    direction: str,
+    layer: int,
+    samples: int | None,
+    steps: int | None,
+    perceptual_steps: int | None,
+    perceptual: str,
+    trunk: Path | None,
+    seed: int | None,
+    output: Path | None,
+    network: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train an attribute model: how F_i and R_i move along a direction, for latents without a companion.
+
+    Prints the share of the displacement it explains on held-out faces, per strength in steps.
+
+    \b
+    Example:  invert train attribute --direction smile --layer 5
+              invert edit portrait.pt --direction smile --carry smile-layer5-ffhq-mobile.safetensors
+    """
+    from directions.catalog import find
+    from edits.attribute_catalog import file_name
+    from edits.attribute_training import AttributeSettings, train_attribute_model
+    from invert.perceptual import load_perceptual
+
+    given = {"samples": samples, "steps": steps, "perceptual_steps": perceptual_steps, "seed": seed}
+    settings = AttributeSettings(**{name: value for name, value in given.items() if value is not None})
+    chosen = find(direction)
+    if output is not None and output.suffix != ".safetensors":
+        raise UsageError(f"{output}: attribute models are written as .safetensors; give the file that suffix")
+    if output is not None and not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such folder; make it before the training starts")
+    generator = open_generator(network, device)
+    distance = None
+    if settings.perceptual_steps:
+        distance = load_perceptual(perceptual, trunk=trunk, device=generator.device)
+    with training_bar(chosen.name) as report:
+        model = train_attribute_model(generator, chosen, layer, settings=settings, perceptual=distance, callback=report)
+    path = output or Path(file_name(chosen.name, layer, generator.name))
+    model.half().save(path)
+    if as_json:
+        click.echo(json.dumps({"file": str(path), "explained": model.training["explained"]}, sort_keys=True))
+        return
+    click.echo(path)
+    for strength, shares in model.training["explained"].items():
+        click.echo(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
+
+
+@contextmanager
+def training_bar(name: str) -> Iterator[Callback]:
+    """A callback for training that draws one bar per stage on stderr."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def update(step: Any) -> None:
+        if step.stage not in bars:
+            bars[step.stage] = tqdm(
+                total=step.steps, desc=f"{name} ({step.stage})", unit="step", leave=False, disable=None
+            )
+        bar = bars[step.stage]
+        if step.missed is not None:
+            bar.set_postfix(explained=f"{1 - step.missed:.3f}", refresh=False)
+        bar.update(step.step - bar.n)
+
+    try:
+        yield update
+    finally:
+        for bar in bars.values():
+            bar.close()
