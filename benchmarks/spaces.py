@@ -4,14 +4,15 @@
     python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000     # does it diverge, how much memory
     python benchmarks/spaces.py --faces 0 --spaces FNW5 --set crop_weight=0   # what one setting does
 
-Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise. Each image gets one start in NW+ (W+ for
-spaces without noise), which every space opens; so they differ in nothing else. Prints one line per projection and
-mean ratios to the first space. "tiles" is the mean ST-LPIPS-alex of the full-size image's 256 px tiles: textures that
-the downscaled image of the other distances does not show.
+Generated faces are seeds 1000, 1001, … (`--first-seed`) at psi 0.7 with random noise. Each image gets one start in NW+
+(W+ for spaces without noise), which every space opens; so they differ in nothing else. Prints one line per projection
+and mean ratios to the first space. "tiles" is the mean ST-LPIPS-alex of the full-size image's 256 px tiles: textures
+that the downscaled image of the other distances does not show.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import statistics
@@ -37,12 +38,20 @@ FIRST_SEED = 1000
 TILE = 256  # pixels
 
 
-def targets(generator: Generator, portrait: Path, faces: int) -> dict[str, Tensor]:
+def targets(generator: Generator, portrait: Path, faces: int, first_seed: int = FIRST_SEED) -> dict[str, Tensor]:
     """Name → image [1, 3, H, W]: the photograph, then generated faces."""
     images = {portrait.stem: to_tensor(read_image(portrait))}
-    for seed in range(FIRST_SEED, FIRST_SEED + faces):
+    for seed in range(first_seed, first_seed + faces):
         images[f"seed{seed}"] = generator.render(generator.sample(seed, psi=0.7), "random", seed=seed).clamp(-1, 1)
     return images
+
+
+def number(text: str) -> int | float | str:
+    """A number where the text is one."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def peak_gib() -> float:
@@ -68,16 +77,18 @@ def worst_after(result: Projection, fraction: float = 0.1) -> float:
 @click.option("--network", default="ffhq-mobile")
 @click.option("--portrait", type=click.Path(path_type=Path), default=Path("examples/portrait.png"))
 @click.option("--faces", default=5)
+@click.option("--first-seed", default=FIRST_SEED)
 @click.option("--spaces", default="FNW5,FNSW5")
 @click.option("--preset", "name", default="fast")
 @click.option("--steps", type=int)
 @click.option("--init-steps", type=int)
-@click.option("--set", "changed", multiple=True, metavar="NAME=NUMBER", help="A field of ProjectionSettings.")
+@click.option("--set", "changed", multiple=True, metavar="NAME=VALUE", help="A field of ProjectionSettings.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/spaces"))
 def main(
     network: str,
     portrait: Path,
     faces: int,
+    first_seed: int,
     spaces: str,
     name: str,
     steps: int | None,
@@ -96,10 +107,10 @@ def main(
         if step.step % 50 == 0:
             click.echo(f"  {step.stage} {step.step}: perceptual {step.perceptual:.4f} mse {step.mse:.4f}", err=True)
 
-    for image_name, image in targets(generator, portrait, faces).items():
+    for image_name, image in targets(generator, portrait, faces, first_seed).items():
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
-        numbers = (pair.split("=") for pair in changed)
-        settings = preset(name, chosen[0]).replace(**changes, **{key: float(value) for key, value in numbers})
+        pairs = dict(pair.split("=") for pair in changed)
+        settings = preset(name, chosen[0]).replace(**changes, **{key: number(value) for key, value in pairs.items()})
         short = settings.replace(steps=settings.init_steps)
         starts: dict[bool, Latent] = {}
         for space in chosen:

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edits.layers import COARSE, MIDDLE
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.layer_ranges import COARSE, MIDDLE
 from invert.network import Layer
 from invert.shapes import Size
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from invert.errors import FingerprintError, UsageError
@@ -16,10 +15,10 @@ from invert.generator import Generator
 from invert.images import area_downscale
 from invert.latents import Latent
 from invert.spaces import Space
+from invert.trunks import WIDTHS, TrunkName, load_imagenet, new_trunk
 
 INPUT_SIDE = 256  # pixels of a training-size image as the trunk sees it; a 1024 px image at ¼ ([S] algorithm 3)
 STYLE_RANK = 256  # of the linear style head, which would be two thirds of all weights without it
-WIDTHS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}  # channels of EfficientNet-B0's last activation at each stride
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,16 @@ class EncoderShape:
     num_ws: int
     w_dim: int
     resolution: int  # of the generator, in pixels
+    trunk: TrunkName = "efficientnet-b0"
 
     @classmethod
-    def of(cls, generator: Generator, layer: int) -> EncoderShape:
+    def of(cls, generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> EncoderShape:
         """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such cells."""
         facts = generator.layer(layer)
         shape = cls(
-            layer, facts.channels, facts.size, facts.rgb_size, generator.num_ws, generator.w_dim, generator.resolution
-        )
+            layer, facts.channels, facts.size, facts.rgb_size, generator.num_ws, generator.w_dim, generator.resolution,
+            trunk,
+        )  # fmt: skip
         strides = {shape.input_side / side for side in (facts.size, facts.rgb_size) if side is not None}
         if not strides <= set(WIDTHS):
             raise UsageError(
@@ -86,7 +87,7 @@ class Encoding(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """EfficientNet-B0 with one linear head each for F_i, R_i and the styles.
+    """An EfficientNet with one linear head each for F_i, R_i and the styles.
 
     F_i and R_i come by 1×1 convolutions from the trunk's last activation of their stride, so that a wider image gives
     a wider map; the styles, as offsets from the mean w, from the pooled last activation. The styles before layer i are
@@ -97,9 +98,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.shape = shape
         self.fingerprint = ""  # of the generator it was trained for
-        self.trunk = EfficientNet.from_name(
-            "efficientnet-b0", image_size=None, include_top=False, drop_connect_rate=0.0, batch_norm_momentum=0.9
-        )  # image_size=None pads to any size; a regression wants neither dropped blocks nor slow statistics
+        self.trunk = new_trunk(shape.trunk)
         self.feature_stride = shape.input_side // shape.size
         self.feature_head = nn.Conv2d(WIDTHS[self.feature_stride], shape.channels, 1)
         self.register_buffer("feature_mean", torch.zeros(shape.channels, 1, 1))
@@ -160,9 +159,14 @@ def endpoint(stride: int) -> str:
     return f"reduction_{int(math.log2(stride))}"
 
 
-def new_encoder(generator: Generator, layer: int) -> Encoder:
-    """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean whatever it sees."""
-    encoder = Encoder(EncoderShape.of(generator, layer))
+def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> Encoder:
+    """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean whatever it sees.
+
+    The trunk has random weights if it is efficientnet-b0, those of ImageNet if it is efficientnet-lite0.
+    """
+    encoder = Encoder(EncoderShape.of(generator, layer, trunk))
+    if trunk == "efficientnet-lite0":
+        load_imagenet(encoder.trunk)
     encoder.fingerprint = generator.fingerprint
     encoder.w_avg.copy_(generator.w_avg)
     for head in (encoder.feature_head, encoder.rgb_head, encoder.style_head[-1]):

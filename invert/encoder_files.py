@@ -69,7 +69,7 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
         )
     try:
         shape = EncoderShape(**metadata["shape"])
-        if shape != EncoderShape.of(generator, shape.layer):
+        if shape != EncoderShape.of(generator, shape.layer, shape.trunk):
             raise ValueError("its shapes are not this generator's")
         encoder = Encoder(shape)
         state = encoder.state_dict()

@@ -90,6 +90,8 @@ def project_file(
     target, facts = load_target(generator, source, job)
     if encoder is not None:
         init = encoder_start(generator, target, job.space, encoder)
+    asked = None if job.settings.perceptual == "none" else job.settings.perceptual
+    cropped = job.settings.crop_perceptual if asked and job.settings.crop_weight else None
     frames: list[Tensor] = []
     result = project(
         generator,
@@ -97,9 +99,8 @@ def project_file(
         job.space,
         settings=job.settings,
         init=init,
-        perceptual=None
-        if job.settings.perceptual == "none"
-        else distance(job.settings.perceptual, generator, job.trunk),
+        perceptual=distance(asked, generator, job.trunk) if asked else None,
+        crop_perceptual=distance(cropped, generator) if cropped else None,
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )

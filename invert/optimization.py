@@ -21,6 +21,7 @@ from invert.settings import ProjectionSettings
 from invert.variables import Variables, distribution_loss
 
 PERCEPTUAL_SIDE = 256  # pixels; the perceptual distance sees a 1024 px image at ¼, no image below this
+CROP_SCALES = (1, 2, 4)  # a crop covers so many times its size in pixels, and is downscaled to it
 MAX_RECOVERIES = 3
 
 
@@ -57,12 +58,20 @@ class Projection:
 Callback = Callable[[Step], object]
 
 
+@dataclass(frozen=True)
+class Distances:
+    """The perceptual distances of a loss: of the whole image, downscaled, and of random crops. None: no such term."""
+
+    whole: PerceptualDistance | None = None
+    crop: PerceptualDistance | None = None
+
+
 def optimize(
     generator: Generator,
     image: Tensor,
     start: Latent,
     settings: ProjectionSettings,
-    perceptual: PerceptualDistance | None,
+    distances: Distances,
     seed: int,
     callback: Callback | None,
     stage: str,
@@ -75,7 +84,7 @@ def optimize(
     if settings.steps == 0:
         return outcome(generator, start.detach(), settings, seed, stage, [], 0, math.inf, "steps")
     variables = Variables(generator, start.detach(), settings)
-    loss_of = Loss(generator, image, settings, perceptual, seed)
+    loss_of = Loss(generator, image, settings, distances, seed)
     optimizer = new_adam(variables)
     best, best_step, kept = math.inf, 0, variables.snapshot()
     history: list[Step] = []
@@ -105,8 +114,7 @@ def optimize(
                 callback(with_image(entry, rendered))
             if step < settings.steps:
                 for group in optimizer.param_groups:
-                    schedule = warmup_cooldown(step, settings.steps, settings.warmup, group["cooldown"])
-                    group["lr"] = group["rate"] * rate * schedule
+                    group["lr"] = group["rate"] * factor
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -158,16 +166,16 @@ class Loss:
         generator: Generator,
         image: Tensor,
         settings: ProjectionSettings,
-        perceptual: PerceptualDistance | None,
+        distances: Distances,
         seed: int,
     ) -> None:
-        self.generator, self.image, self.settings, self.perceptual = generator, image, settings, perceptual
+        self.generator, self.image, self.settings, self.distances = generator, image, settings, distances
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so devices agree
         self.size = perceptual_size(generator.resolution, image)
         self.target = None
-        if perceptual is not None:
+        if distances.whole is not None:
             with torch.no_grad():
-                self.target = perceptual.embed(area_downscale(image, self.size))
+                self.target = distances.whole.embed(area_downscale(image, self.size))
 
     def __call__(self, variables: Variables, step: int) -> tuple[Tensor, float, float, float, Tensor]:
         """(loss, its value without the terms of noise and crops, perceptual distance, mse, image)."""
@@ -177,10 +185,9 @@ class Loss:
         mse = F.mse_loss(rendered, self.image)
         loss = s.mse_weight * mse
         perceptual_value = math.nan
-        if self.perceptual is not None and self.target is not None:
-            distance = self.perceptual.between(
-                self.perceptual.embed(area_downscale(rendered, self.size)), self.target
-            ).sum()
+        whole = self.distances.whole
+        if whole is not None and self.target is not None:
+            distance = whole.between(whole.embed(area_downscale(rendered, self.size)), self.target).sum()
             perceptual_value = distance.item()
             loss = loss + s.perceptual_weight * distance
         if variables.offsets and s.offset_weight:
@@ -188,8 +195,8 @@ class Loss:
         if s.dist_weight:
             loss = loss + s.dist_weight * distribution_loss(self.generator, latent)
         fit = loss.item()
-        if self.perceptual is not None and s.crop_weight:
-            loss = loss + s.crop_weight * self.crop_distance(rendered)
+        if self.distances.crop is not None and s.crop_weight:
+            loss = loss + s.crop_weight * self.crop_distance(self.distances.crop, rendered)
         if variables.noise and s.noise_weight:
             loss = loss + s.noise_weight * noise_regularization(variables.noise)
         return loss, fit, perceptual_value, mse.item(), rendered.detach()
@@ -203,13 +210,21 @@ class Loss:
         noise = torch.randn(variables.styles.shape, generator=self.random)
         return noise.to(variables.styles) * scale
 
-    def crop_distance(self, rendered: Tensor) -> Tensor:
-        """Perceptual distance of one random crop at full resolution, where the downscaled image is blind."""
-        assert self.perceptual is not None
-        size = min(self.settings.crop_size, *rendered.shape[2:])
-        y, x = (int(torch.randint(side - size + 1, (), generator=self.random)) for side in rendered.shape[2:])
-        window = (..., slice(y, y + size), slice(x, x + size))
-        return self.perceptual(rendered[window], self.image[window]).sum()
+    def crop_distance(self, distance: PerceptualDistance, rendered: Tensor) -> Tensor:
+        """Distance of one random crop at a random scale, times that scale over the largest possible.
+
+        The downscaled image is blind at full size. But distances grow towards it: unweighted, texture would win over
+        the shapes of eyes.
+        """
+        sides = rendered.shape[2:]
+        size = min(self.settings.crop_size, *sides)
+        scales = [k for k in CROP_SCALES if k * size <= min(sides)]
+        k = scales[int(torch.randint(len(scales), (), generator=self.random))]
+        # whole cells of the downscaled image, so that no crop sees other pixels than the image as a whole
+        y, x = (k * int(torch.randint(side // k - size + 1, (), generator=self.random)) for side in sides)
+        window = (..., slice(y, y + k * size), slice(x, x + k * size))
+        seen, target = (area_downscale(t[window], (size, size)) for t in (rendered, self.image))
+        return distance(seen, target).sum() * (k / scales[-1])
 
 
 def perceptual_size(resolution: int, image: Tensor) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.optimization import Callback, Projection, Step, optimize
+from invert.optimization import Callback, Distances, Projection, Step, optimize
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space
@@ -24,6 +24,7 @@ def project(
     settings: ProjectionSettings | None = None,
     init: Latent | str | None = None,
     perceptual: PerceptualDistance | None = None,
+    crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
 ) -> Projection:
@@ -32,15 +33,15 @@ def project(
     H × W is the generator's size or, in spaces with features, any multiple of a feature cell. `init` is a latent, or
     "encoder" (one forward pass), "two-stage" (F… spaces: a short projection into W+ that is then opened) or "mean"
     (the mean w). Without it F… spaces take the encoder that comes for this generator and layer, else two stages, else
-    (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata. The same
-    seed gives the same result whatever else runs. Raises :class:`UsageError` for images, spaces and starts that do not
+    (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata.
+    `perceptual` and `crop_perceptual` spare loading what the settings name. The same seed gives the same result
+    whatever else runs. Raises :class:`UsageError` for images, spaces and starts that do not
     fit.
     """
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
     image = check_image(generator, image, target_space)
-    if perceptual is None and settings.perceptual != "none":
-        perceptual = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
+    distances = distances_for(generator, settings, perceptual, crop_perceptual)
     if isinstance(init, Latent):
         name, start = "latent", generator.convert(init, target_space)
     else:
@@ -51,12 +52,12 @@ def project(
         if name == "encoder":
             start = encoder_start(generator, image, target_space)
         elif name == "two-stage":
-            start = two_stage_start(generator, image, target_space, settings, perceptual, seed, callback)
+            start = two_stage_start(generator, image, target_space, settings, distances, seed, callback)
         else:
             start = mean_start(generator, image, target_space)
     if generator.check(start).image != tuple(image.shape[2:]):
         raise LatentError(f"the start renders {generator.check(start).image}, the image is {tuple(image.shape[2:])}")
-    result = optimize(generator, image, start, settings, perceptual, seed, callback, "project")
+    result = optimize(generator, image, start, settings, distances, seed, callback, "project")
     facts = {**result.latent.metadata["projection"], "start": name}
     latent = result.latent.replace(metadata={**result.latent.metadata, "projection": facts})
     return Projection(latent, result.image, result.best_step, result.history, result.stop_reason)
@@ -67,15 +68,32 @@ def two_stage_start(
     image: Tensor,
     space: Space,
     settings: ProjectionSettings,
-    perceptual: PerceptualDistance | None,
+    distances: Distances,
     seed: int,
     callback: Callback | None,
 ) -> Latent:
     """A short projection into (N)W+ that is then opened at the space's layer."""
     start = mean_start(generator, image, Space("W+", noise=space.noise))
     short = settings.replace(steps=settings.init_steps)
-    result = optimize(generator, image, start, short, perceptual, seed, callback, "start")
+    result = optimize(generator, image, start, short, distances, seed, callback, "start")
     return generator.convert(result.latent, space)
+
+
+def distances_for(
+    generator: Generator,
+    settings: ProjectionSettings,
+    whole: PerceptualDistance | None,
+    crop: PerceptualDistance | None,
+) -> Distances:
+    """The distances that the settings ask for, loaded where they are not given."""
+    if settings.perceptual == "none" and whole is None:
+        return Distances()
+    whole = whole or load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
+    if not settings.crop_weight:
+        return Distances(whole)
+    if crop is None and settings.crop_perceptual != whole.name:
+        crop = load_perceptual(settings.crop_perceptual, device=generator.device, dtype=generator.dtype)
+    return Distances(whole, crop or whole)
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:

@@ -31,11 +31,11 @@ class ProjectionSettings:
     w_noise: float = 0.0  # [K]: 0.05 · σ_w · t² is added to w while t, falling to 0 at 75 % of the steps, is positive
     feature_lr: float = 0.1  # of F and R, in standard deviations of the map, so that no generator's scale is built in
     offset_lr: float = 0.003  # of style offset maps; 0.01 is faster far from the image and worse near it, 0.1 diverges
-    offset_cooldown: float = 0.0  # as `cooldown`, of the rate of offset maps
     offset_size: int = 8  # cells per training-size side of a style offset map
     offset_weight: float = 1e-2  # L2 pull of the offsets to zero
-    crop_weight: float = 0.0  # perceptual distance of full-resolution crops
-    crop_size: int = 256  # pixels
+    crop_weight: float = 0.0  # perceptual distance of one random crop per step, at full, half or quarter size
+    crop_size: int = 128  # pixels, as the distance sees it
+    crop_perceptual: str = "st-lpips-vgg"  # a second opinion: what fits one net alone is seen by another
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -43,7 +43,7 @@ class ProjectionSettings:
             ("init_steps", 0, 1_000_000),
             ("warmup", 0, 1_000_000),
             ("offset_size", 1, 1024),
-            ("crop_size", 16, 1024),
+            ("crop_size", 32, 1024),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -52,9 +52,8 @@ class ProjectionSettings:
             value = getattr(self, field.name)
             if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= 1e9):
                 raise UsageError(f"{field.name} is a number in [0, 1e9], got {value}")
-        for name in ("cooldown", "offset_cooldown"):
-            if getattr(self, name) > 1:
-                raise UsageError(f"{name} is a fraction in [0, 1], got {getattr(self, name)}")
+        if self.cooldown > 1:
+            raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
         if self.lr == 0:
             raise UsageError("lr must be above 0")
 
@@ -79,10 +78,9 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             steps=200 if features else 300,
             init_steps=100,
             warmup=20,
-            cooldown=0.3,
-            offset_cooldown=0.3,
+            cooldown=0.5,
             mse_weight=1.0,
-            crop_weight=0.25,
+            crop_weight=0.1,
         )
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)

@@ -50,16 +50,14 @@ class Variables:
         return torch.nn.functional.interpolate(offset, size=size, mode="bilinear", align_corners=False)
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for Adam; `rate` is the learning rate that a schedule with this `cooldown` scales."""
+        """Parameter groups for Adam; `rate` is the learning rate that the schedule scales."""
         s = self.settings
-        groups = [{"params": [self.styles, *self.noise], "rate": s.lr, "cooldown": s.cooldown}]
+        groups = [{"params": [self.styles, *self.noise], "rate": s.lr}]
         if self.offsets:
-            groups.append({"params": self.offsets, "rate": s.offset_lr, "cooldown": s.offset_cooldown})
+            groups.append({"params": self.offsets, "rate": s.offset_lr})
         maps = [t for t in (self.features, self.rgb) if t is not None]
         rates = [s.feature_lr * float(t.detach().std()) for t in maps]
-        return groups + [
-            {"params": [t], "rate": rate, "cooldown": s.cooldown} for t, rate in zip(maps, rates, strict=True)
-        ]
+        return groups + [{"params": [t], "rate": rate} for t, rate in zip(maps, rates, strict=True)]
 
     def tensors(self) -> list[Tensor]:
         return [self.styles, *self.noise, *self.offsets, *(t for t in (self.features, self.rgb) if t is not None)]

@@ -113,8 +113,8 @@ def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, net
     found = [Direction.load(f"p/pca-{k}.safetensors") for k in range(3)]
     assert found[0].step > found[1].step > found[2].step
     assert found[0].layers == (0, 2)
-    out = succeeded(run("directions", "sefa", "-o", "s", "--layers", "2-6", *words)).splitlines()
-    assert [line.split()[0] for line in out] == [f"s/sefa-2-6-{k}.safetensors" for k in range(3)]
+    out = succeeded(run("directions", "sefa", "-o", "s", "--layers", "middle", *words)).splitlines()
+    assert [line.split()[0] for line in out] == [f"s/sefa-4-8-{k}.safetensors" for k in range(3)]
 
 
 def test_import_takes_one_of_a_set_and_turns_it_round_when_asked(run: Shell, network: Path) -> None:
@@ -169,14 +169,14 @@ def test_measure_compares_with_noise_and_with_scores(run: Shell, network: Path, 
         (["show", "none.safetensors"], 4, "none.safetensors"),
         (["learn", "none.csv", "--name", "x"], 2, "none.csv: cannot be read"),
         (["learn", "none.csv", "--name", "x", "-o", "x.pt"], 2, "x.pt: expected a name that ends in .safetensors"),
-        (["learn", "none.csv", "--name", "x", "--layers", "coarse"], 2, "expected --layers a-b"),
+        (["sefa", "--layers", "corse", "-o", "s", "--network", "NET"], 2, "unknown layers 'corse'; known: coarse"),
         (["learn", "none.csv", "--name", "x", "--psi", "nan"], 2, "psi is a number in"),
         (["exemplars", "--positive", "1,", "--negative", "2", "--name", "x"], 2, "seeds and latent files like"),
         (["exemplars", "--positive", "a.pt", "--negative", "2", "--name", "x"], 4, "a.pt"),
         (["exemplars", "--positive", "1", "--negative", "2", "--name", "a b", "--network", "NET"], 2, "no name for"),
         (["pca", "--count", "0", "-o", "p", "--samples", "100", "--network", "NET"], 2, "1 to 32 components, got 0"),
         (["pca", "--samples", "0", "-o", "p", "--network", "NET"], 2, "more than 32 samples, got 0"),
-        (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "layers 8-12"),
+        (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "got 8 to 12"),
         (["import", "none.npy", "--name", "x", "--network", "NET"], 4, "none.npy"),
         (["measure", "smlie"], 2, "did you mean smile"),
         (["measure", "smile", "--network", "NET"], 4, "is 512 wide, expected w_dim 32"),

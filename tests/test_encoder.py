@@ -68,6 +68,26 @@ def test_an_untrained_encoder_finds_the_mean_whatever_it_sees() -> None:
     assert all(torch.equal(x, y) for x, y in zip(a.tensors(), b.tensors(), strict=True))
 
 
+def test_a_lite_trunk_is_told_in_the_file_and_comes_back(tmp_path: Path) -> None:
+    made = Encoder(EncoderShape.of(GENERATOR, 5, "efficientnet-lite0")).eval()
+    made.fingerprint = GENERATOR.fingerprint
+    assert not any("_se_" in name for name in made.state_dict())
+    save_encoder(made, tmp_path / "e.safetensors", {})
+    again = load_encoder(tmp_path / "e.safetensors", GENERATOR)
+    assert again.shape.trunk == "efficientnet-lite0"
+    x, y = (encoder.encode(GENERATOR, picture()).companion for encoder in (made, again))
+    assert x is not None
+    assert torch.allclose(x, y, atol=1e-3)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_lite_trunk_begins_with_imagenet_weights() -> None:
+    a, b = (new_encoder(GENERATOR, 5, "efficientnet-lite0").trunk.state_dict() for _ in range(2))
+    assert all(torch.equal(x, b[name]) for name, x in a.items())
+    other = new_encoder(GENERATOR, 5).trunk.state_dict()
+    assert not torch.equal(a["_conv_stem.weight"], other["_conv_stem.weight"])
+
+
 def test_a_file_gives_the_encoder_rounded_to_half_precision(encoder: Encoder, tmp_path: Path) -> None:
     save_encoder(encoder, tmp_path / "e.safetensors", {"steps": 3})
     again = load_encoder(tmp_path / "e.safetensors", GENERATOR)

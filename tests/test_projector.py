@@ -11,8 +11,9 @@ from torch import Tensor
 
 from invert.errors import LatentError, SpaceError, UsageError
 from invert.generator import Generator
-from invert.optimization import Loss, Projection, Step, perceptual_size
-from invert.projector import project
+from invert.optimization import Distances, Loss, Projection, Step, perceptual_size
+from invert.perceptual import PerceptualDistance
+from invert.projector import distances_for, project
 from invert.settings import ProjectionSettings, preset
 from invert.variables import Variables, distribution_distances
 
@@ -223,15 +224,60 @@ def test_the_perceptual_distance_sees_a_quarter_but_no_less_than_256_px(
     assert perceptual_size(resolution, torch.zeros(1, 3, side, 2 * side)) == (expected, 2 * expected)
 
 
-def test_offset_maps_are_learned_at_a_rate_that_falls_from_the_start() -> None:
-    start = GENERATOR.sample(1, space="FNSW5")
-    # nothing else moves, so that the first update, of Adam's full rate in every cell, is the same in both
-    settings = PLAIN.replace(steps=4, warmup=0, lr=1e-9, feature_lr=1e-9, offset_lr=0.01, offset_weight=0.0)
+def pixel_distance() -> PerceptualDistance:
+    """Compares colours at the scale it is shown, and nothing else."""
+    return PerceptualDistance("colours", [torch.nn.Identity()], [torch.ones(3)])
 
-    def largest_offset(cooldown: float) -> float:
-        latent = project(
-            GENERATOR, target(), "FNSW5", init=start, settings=settings.replace(offset_cooldown=cooldown)
-        ).latent
-        return max(float((x - y).abs().max()) for x, y in zip(latent.style_list(), start.style_list(), strict=True))
 
-    assert 0.01 < largest_offset(1.0) < 0.9 * largest_offset(0.0) <= 0.9 * 4 * 0.0101
+def crop_distances(image: Tensor, other: Tensor, count: int = 60) -> list[float]:
+    settings = PLAIN.replace(crop_weight=1.0, crop_size=32)
+    loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+    return [loss.crop_distance(pixel_distance(), other).item() for _ in range(count)]
+
+
+def test_crops_see_texture_that_only_full_size_shows_and_larger_things_at_every_scale() -> None:
+    image = target()
+    checker = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 2.0 - 1
+    assert max(crop_distances(image, image)) == pytest.approx(0, abs=1e-6)
+    fine = crop_distances(image, image + checker)
+    assert 0.3 < sum(d > 1e-3 for d in fine) / len(fine) < 0.7  # one scale of two
+    assert min(crop_distances(image, -image)) > 1e-3
+
+
+def test_crops_reach_every_corner_at_every_scale() -> None:
+    image = torch.zeros(1, 3, 64, 64)
+    for y, x in ((0, 0), (0, 63), (63, 0), (63, 63)):
+        other = image.clone()
+        other[:, :, y, x] = 1
+        assert max(crop_distances(image, other, count=1000)) > 1e-5
+
+
+def test_an_image_smaller_than_a_crop_is_seen_whole() -> None:
+    image = target()
+    settings = PLAIN.replace(crop_weight=1.0, crop_size=1024)
+    loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+    whole = pixel_distance()(image, -image).item()
+    assert loss.crop_distance(pixel_distance(), -image).item() == pytest.approx(whole)
+
+
+def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_best() -> None:
+    image, start = target(), GENERATOR.sample(1, space="FNW5")
+    found = {}
+    for weight in (0.0, 1.0):
+        settings = PLAIN.replace(crop_weight=weight, crop_size=32)
+        loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+        found[weight] = loss(Variables(GENERATOR, start, settings), 0)
+    assert found[1.0][0].item() > found[0.0][0].item() + 1e-3
+    assert found[1.0][1] == pytest.approx(found[0.0][1])
+
+
+def test_distances_are_loaded_only_where_the_settings_ask_for_them() -> None:
+    given = pixel_distance()
+    assert distances_for(GENERATOR, PLAIN.replace(crop_weight=1.0), None, None) == Distances()
+    settings = PLAIN.replace(perceptual="st-lpips-alex")
+    assert distances_for(GENERATOR, settings, given, None) == Distances(given)
+    assert distances_for(GENERATOR, settings.replace(crop_weight=1.0), given, given) == Distances(given, given)
+    same = settings.replace(crop_weight=1.0, crop_perceptual="colours")
+    assert distances_for(GENERATOR, same, given, None) == Distances(given, given)
+    with pytest.raises(UsageError, match="none-such"):
+        distances_for(GENERATOR, settings.replace(crop_weight=1.0, crop_perceptual="none-such"), given, None)

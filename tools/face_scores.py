@@ -12,6 +12,8 @@ Array = np.ndarray
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 NOSE_BRIDGE, NOSE_TIP, NOSE_BASE, CHIN = 27, 30, 33, 8
 INNER_LIPS = 62, 66  # upper, lower
+OUTER_LIPS = 51, 57  # middle of the upper and of the lower
+MOUTH_CORNERS = 48, 54  # left, right
 LEFT_CHEEK = 1, 2, 3, 31, 36, 41, 48
 RIGHT_CHEEK = 15, 14, 13, 35, 45, 46, 54
 LUMA = 0.299, 0.587, 0.114
@@ -36,6 +38,19 @@ def geometry(landmarks: Array) -> dict[str, Array]:
         "mouth-open": (lower - upper)[:, 1] / distance,
         "eyes-open": (height(landmarks[:, LEFT_EYE]) + height(landmarks[:, RIGHT_EYE])) / (2 * length),
     }
+
+
+def mouth_corners(landmarks: Array) -> Array:
+    """How far the corners of the mouth are above the middle of the lips [N], in eye distances: they rise in a smile.
+
+    Of landmarks [N, 68, 2], along the line of the nose, so that a tilted head does not matter.
+    """
+    left, right = landmarks[:, LEFT_EYE].mean(1), landmarks[:, RIGHT_EYE].mean(1)
+    distance = np.linalg.norm(right - left, axis=1)
+    nose = landmarks[:, NOSE_BRIDGE] - landmarks[:, NOSE_BASE]
+    up = nose / np.linalg.norm(nose, axis=1, keepdims=True)
+    corners, lips = (landmarks[:, list(points)].mean(1) for points in (MOUTH_CORNERS, OUTER_LIPS))
+    return ((corners - lips) * up).sum(1) / distance
 
 
 def height(eye: Array) -> Array:

@@ -18,9 +18,8 @@ from directions.commands.options import (
     psi_option,
     write,
 )
-from invert.commands.opening import open_generator
+from invert.commands.opening import open_generator, open_layers
 from invert.commands.options import FILE, device_option, json_option, network_option
-from invert.commands.parsing import parse_layer_range
 from invert.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -67,8 +66,9 @@ def import_file(
     from directions.importers import import_direction
     from directions.w_space import WSpace
 
-    limits, path = parse_layer_range(layers), direction_file(output, name)
-    space = WSpace.of(open_generator(network, device))
+    path = direction_file(output, name)
+    generator = open_generator(network, device)
+    limits, space = open_layers(generator, layers), WSpace.of(generator)
 
     def read(turned: int) -> Direction:
         return import_direction(

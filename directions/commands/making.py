@@ -19,9 +19,9 @@ from directions.commands.options import (
     write,
     write_all,
 )
-from invert.commands.opening import open_generator, open_generator_for
+from invert.commands.opening import open_generator, open_generator_for, open_layers
 from invert.commands.options import FILE, device_option, network_option, point_network_option
-from invert.commands.parsing import check_seed, parse_layer_range, parse_points
+from invert.commands.parsing import check_seed, parse_points
 
 
 @click.command()
@@ -66,12 +66,13 @@ def learn(
     from directions.subjects import read_scores, style_vectors
     from directions.w_space import WSpace
 
-    limits, path = parse_layer_range(layers), direction_file(output, name)
+    path = direction_file(output, name)
     rows = read_scores(table)
     others = [find(other) for other in against]
     generator = open_generator_for(rows.subjects, network, device)
     for other in others:
         other.check_generator(generator)
+    limits = open_layers(generator, layers)
     ws = style_vectors(generator, rows.subjects, psi=psi)
     learned = learn_direction(
         ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, layers=limits,
@@ -111,9 +112,10 @@ def exemplars(
     from directions.subjects import style_vectors
     from directions.w_space import WSpace
 
-    limits, path = parse_layer_range(layers), direction_file(output, name)
+    path = direction_file(output, name)
     with_it, without = parse_points(positive), parse_points(negative)
     generator = open_generator_for(with_it + without, network, device)
+    limits = open_layers(generator, layers)
     ws = style_vectors(generator, with_it + without, psi=psi)  # together: W+ for all if for any
     made = from_exemplars(
         ws[: len(with_it)],
@@ -142,8 +144,8 @@ def pca(count: int, samples: int | None, layers: str | None, output: Path, netwo
     """
     from directions.pca import SAMPLES, principal_directions
 
-    limits = parse_layer_range(layers)
     generator = open_generator(network, device)
+    limits = open_layers(generator, layers)
     number = SAMPLES if samples is None else samples
     write_all(principal_directions(generator, count, samples=number, layers=limits), output)
 
@@ -163,6 +165,6 @@ def sefa(count: int, layers: str | None, output: Path, network: str, device: str
     """
     from directions.sefa import factorize
 
-    limits = parse_layer_range(layers)
     generator = open_generator(network, device)
+    limits = open_layers(generator, layers)
     write_all(factorize(generator, limits, count), output)

@@ -18,7 +18,9 @@ SUFFIX = ".safetensors"
 
 name_option = click.option("--name", required=True, help="What users will type: letters, digits, - and _.")
 meaning_option = click.option("--meaning", default="", help="What more of it is, read after '+ is'.")
-layers_option = click.option("--layers", metavar="A-B", help="Style indices it acts on, B excluded; all by default.")
+layers_option = click.option(
+    "--layers", metavar="A-B|NAME", help="Styles it acts on: 0-8 (8 excluded), coarse, middle or fine; all by default."
+)
 count_option = click.option("--count", default=10, show_default=True, help="Number of directions.")
 psi_option = click.option(
     "--psi",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invert.commands.opening import newest, open_latents
+from invert.commands.opening import newest, open_latents, open_layers
 from invert.commands.options import FILE, device_option, force_option, latent_network_option
-from invert.commands.parsing import parse_layers, parse_strip
+from invert.commands.parsing import parse_strip
 from invert.commands.writing import write_edited
 from invert.errors import UsageError
 
@@ -60,7 +60,6 @@ def edit(
     from directions.catalog import find
     from edits.apply import move
     from edits.attribute_catalog import carrier_for
-    from edits.layers import layer_range
     from invert.images import hstack, read_mask, to_images, write_png
 
     chosen = [find(name) for name in names]
@@ -74,7 +73,7 @@ def edit(
     generator, [start] = open_latents([path], network, device, force=force)
     for direction in chosen:
         direction.check_generator(generator)
-    limits = layer_range(generator, parse_layers(layers)) if layers else None
+    limits = open_layers(generator, layers)
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
 

@@ -60,9 +60,9 @@ def style_mix(
               invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o matrix.png
               invert style-mix a.pt --sample 0-4 --layers middle -o row.png
     """
-    from edits.layers import layer_range
     from edits.styles import resample
     from edits.styles import style_mix as mixed
+    from invert.layer_ranges import layer_range
 
     rows = parse_points(points)
     columns = parse_points([matrix]) if matrix else []

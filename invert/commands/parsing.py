@@ -19,16 +19,6 @@ def parse_layers(text: str) -> str | tuple[int, int]:
     return (int(first), int(last)) if dash and first.isdecimal() and last.isdecimal() else text
 
 
-def parse_layer_range(text: str | None) -> tuple[int, int] | None:
-    """(0, 8) from '0-8', None from None; names need a generator and are not known here."""
-    if text is None:
-        return None
-    layers = parse_layers(text)
-    if isinstance(layers, str):
-        raise UsageError(f"expected --layers a-b, style indices with b excluded, like 0-8; got {text!r}")
-    return layers
-
-
 def parse_strip(text: str) -> list[float]:
     """[-3, -2, …, 3] from '-3:3:7'."""
     try:

@@ -19,6 +19,7 @@ from invert.commands.parsing import check_range
 @click.option("--hours", type=float, default=2.0, show_default=True, help="Time to train for, in all.")
 @click.option("--steps", type=int, help="Stop after so many updates, in all, whatever the time.")
 @click.option("--resume", is_flag=True, help="Go on with the run beside the output.")
+@click.option("--trunk", type=click.Choice(("efficientnet-b0", "efficientnet-lite0")), help="The network under it.")
 @click.option("--batch", type=int, help="Images per update.")
 @click.option("--lr", type=float, help="Learning rate of Adam.")
 @click.option("--image-every", type=int, help="Updates from one with image terms to the next.")
@@ -45,7 +46,7 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
     check_range("hours", o["hours"], 0, 10_000)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    knobs = ("batch", "lr", "image_every", "seed")
+    knobs = ("trunk", "batch", "lr", "image_every", "seed")
     settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
     generator = open_generator(network, device)
     distance = None

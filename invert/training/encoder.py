@@ -23,6 +23,7 @@ from invert.latents import Latent
 from invert.perceptual import PerceptualDistance
 from invert.spaces import Space
 from invert.training.samples import SEEDS, Samples
+from invert.trunks import TRUNK_NAMES, TrunkName
 
 HELD_OUT_SEED = 1  # samples of this seed are never trained on
 STATISTICS_COUNT = 256  # samples behind the mean and spread of F_i
@@ -37,6 +38,7 @@ class EncoderSettings:
     costs ten times the rest of the step: they run on every `image_every`-th step on `image_batch` of its images.
     """
 
+    trunk: TrunkName = "efficientnet-b0"
     batch: int = 12
     fresh: int = 4  # new samples per step; the rest of the batch are earlier ones again
     lr: float = 5e-4
@@ -48,6 +50,8 @@ class EncoderSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.trunk not in TRUNK_NAMES:
+            raise UsageError(f"unknown trunk {self.trunk!r}; known: {', '.join(TRUNK_NAMES)}")
         if not 1 <= self.fresh <= self.batch or not 0 <= self.image_batch <= self.batch:
             raise UsageError(
                 f"expected 1 ≤ fresh ≤ batch and 0 ≤ image_batch ≤ batch, got {self.fresh}, {self.image_batch} of "
@@ -89,7 +93,7 @@ class EncoderTraining:
         self.generator, self.layer, self.settings, self.perceptual = generator, layer, settings, perceptual
         with torch.random.fork_rng():  # the trunk's initial weights come from the global generator
             torch.manual_seed(settings.seed)
-            self.model = new_encoder(generator, layer).to(generator.device, generator.dtype)
+            self.model = new_encoder(generator, layer, settings.trunk).to(generator.device, generator.dtype)
         side = self.model.shape.input_side
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from invert.encoder_files import save_encoder
 from invert.errors import UsageError
@@ -37,9 +39,40 @@ def train_encoder(
 
     The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`. An interrupted run
     is saved as it is and the encoder written. Raises :class:`UsageError` for a run that is there already and not to be
-    resumed, or not there and to be resumed.
+    resumed, not there and to be resumed, or under way in another process.
     """
-    folder = output.with_suffix(".run")
+    with alone_in(output.with_suffix(".run")) as folder:
+        return train_in(
+            folder, generator, layer, output,
+            settings=settings, steps=steps, hours=hours, resume=resume, perceptual=perceptual, callback=callback,
+        )  # fmt: skip
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[Path]:
+    """The folder, made where it was not, while no other process has it; also when that process was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield folder
+    except Timeout as error:
+        raise UsageError(f"{folder}: another process trains here; wait for it, or name another output") from error
+
+
+def train_in(
+    folder: Path,
+    generator: Generator,
+    layer: int,
+    output: Path,
+    *,
+    settings: EncoderSettings,
+    steps: int | None,
+    hours: float | None,
+    resume: bool,
+    perceptual: PerceptualDistance | None,
+    callback: Callable[[EncoderStep], object],
+) -> dict[str, Any]:
+    """What :func:`train_encoder` does, in a folder that is ours."""
     state, history = folder / "run.pt", folder / "history.jsonl"
     if state.exists() != resume:
         what = (

@@ -1,0 +1,104 @@
+"""What an encoder is worth: its own picture, and a projection that starts from it, against the two-stage start.
+
+    python benchmarks/encoder.py                      # the portrait and nine generated faces, FNW5
+    python benchmarks/encoder.py --faces 0 --steps 50
+
+Generated faces are seeds 1000, 1001, … at psi 0.7 with random noise, which no encoder was trained on. Three
+projections per image with the default settings: from the encoder in 0 steps (its seconds are encoding and rendering),
+from the encoder in `--steps`, and from two stages in all their steps. Prints one line per projection, and means.
+Needs an encoder for the network and layer.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from spaces import targets
+from torch import Tensor
+
+import invert
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.metrics import reconstruction_metrics
+from invert.perceptual import PerceptualDistance, load_perceptual
+from invert.projector import Projection, project
+from invert.settings import preset
+from invert.spaces import Space
+from invert.starts import StartName, starts_for
+
+DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
+REPORTED = (*DISTANCES, "mse", "seconds")
+
+
+def runs(space: str, steps: int) -> dict[str, tuple[StartName, int, int]]:
+    """Name → start, steps of it, steps after it."""
+    settings = preset("fast", space)
+    return {
+        "encoder, 0 steps": ("encoder", 0, 0),
+        f"encoder, {steps} steps": ("encoder", 0, steps),
+        f"two-stage, {settings.init_steps} + {settings.steps} steps": (
+            "two-stage",
+            settings.init_steps,
+            settings.steps,
+        ),
+    }
+
+
+def timed_projection(
+    generator: Generator,
+    image: Tensor,
+    space: str,
+    init: StartName,
+    init_steps: int,
+    steps: int,
+    loss: PerceptualDistance,
+) -> tuple[Projection, float]:
+    """The projection and the seconds of all its stages, the render of the result included."""
+    settings = preset("fast", space).replace(steps=steps, init_steps=init_steps)
+    began = time.perf_counter()
+    result = project(generator, image, space, settings=settings, init=init, perceptual=loss)
+    return result, time.perf_counter() - began
+
+
+@click.command()
+@click.option("--network", default="ffhq-mobile")
+@click.option("--portrait", type=click.Path(path_type=Path), default=Path("examples/portrait.png"))
+@click.option("--faces", default=9)
+@click.option("--space", default="FNW5")
+@click.option("--steps", default=100)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/encoder.json"))
+def main(network: str, portrait: Path, faces: int, space: str, steps: int, out: Path) -> None:
+    invert.keep_large_blocks()
+    generator = invert.load_generator(network)
+    distances = [load_perceptual(name) for name in DISTANCES]
+    loss = next(d for d in distances if d.name == preset("fast", space).perceptual)
+    images = targets(generator, portrait, faces)
+    first = next(iter(images.values()))
+    if "encoder" not in starts_for(generator, first, Space.parse(space)):
+        raise UsageError(f"no encoder for {network} and {space}; train one with `invert train encoder`")
+    project(generator, first, space, settings=preset("fast", space).replace(steps=0), init="encoder")  # loads it
+    rows: list[dict[str, Any]] = []
+    for image_name, image in images.items():
+        for name, (init, init_steps, after) in runs(space, steps).items():
+            result, seconds = timed_projection(generator, image, space, init, init_steps, after, loss)
+            metrics = reconstruction_metrics(result.image, image, distances)
+            rows.append({"image": image_name, "run": name, "seconds": seconds, **metrics})
+            click.echo(json.dumps(rows[-1], sort_keys=True))
+    means = {
+        name: {key: statistics.mean(row[key] for row in rows if row["run"] == name) for key in REPORTED}
+        for name in runs(space, steps)
+    }
+    for name, values in means.items():
+        click.echo(f"{name:28} " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"torch": torch.__version__, "space": space, "rows": rows, "means": means}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

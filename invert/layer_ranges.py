@@ -1,0 +1,41 @@
+"""Ranges of layers, by name or by number.
+
+A range is half-open and counts style indices from 0, as `ws[:, start:stop]` does.
+"""
+
+from __future__ import annotations
+
+from invert.errors import UsageError
+from invert.generator import Generator
+
+LayerRange = tuple[int, int]
+COARSE, MIDDLE = 8, 32  # largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
+
+
+def named_ranges(generator: Generator) -> dict[str, LayerRange]:
+    """Ranges "coarse" (inputs of 4–8 cells), "middle" (16–32), "fine" (64 and more) and "all".
+
+    Style w_j counts by the side of F_j, which is also what the torgb that shares it reads. With 1024 px: 0–4, 4–8,
+    8–18. A small generator's last ranges may be empty.
+    """
+    sides = [layer.size for layer in generator.network.layers]
+    coarse = sum(side <= COARSE for side in sides)
+    middle = sum(side <= MIDDLE for side in sides)
+    end = generator.num_ws
+    return {"coarse": (0, coarse), "middle": (coarse, middle), "fine": (middle, end), "all": (0, end)}
+
+
+def layer_range(generator: Generator, layers: str | LayerRange) -> LayerRange:
+    """The range of a name or of (start, stop). Raises :class:`UsageError` for an unknown, empty or too large one."""
+    named = named_ranges(generator)
+    if isinstance(layers, str):
+        if layers not in named:
+            raise UsageError(f"unknown layers {layers!r}; known: {', '.join(named)}, or a range like 0-4")
+        start, stop = named[layers]
+        if start == stop:
+            raise UsageError(f"this generator of {generator.num_ws} layers has no {layers} ones; use a range")
+        return start, stop
+    start, stop = layers
+    if not 0 <= start < stop <= generator.num_ws:
+        raise UsageError(f"layers are a range inside 0 to {generator.num_ws}, got {start} to {stop}")
+    return start, stop

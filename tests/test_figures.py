@@ -1,0 +1,361 @@
+"""Figures: sheets hold their pictures, kept projections are found again, the page says only what was measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from networks import small_generator
+from PIL import Image, ImageFont
+
+from invert.errors import UsageError
+from invert.generator import Generator
+from invert.perceptual import PerceptualDistance
+from invert.settings import ProjectionSettings
+
+sys.path.append(str(Path(__file__).parents[1] / "tools" / "figures"))
+
+import all as all_figures
+import fig_4_1
+import fig_4_3
+import page
+import seams
+import targets
+from catalogue import description, figure_files
+from editing import share
+from face_scores import mouth_corners
+from faces import FaceNets
+from projections import Projections, projection_key
+from record import Figure, Finding, write_record
+from sheet import FONT, GAP, LINE, Sheet, Tile, wrap
+from studio import Studio, make
+
+ROOT = Path(__file__).parents[1]
+ISSUE = [
+    *(f"fig_4_{k}" for k in (1, 2, 3)),
+    "fig_5_2",
+    *(f"fig_6_{k}" for k in range(2, 12)),
+    *(f"fig_7_{k}" for k in (4, 5, 6, 7, 8, 10)),
+    *(f"automodulator_{k}" for k in (8, 14, 18)),
+]
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return small_generator()
+
+
+def noise_image(side: int = 64, seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def plain(colour: str, size: tuple[int, int] = (64, 64)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+# -- sheets
+
+
+def test_tiles_lie_in_rows_and_columns_at_one_height() -> None:
+    sheet = Sheet(("first", "second"), tile=32)
+    sheet.row("a row", plain("red"), Tile(plain("lime", (128, 64)), "under it"))
+    sheet.row("", None, plain("blue"))
+    picture = sheet.draw()
+    assert picture.width == GAP + 32 + GAP + 64 + GAP  # the wide picture keeps its proportions
+    top = LINE + GAP + LINE  # the columns' and the row's label
+    assert picture.getpixel((GAP + 16, top + 16)) == (255, 0, 0)
+    assert picture.getpixel((GAP + 32 + GAP + 32, top + 16)) == (0, 255, 0)
+    second = top + 32 + LINE + GAP
+    assert picture.getpixel((GAP + 32 + GAP + 16, second + 16)) == (0, 0, 255)
+    assert picture.height == second + 32 + GAP
+
+
+def test_a_tensor_is_shown_with_its_colours() -> None:
+    sheet = Sheet(tile=8)
+    sheet.row("", torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 8, 8))
+    assert sheet.draw().getpixel((GAP + 4, GAP + 4)) == (255, 0, 0)
+
+
+def test_captions_are_broken_between_words_to_the_width_of_their_picture() -> None:
+    font = ImageFont.load_default(FONT)
+    text = wrap("NW+ 300 steps, ST-LPIPS-vgg 0.145", 120, font)
+    assert text.replace("\n", " ") == "NW+ 300 steps, ST-LPIPS-vgg 0.145"
+    assert all(font.getlength(line) <= 120 for line in text.split("\n"))
+
+
+def test_an_empty_sheet_is_refused() -> None:
+    sheet = Sheet()
+    sheet.row("nothing", None)
+    with pytest.raises(UsageError, match="at least one picture"):
+        sheet.draw()
+
+
+def test_a_sheet_is_saved_small_enough(tmp_path: Path) -> None:
+    sheet = Sheet(tile=256)
+    sheet.row("", *(noise_image(256, seed) for seed in range(3)))
+    sheet.save(tmp_path / "a.jpg")
+    assert (tmp_path / "a.jpg").stat().st_size <= 300_000
+    with Image.open(tmp_path / "a.jpg") as saved:
+        assert saved.size == sheet.draw().size
+
+
+# -- projections
+
+
+def test_the_key_changes_with_everything_that_a_projection_depends_on(generator: Generator) -> None:
+    image, settings = noise_image(), ProjectionSettings(perceptual="none")
+    other = small_generator(seed=1)
+    start = generator.sample(0, space="NW+")
+    keys = [
+        projection_key(generator, image, "NW+", settings, "mean", 0),
+        projection_key(other, image, "NW+", settings, "mean", 0),
+        projection_key(generator, image + 1e-6, "NW+", settings, "mean", 0),
+        projection_key(generator, image[..., :32], "NW+", settings, "mean", 0),
+        projection_key(generator, image, "FNW5", settings, "mean", 0),
+        projection_key(generator, image, "NW+", settings, "two-stage", 0),
+        projection_key(generator, image, "NW+", settings, "encoder", 0),
+        projection_key(generator, image, "NW+", settings, start, 0),
+        projection_key(generator, image, "NW+", settings, generator.sample(1, space="NW+"), 0),
+        projection_key(generator, image, "NW+", settings, generator.sample(0, space="W+"), 0),
+        projection_key(generator, image, "NW+", settings, "mean", 1),
+    ]
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        changed = value / 2 + 0.25 if isinstance(value, float) else value + 1 if isinstance(value, int) else "lpips-vgg"
+        settings_now = settings.replace(**{field.name: changed})
+        keys.append(projection_key(generator, image, "NW+", settings_now, "mean", 0))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_of_equal_things_is_equal(generator: Generator) -> None:
+    image, settings = noise_image(), ProjectionSettings(perceptual="none")
+    a = projection_key(generator, image, "fnw5", settings, generator.sample(0), 0)
+    assert a == projection_key(small_generator(), image.clone(), "FNW+5", settings.replace(), generator.sample(0), 0)
+
+
+def test_a_kept_projection_is_found_and_not_made_again(generator: Generator, tmp_path: Path) -> None:
+    settings = ProjectionSettings(steps=2, init_steps=1, perceptual="none")
+    kept = Projections(generator, tmp_path)
+    made = kept.get(noise_image(), "FNW5", settings)
+    [path] = tmp_path.iterdir()
+    written = path.stat().st_mtime_ns
+    found = kept.get(noise_image(), "FNW5", settings)
+    assert path.stat().st_mtime_ns == written
+    assert (found.seconds, found.start, found.stop_reason) == (made.seconds, "two-stage", "steps")
+    assert torch.equal(found.image, made.image)
+    kept.get(noise_image(), "FNW5", settings, seed=1)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_interrupted_projection_is_not_kept(generator: Generator, tmp_path: Path) -> None:
+    settings = ProjectionSettings(steps=50, init_steps=1)
+    distance = PerceptualDistance("interrupts", [InterruptsLater()], [torch.ones(3)])
+    with pytest.raises(KeyboardInterrupt):
+        Projections(generator, tmp_path).get(noise_image(), "W+", settings, perceptual=distance)
+    assert not list(tmp_path.iterdir())
+
+
+class InterruptsLater(torch.nn.Module):
+    """Stands for Ctrl-C in a few steps, whatever the machine's speed."""
+
+    calls = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls == 5:
+            raise KeyboardInterrupt
+        return images
+
+
+# -- targets
+
+
+@pytest.mark.parametrize("border", ["replicate", "reflect"])
+@pytest.mark.parametrize("pixels", [0, 5, -5])
+def test_a_shifted_image_is_the_image_elsewhere(pixels: int, border: targets.Border) -> None:
+    image = noise_image(32)
+    moved = targets.shifted(image, pixels, border)
+    assert moved.shape == image.shape
+    if pixels >= 0:
+        assert torch.equal(moved[..., pixels:], image[..., : 32 - pixels])
+    else:
+        assert torch.equal(moved[..., :pixels], image[..., -pixels:])
+
+
+def test_what_a_shift_brings_in_is_the_border_or_its_mirror() -> None:
+    image = noise_image(32)
+    assert torch.equal(targets.shifted(image, 3)[..., :3], image[..., :1].expand(-1, -1, -1, 3))
+    assert torch.equal(targets.shifted(image, 3, "reflect")[..., :3], image[..., 1:4].flip(3))
+
+
+def test_a_shift_of_the_whole_width_is_refused() -> None:
+    with pytest.raises(UsageError, match="less than 32 px, got -32"):
+        targets.shifted(noise_image(32), -32)
+
+
+def test_two_people_keep_their_halves_away_from_a_soft_seam() -> None:
+    left, right = targets.eight_bit(noise_image(64)), targets.eight_bit(noise_image(64, 1))
+    both = targets.two_people(left, right)
+    assert both.shape == (1, 3, 64, 128)
+    assert torch.equal(both[..., :62], left[..., :62])
+    assert torch.equal(both[..., 66:], right[..., 2:])
+
+
+def test_people_of_two_sizes_are_refused() -> None:
+    with pytest.raises(UsageError, match="two pictures of one size"):
+        targets.two_people(noise_image(32), noise_image(64))
+
+
+def test_the_covered_eye_is_smooth_and_the_rest_untouched() -> None:
+    face = torch.zeros(1, 3, 128, 128)
+    x, y, a, b = (round(128 * value) for value in targets.RIGHT_EYE)
+    face[..., y - 4 : y + 4, x - 6 : x + 6] = -1
+    face = targets.eight_bit(face)
+    covered = targets.one_eyed(face)
+    assert covered[..., y - b : y + b, x - a : x + a].abs().max() < 0.02
+    outside = torch.ones(128, 128, dtype=torch.bool)
+    outside[y - b - 2 : y + b + 2, x - a - 2 : x + a + 2] = False
+    assert torch.equal(covered[..., outside], face[..., outside])
+
+
+def test_targets_have_values_that_a_file_can_hold(generator: Generator) -> None:
+    image = targets.generated(generator, 1000)
+    assert torch.equal(targets.eight_bit(image), image)
+
+
+# -- instruments
+
+
+def test_an_edge_shows_in_the_step_ratio_and_a_smooth_picture_has_none() -> None:
+    ramp = torch.linspace(-0.5, 0, 256)
+    smooth = (ramp[:, None] + ramp).expand(1, 3, 256, 256)
+    for where in ("right", "below"):
+        mask = fig_4_1.half(256, where)
+        assert seams.step_ratio(smooth, mask) == pytest.approx(1, abs=1e-3)
+        assert seams.step_ratio(smooth + mask, mask) > 100
+
+
+def test_averaging_two_pictures_loses_detail() -> None:
+    a, b = noise_image(256), noise_image(256, 1)
+    mask = torch.full((1, 1, 256, 256), 0.5)
+    assert seams.detail_ratio(torch.lerp(a, b, 0.5), a, b, mask) == pytest.approx(0.5**0.5, abs=0.01)
+    assert seams.detail_ratio(a, a, a, mask) == pytest.approx(1)
+
+
+def test_change_outside_compares_with_the_face_that_should_be_there() -> None:
+    a, b = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    mask = torch.tensor([0.0, 0.5, 0.5, 1.0]).expand(1, 1, 4, 4)
+    assert seams.change_outside(torch.lerp(a, b, mask), a, b, mask) == 0
+    assert seams.change_outside(b, a, b, mask) == pytest.approx(0.25)  # half the pixels, half the range
+
+
+def test_raised_corners_of_the_mouth_are_a_smile_whatever_the_tilt() -> None:
+    points = np.zeros((1, 68, 2))
+    points[0, 36:42], points[0, 42:48] = (-30, 0), (30, 0)
+    points[0, 27], points[0, 33] = (0, 0), (0, 30)
+    points[0, 51], points[0, 57] = (0, 50), (0, 60)
+    points[0, 48], points[0, 54] = (-20, 49), (20, 49)
+    assert mouth_corners(points)[0] == pytest.approx(0.1)
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    assert mouth_corners(points @ turn.T)[0] == pytest.approx(0.1)
+
+
+def test_no_pictures_need_no_nets() -> None:
+    assert FaceNets(Path("nowhere")).measure([]) == []
+
+
+def test_figures_that_measure_faces_say_where_the_nets_come_from(generator: Generator) -> None:
+    with pytest.raises(UsageError, match="--packages FOLDER"):
+        _ = Studio(generator).nets
+
+
+def test_a_share_of_nothing_is_none() -> None:
+    assert share(1.0, 2.0) == 0.5
+    assert share(None, 2.0) is None
+    assert share(1.0, None) is None
+    assert share(1.0, 0.0) is None
+
+
+# -- figures and the page
+
+
+def test_every_figure_of_the_issue_has_a_script_with_a_statement() -> None:
+    assert [path.stem for path in figure_files()] == ISSUE
+    for path in figure_files():
+        heading, text = description(path)
+        assert heading.startswith(("[S] fig. ", "[A] fig. ")), path
+        assert text.startswith(("[S]", "[A]")), path
+
+
+@pytest.mark.parametrize("module", [fig_4_1, fig_4_3])
+def test_a_figure_writes_its_picture_and_its_numbers(module: object, generator: Generator, tmp_path: Path) -> None:
+    picture = make(Studio(generator, quick=True), "a", module.draw, tmp_path)  # type: ignore[attr-defined]
+    with Image.open(picture) as sheet:
+        assert min(sheet.size) > 64
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["quick"] is True
+    assert record["torch"] == torch.__version__
+    assert record["generator"]["fingerprint"] == generator.fingerprint[:16]
+    assert record["rows"]
+
+
+def test_an_unknown_figure_is_refused_before_anything_is_loaded() -> None:
+    result = CliRunner().invoke(all_figures.main, ["fig_9_9"])
+    assert result.exit_code == 2
+    assert "unknown figure fig_9_9" in result.output
+
+
+def test_findings_compare_with_their_bounds() -> None:
+    assert Finding("", 1.0, at_least=1).holds is True
+    assert Finding("", 0.9, at_least=1).holds is False
+    assert Finding("", 0.9, at_least=0.5, at_most=0.8).holds is False
+    assert Finding("", 0.9).holds is None
+    assert Finding("", None, at_least=1).holds is None
+
+
+def write(folder: Path, name: str, *, quick: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"space": "NW+", "distance": 0.123456}, {"space": "FNW5", "distance": float("nan"), "more": 3}]
+    findings = [Finding("lower by", 0.4, at_least=0.3), Finding("response", 0.1, at_least=0.9), Finding("seen", 7.0)]
+    write_record(folder / f"{name}.json", Figure(Sheet(), rows, findings), {"figure": name, "quick": quick})
+
+
+def test_figures_without_numbers_are_listed_as_not_yet_run(tmp_path: Path) -> None:
+    text = page.page(tmp_path)
+    assert text.count("*Not yet run.*") == len(ISSUE)
+    assert text.count("\n* [") == len(ISSUE)
+    assert "](figures/" not in text
+
+
+def test_the_page_shows_the_numbers_of_figures_that_were_run(tmp_path: Path) -> None:
+    write(tmp_path, "fig_6_2")
+    text = page.page(tmp_path)
+    assert text.count("*Not yet run.*") == len(ISSUE) - 1
+    assert "](figures/fig_6_2.jpg)" in text
+    assert "| NW+ | 0.123 |  |" in text
+    assert "| FNW5 |  | 3 |" in text
+    assert "| lower by | 0.4 | ≥ 0.3 | holds |" in text
+    assert "| response | 0.1 | ≥ 0.9 | **differs** |" in text
+    assert "| seen | 7 |  |  |" in text
+
+
+def test_quick_runs_do_not_count(tmp_path: Path) -> None:
+    write(tmp_path, "fig_6_2", quick=True)
+    assert page.page(tmp_path).count("*Not yet run.*") == len(ISSUE)
+
+
+def test_the_page_in_the_repository_is_what_its_figures_say() -> None:
+    expected = page.page(ROOT / "docs" / "figures")
+    assert (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8") == expected, "run tools/figures/page.py"
+
+
+def test_every_picture_has_its_numbers_and_is_small() -> None:
+    for picture in (ROOT / "docs" / "figures").glob("*.jpg"):
+        assert picture.with_suffix(".json").exists(), picture
+        assert picture.stat().st_size <= 300_000, picture

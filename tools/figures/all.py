@@ -1,0 +1,51 @@
+"""Draw all figures with one generator, or those that are named: python tools/figures/all.py [NAME …] [--quick].
+
+A figure that fails does not stop the others; projections that are finished are kept (`projections.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+from catalogue import figure_files
+from studio import DOCS, make, open_studio, options
+
+from invert.errors import InvertError
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--missing", is_flag=True, help="Only those that have no picture yet.")
+@options
+def main(
+    names: tuple[str, ...],
+    missing: bool,
+    out: Path | None,
+    quick: bool,
+    network: str,
+    kept: Path,
+    packages: Path | None,
+) -> None:
+    """Draw all figures, or those that are named."""
+    known = [path.stem for path in figure_files()]
+    if unknown := set(names) - set(known):
+        raise click.UsageError(f"unknown figure {min(unknown)}; known: {', '.join(known)}")
+    chosen = [name for name in known if not names or name in names]
+    if missing:
+        chosen = [name for name in chosen if not ((out or DOCS) / f"{name}.jpg").exists()]
+    studio = open_studio(network, quick, kept, packages)
+    failed = []
+    for name in chosen:
+        try:
+            click.echo(make(studio, name, importlib.import_module(name).draw, out))
+        except InvertError as error:
+            failed.append(name)
+            click.echo(f"{name}: {error}", err=True)
+    if failed:
+        raise SystemExit(f"{len(failed)} of {len(chosen)} figures failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

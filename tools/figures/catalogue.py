@@ -1,0 +1,27 @@
+"""Which figures there are: every `fig_*.py` and `automodulator_*.py` of this folder, [S] before [A], by number."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def figure_files() -> list[Path]:
+    """The scripts in the order of the papers."""
+    files = [*FOLDER.glob("fig_*.py"), *FOLDER.glob("automodulator_*.py")]
+    return sorted(files, key=lambda path: (not path.stem.startswith("fig"), numbers(path.stem)))
+
+
+def numbers(name: str) -> list[int]:
+    """[4, 10] of `fig_4_10`."""
+    return [int(digits) for digits in re.findall(r"\d+", name)]
+
+
+def description(path: Path) -> tuple[str, str]:
+    """Heading and text of a figure: the first line of its script's docstring, and the rest. Nothing is run."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    heading, _, body = text.partition("\n")
+    return heading.strip().rstrip("."), body.strip()

@@ -1,0 +1,113 @@
+"""Projections kept in a folder: figures share them, and a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from invert.commands.bars import progress_bar
+from invert.generator import Generator
+from invert.latents import Latent
+from invert.perceptual import PerceptualDistance
+from invert.projector import project
+from invert.settings import ProjectionSettings
+from invert.spaces import Space
+from invert.starts import StartName, find_encoder, starts_for
+
+KEY = "kept_projection"  # in the latent's metadata
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A projection as it was made or found: its point, the picture of that point, and how it went."""
+
+    latent: Latent
+    image: Tensor
+    seconds: float  # that it took when it was made
+    start: str  # "encoder", "two-stage", "mean" or "latent"
+    best_step: int
+    stop_reason: str
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Projections of one generator in a folder; they are found again by everything that makes them differ.
+
+    A change of the projector itself is not seen: empty the folder after one.
+    """
+
+    generator: Generator
+    folder: Path
+
+    def get(
+        self,
+        image: Tensor,
+        space: str,
+        settings: ProjectionSettings,
+        *,
+        init: Latent | StartName | None = None,
+        seed: int = 0,
+        perceptual: PerceptualDistance | None = None,
+    ) -> Projected:
+        """The projection of `image` [1, 3, H, W] as `invert.project` makes it, if it is not in the folder already.
+
+        `perceptual` saves loading what the settings name. One that is interrupted is not kept; the interrupt goes on.
+        """
+        init = init or default_start(self.generator, image, space)
+        key = projection_key(self.generator, image, space, settings, init, seed)
+        path = self.folder / f"{key}.safetensors"
+        if not path.exists():
+            began = time.perf_counter()
+            with progress_bar(f"{space} {key[:6]}") as bar:
+                result = project(
+                    self.generator, image, space, settings=settings, init=init, perceptual=perceptual, seed=seed,
+                    callback=bar,
+                )  # fmt: skip
+            if result.stop_reason == "interrupted":
+                raise KeyboardInterrupt
+            facts = {
+                "seconds": time.perf_counter() - began,
+                "start": init if isinstance(init, str) else "latent",
+                "best_step": result.best_step,
+                "stop_reason": result.stop_reason,
+            }
+            self.folder.mkdir(parents=True, exist_ok=True)
+            result.latent.replace(metadata={**result.latent.metadata, KEY: facts}).save(path)
+        latent = Latent.load(path)
+        return Projected(latent, self.generator.render(latent), **latent.metadata[KEY])
+
+
+def default_start(generator: Generator, image: Tensor, space: str) -> StartName:
+    """The start that `project` would take: named, because it changes when an encoder arrives."""
+    return starts_for(generator, image, Space.parse(space))[0]
+
+
+def projection_key(
+    generator: Generator,
+    image: Tensor,
+    space: str,
+    settings: ProjectionSettings,
+    init: Latent | StartName,
+    seed: int,
+) -> str:
+    """A hash of all that a projection depends on: the generator, the image, space, settings, start and seed."""
+    start: Any = init
+    if isinstance(init, Latent):
+        start = [str(init.space), *(digest(t) for t in init.tensors())]
+    elif init == "encoder":
+        path = find_encoder(generator, image, Space.parse(space))
+        start = [init, path and hashlib.sha256(path.read_bytes()).hexdigest()]
+    facts = [generator.fingerprint, digest(image), str(Space.parse(space)), asdict(settings), start, seed]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def digest(t: Tensor) -> str:
+    """A hash of the values and shape of a tensor."""
+    t = t.detach().cpu().contiguous()
+    return hashlib.sha256(f"{t.dtype}{list(t.shape)}".encode() + t.numpy().tobytes()).hexdigest()
