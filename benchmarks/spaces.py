@@ -109,8 +109,8 @@ def main(
 
     for image_name, image in targets(generator, portrait, faces, first_seed).items():
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
-        pairs = dict(pair.split("=") for pair in changed)
-        settings = preset(name, chosen[0]).replace(**changes, **{key: number(value) for key, value in pairs.items()})
+        texts = dict(pair.split("=") for pair in changed)
+        settings = preset(name, chosen[0]).replace(**changes, **{key: number(text) for key, text in texts.items()})
         short = settings.replace(steps=settings.init_steps)
         starts: dict[bool, Latent] = {}
         for space in chosen:
