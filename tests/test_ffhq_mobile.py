@@ -168,5 +168,5 @@ def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
             w = evaluate(*graphs[0], z)
             assert torch.allclose(network.mapping(z), w, atol=1e-5)
             noise = [network.noise_const(i) for i in range(1, SYNTHESIS_LAYERS + 1)]
-            x, rgb = network.run(network.start(), None, [w] * SYNTHESIS_LAYERS, noise, 1, SYNTHESIS_LAYERS + 1)
+            x, rgb = network.run(network.start(), None, [w] * network.num_ws, noise, 1, SYNTHESIS_LAYERS + 1)
             assert torch.allclose(network.finish(x, rgb, w), evaluate(*graphs[1], w), atol=1e-4)
