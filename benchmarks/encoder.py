@@ -58,11 +58,12 @@ def timed_projection(
     init_steps: int,
     steps: int,
     loss: PerceptualDistance,
+    crop: PerceptualDistance,
 ) -> tuple[Projection, float]:
     """The projection and the seconds of all its stages, the render of the result included."""
     settings = preset("fast", space).replace(steps=steps, init_steps=init_steps)
     began = time.perf_counter()
-    result = project(generator, image, space, settings=settings, init=init, perceptual=loss)
+    result = project(generator, image, space, settings=settings, init=init, perceptual=loss, crop_perceptual=crop)
     return result, time.perf_counter() - began
 
 
@@ -77,16 +78,17 @@ def main(network: str, portrait: Path, faces: int, space: str, steps: int, out: 
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
     distances = [load_perceptual(name) for name in DISTANCES]
-    loss = next(d for d in distances if d.name == preset("fast", space).perceptual)
+    by_name, settings = {d.name: d for d in distances}, preset("fast", space)
+    loss, crop = by_name[settings.perceptual], by_name[settings.crop_perceptual]
     images = targets(generator, portrait, faces)
     first = next(iter(images.values()))
     if "encoder" not in starts_for(generator, first, Space.parse(space)):
         raise UsageError(f"no encoder for {network} and {space}; train one with `invert train encoder`")
-    project(generator, first, space, settings=preset("fast", space).replace(steps=0), init="encoder")  # loads it
+    project(generator, first, space, settings=settings.replace(steps=0), init="encoder")  # loads it
     rows: list[dict[str, Any]] = []
     for image_name, image in images.items():
         for name, (init, init_steps, after) in runs(space, steps).items():
-            result, seconds = timed_projection(generator, image, space, init, init_steps, after, loss)
+            result, seconds = timed_projection(generator, image, space, init, init_steps, after, loss, crop)
             metrics = reconstruction_metrics(result.image, image, distances)
             rows.append({"image": image_name, "run": name, "seconds": seconds, **metrics})
             click.echo(json.dumps(rows[-1], sort_keys=True))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.bars import stage_bars
 from invert.commands.opening import open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option
 from invert.errors import UsageError
@@ -83,25 +83,10 @@ def attribute(
         click.echo(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
 
 
-@contextmanager
-def training_bar(name: str) -> Iterator[Callback]:
+def training_bar(name: str) -> AbstractContextManager[Callback]:
     """A callback for training that draws one bar per stage on stderr."""
-    from tqdm import tqdm
 
-    bars: dict[str, Any] = {}
+    def facts(step: Any) -> dict[str, str]:
+        return {} if step.missed is None else {"explained": f"{1 - step.missed:.3f}"}
 
-    def update(step: Any) -> None:
-        if step.stage not in bars:
-            bars[step.stage] = tqdm(
-                total=step.steps, desc=f"{name} ({step.stage})", unit="step", leave=False, disable=None
-            )
-        bar = bars[step.stage]
-        if step.missed is not None:
-            bar.set_postfix(explained=f"{1 - step.missed:.3f}", refresh=False)
-        bar.update(step.step - bar.n)
-
-    try:
-        yield update
-    finally:
-        for bar in bars.values():
-            bar.close()
+    return stage_bars(lambda stage: f"{name} ({stage})", facts)

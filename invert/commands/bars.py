@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -16,19 +16,28 @@ def counted(items: Iterable[Item], total: int, unit: str) -> Iterable[Item]:
     return tqdm(items, total=total, unit=unit, leave=False, disable=None)
 
 
-@contextmanager
-def progress_bar(name: str) -> Iterator[Callable[..., None]]:
+def progress_bar(name: str) -> AbstractContextManager[Callable[[Any], None]]:
     """A callback for `project` that draws one bar per stage."""
+
+    def label(stage: str) -> str:
+        return name if stage == "project" else f"{name} ({stage})"
+
+    return stage_bars(label, lambda step: {"loss": f"{step.loss:.4f}", "mse": f"{step.mse:.4f}"})
+
+
+@contextmanager
+def stage_bars(label: Callable[[str], str], facts: Callable[[Any], dict[str, str]]) -> Iterator[Callable[[Any], None]]:
+    """A callback for steps that know their `stage`, `step` and `steps`: one bar per stage, with the facts of each."""
     from tqdm import tqdm
 
     bars: dict[str, Any] = {}
 
     def update(step: Any) -> None:
         if step.stage not in bars:
-            label = name if step.stage == "project" else f"{name} ({step.stage})"
-            bars[step.stage] = tqdm(total=step.steps, desc=label, unit="step", leave=False, disable=None)
+            bars[step.stage] = tqdm(total=step.steps, desc=label(step.stage), unit="step", leave=False, disable=None)
         bar = bars[step.stage]
-        bar.set_postfix(loss=f"{step.loss:.4f}", mse=f"{step.mse:.4f}", refresh=False)
+        if found := facts(step):
+            bar.set_postfix(found, refresh=False)
         bar.update(step.step - bar.n)
 
     try:
