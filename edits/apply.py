@@ -25,13 +25,13 @@ def move(
     latent: Latent,
     offset: Tensor,
     *,
-    carry: str | Carrier = "difference",
+    carry: str | Carrier = "repaint",
     mask: Tensor | None = None,
 ) -> Latent:
     """The latent with `offset` [num_ws, w_dim] added to its styles, and carried into F_i and R_i in F… spaces.
 
-    carry  "difference", "styles", or any :class:`Carrier`, as `edits.attribute_catalog.carrier_for` finds one for a
-           direction; W+ spaces without features need none
+    carry  "repaint", "difference", "styles", or any :class:`Carrier`, as `edits.attribute_catalog.carrier_for` finds
+           one for a direction; W+ spaces without features need none
     mask   [1, 1, H, W] in [0, 1] at the image's size: only there. Styles become maps of at most 64 cells per training
            side (more where they already have more), and F_i and R_i move by the share of each cell that is covered
 
@@ -60,6 +60,7 @@ def move(
             if push.features is None:  # the companion still makes this F_i
                 along[: styles_inside(generator, opened.space)] = 0
             changes["companion"] = opened.companion + along
+            changes["origin"] = push.origin or opened.origin
     return record(opened.replace(**changes), "move")
 
 

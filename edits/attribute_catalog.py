@@ -15,7 +15,7 @@ from invert.spaces import Space
 
 FOLDER = Path(__file__).parent / "attribute_models"
 SUFFIX = ".safetensors"
-CARRY = ("auto", "difference", "model", "styles")
+CARRY = ("auto", "repaint", "difference", "model", "styles")
 
 
 def file_name(direction: str, layer: int, generator: str) -> str:
@@ -49,10 +49,10 @@ def carrier_for(
 ) -> tuple[str, Carrier]:
     """The name of the carrier that an edit of `latent` along `direction` (in `layers`) takes, and the carrier.
 
-    carry  "difference" and "styles" are themselves; "model" is the model of `folder`; a path ending in .safetensors is
-           the model in that file. "auto" is "difference" where the latent's companion can carry, else "model" where
-           there is one; "styles" only where nothing has to be carried, because the latent has no features or the edit
-           leaves the styles that made them
+    carry  "repaint", "difference" and "styles" are themselves; "model" is the model of `folder`; a path ending in
+           .safetensors is the model in that file. "auto" is "repaint" where the latent's companion can carry, else
+           "model" where there is one; "styles" only where nothing has to be carried, because the latent has no
+           features or the edit leaves the styles that made them
 
     Raises :class:`UsageError` where that leaves no carrier: styles alone would change less than was asked for.
     """
@@ -67,7 +67,7 @@ def carrier_for(
     if layer is None or not offset[: styles_inside(generator, latent.space)].any():
         return "styles", CARRIERS["styles"]
     if carry == "auto" and latent.companion is not None and at_training_size(generator, latent):
-        return "difference", CARRIERS["difference"]
+        return "repaint", CARRIERS["repaint"]
     model = find_model(generator, direction, layer, folder=folder)
     if model is not None:
         return "model", model

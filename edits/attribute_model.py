@@ -73,7 +73,7 @@ class AttributeModel:
         if latent.space.layer != self.layer or latent.features is None:
             raise UsageError(
                 f"the attribute model of {self.direction!r} is for F_{self.layer}, the latent is in {latent.space}; "
-                "train one for it, or use carry='difference'"
+                "train one for it, or use carry='repaint'"
             )
         inside = offset[: styles_inside(generator, latent.space)]
         if not inside.any():
@@ -82,12 +82,12 @@ class AttributeModel:
         if strength is None:
             raise UsageError(
                 f"the offset of the first {len(inside)} styles is not along {self.direction!r}, whose attribute model "
-                "carries all of them at once; leave --layers out, or use carry='difference'"
+                "carries all of them at once; leave --layers out, or use carry='repaint'"
             )
         if abs(strength) > REACH * self.limit:
             raise UsageError(
                 f"strength is {strength:g} steps, the attribute model of {self.direction!r} holds within "
-                f"±{REACH * self.limit:g}; use less, or carry='difference'"
+                f"±{REACH * self.limit:g}; use less, or carry='repaint'"
             )
         return Displacement(*self.flow.displacement(latent.features, latent.rgb, strength, weight))
 

@@ -6,6 +6,7 @@ move. The ones here need no training; `edits.attribute_model` is one that is tra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -21,10 +22,15 @@ from invert.spaces import Space
 
 
 class Displacement(NamedTuple):
-    """What is added to F_i [N, C, H, W] and R_i [N, 3, h, w]; None where they stay."""
+    """What is added to F_i [N, C, H, W] and R_i [N, 3, h, w]; None where they stay.
+
+    `origin` is what the latent must remember (`Latent.origin`) for the way back, where that takes more than the
+    companion.
+    """
 
     features: Tensor | None
     rgb: Tensor | None
+    origin: tuple[Tensor, ...] | None = None
 
 
 class Carrier(Protocol):
@@ -58,19 +64,71 @@ class CompanionDifference:
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
-        hint = "use carry='styles' or an attribute model, or edit before mixing, shifting and placing"
-        if latent.companion is None:
-            raise UsageError(f"carry='difference' needs a latent with companion W+ styles; project it again, {hint}")
-        if not at_training_size(generator, latent):
-            height, width = generator.check(latent).image
-            raise UsageError(
-                f"carry='difference' works on images of {generator.resolution}×{generator.resolution} px, got "
-                f"{width}×{height}; {hint}"
-            )
-        both = generator.latent(torch.cat([latent.companion, latent.companion + offset]))
-        made = generator.convert(both, Space("W+", latent.space.layer))
-        maps = (None if t is None else t[len(latent) :] - t[: len(latent)] for t in (made.features, made.rgb))
-        return Displacement(*(None if t is None else at_size(weight, t.shape[2:]) * t for t in maps))
+        companion = check_companion(generator, latent)
+        before, after = made_maps(generator, latent, [companion, companion + offset])
+        return displacement([at_size(weight, b.shape[2:]) * (a - b) for b, a in zip(before, after, strict=True)])
+
+
+@dataclass(frozen=True)
+class Repaint:
+    """The companion's difference; what F_i held beyond its companion gives way where the companion changes much.
+
+    A close fit holds more than its companion: F_i = F_i(companion) + rest. Where an edit paints something else, a
+    closed mouth or glasses, a rest that was fitted to what was there shows through. With d the change of the
+    companion's F_i since the latent's origin, a cell keeps the share 1 / (1 + (|d| / half)⁴) of its rest. |d| is the
+    root mean square over the channels, in units of the spread of the companion's F_i over the picture. R_i keeps the
+    share of its cells.
+
+    The result depends on where the companion is, not on the way there: +S then −S returns, and the order of edits does
+    not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
+    """
+
+    half: float = 0.5  # |d| at which half of the rest is left
+
+    def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
+        if not offset[: styles_inside(generator, latent.space)].any():
+            return Displacement(None, None)
+        companion = check_companion(generator, latent)
+        origin = latent.origin or tuple(t for t in (companion, latent.features, latent.rgb) if t is not None)
+        start, before, after = made_maps(generator, latent, [origin[0], companion, companion + offset])
+        kept_before, kept_after = (self.kept(start[0], maps[0]) for maps in (before, after))
+        pushes = []
+        for whole, s, b, a in zip(origin[1:], start, before, after, strict=True):
+            share = at_size(kept_after - kept_before, s.shape[2:])
+            pushes.append(at_size(weight, s.shape[2:]) * (a - b + share * (whole - s)))
+        return displacement(pushes, origin)
+
+    def kept(self, start: Tensor, now: Tensor) -> Tensor:
+        """The share [N, 1, H, W] of the rest that stays when the companion's F_i was `start` and is `now`."""
+        spread = start.var(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True).sqrt()
+        distance = (now - start).square().mean(dim=1, keepdim=True).sqrt() / spread
+        return 1 / (1 + (distance / self.half) ** 4)
+
+
+def check_companion(generator: Generator, latent: Latent) -> Tensor:
+    """The companion [N, num_ws, w_dim]; raises :class:`UsageError` where there is none that can carry."""
+    hint = "use carry='styles' or an attribute model, or edit before mixing, shifting and placing"
+    if latent.companion is None:
+        raise UsageError(f"this carrier needs a latent with companion W+ styles; project it again, {hint}")
+    if not at_training_size(generator, latent):
+        height, width = generator.check(latent).image
+        raise UsageError(
+            f"a companion carries on images of {generator.resolution}×{generator.resolution} px, got "
+            f"{width}×{height}; {hint}"
+        )
+    return latent.companion
+
+
+def made_maps(generator: Generator, latent: Latent, companions: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """(F_i,) or (F_i, R_i) of each of some W+ styles [N, num_ws, w_dim], with the generator's constant noise."""
+    made = generator.convert(generator.latent(torch.cat(list(companions))), Space("W+", latent.space.layer))
+    parts = [t.split(len(latent)) for t in (made.features, made.rgb) if t is not None]
+    return list(zip(*parts, strict=True))
+
+
+def displacement(pushes: Sequence[Tensor], origin: tuple[Tensor, ...] | None = None) -> Displacement:
+    """What is added to F_i or to F_i and R_i, in the order of :func:`made_maps`."""
+    return Displacement(pushes[0], pushes[1] if len(pushes) > 1 else None, origin)
 
 
 def at_training_size(generator: Generator, latent: Latent) -> bool:
@@ -78,7 +136,11 @@ def at_training_size(generator: Generator, latent: Latent) -> bool:
     return generator.check(latent).features == generator.shapes(latent.space).features
 
 
-CARRIERS: dict[str, Carrier] = {"difference": CompanionDifference(), "styles": StylesOnly()}
+CARRIERS: dict[str, Carrier] = {
+    "repaint": Repaint(),
+    "difference": CompanionDifference(),
+    "styles": StylesOnly(),
+}
 
 
 def find_carrier(carry: str | Carrier) -> Carrier:

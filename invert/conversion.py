@@ -42,6 +42,7 @@ def convert_latent(network: SynthesisNetwork, latent: Latent, target: Space, siz
         noise=tuple(noise[skipped:]) if target.noise else None,
         label=latent.label if target.base == "Z" else None,
         companion=companion_of(latent, styles) if target.layer else None,
+        origin=latent.origin if target.layer == source.layer else None,
         metadata=latent.metadata,
     )
 

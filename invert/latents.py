@@ -29,6 +29,8 @@ class Latent:
     label        c [N, c_dim] of a conditional generator, only where styles are z
     companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features: never rendered, but
                  edits are carried into F_i by what they do to the companion's F_i
+    origin       (companion, F_i) or (companion, F_i, R_i) as they were before the first edit, where an edit let go of
+                 some of them: what they held comes back when the companion does
     fingerprint  of the generator's weights
     metadata     JSON-like facts that travel with the file: generator name, image and crop, projection settings
     """
@@ -41,6 +43,7 @@ class Latent:
     noise: tuple[Tensor, ...] | None = None
     label: Tensor | None = None
     companion: Tensor | None = None
+    origin: tuple[Tensor, ...] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,7 +77,10 @@ class Latent:
         return self.map(Tensor.detach)
 
     def replace(self, **changes: Any) -> Latent:
-        """A copy with some fields changed, checked again."""
+        """A copy with some fields changed, checked again. New features or companion, unless `origin` comes with them,
+        are a new beginning: the old origin is dropped."""
+        if {"features", "rgb", "companion"} & changes.keys():
+            changes.setdefault("origin", None)
         return dataclasses.replace(self, **changes)
 
     def tensors(self) -> list[Tensor]:
@@ -120,7 +126,7 @@ class Latent:
         return load_latent(Path(path))
 
 
-PARTS = ("styles", "features", "rgb", "noise", "label", "companion")
+PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "origin")
 
 
 def check_parts(latent: Latent) -> None:
@@ -148,6 +154,13 @@ def check_parts(latent: Latent) -> None:
         raise LatentError(f"{name} has no label; only z needs one")
     if latent.companion is not None and (space.layer is None or latent.companion.ndim != 3):
         raise LatentError(f"{name} has no companion" if space.layer is None else "a companion is [N, num_ws, w_dim]")
+    lone = [part for part in ("noise", "origin") if isinstance(getattr(latent, part), Tensor)]
+    if lone:
+        raise LatentError(f"{name} needs a tuple of tensors as {lone[0]}, got one tensor")
+    if latent.origin is not None:
+        alike = [t.shape for t in (latent.companion, latent.features, latent.rgb) if t is not None]
+        if latent.companion is None or [t.shape for t in latent.origin] != alike:
+            raise LatentError(f"{name} needs an origin of the sizes of its companion, features and rgb, or none")
     for part, channels in (("features", None), ("rgb", 3)):
         t = getattr(latent, part)
         if t is not None and (t.ndim != 4 or (channels and t.shape[1] != channels)):

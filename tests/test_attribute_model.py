@@ -268,7 +268,7 @@ def test_only_the_styles_that_made_the_features_matter(generator: Generator) -> 
 def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) -> None:
     model, d = planted(generator), direction(generator)
     x = generator.sample(0, space="FNW5")
-    with pytest.raises(UsageError, match=r"not along 'smile', .*; leave --layers out, or use carry='difference'"):
+    with pytest.raises(UsageError, match=r"not along 'smile', .*; leave --layers out, or use carry='repaint'"):
         move(generator, x, d.offset(generator.num_ws, 2.0, (0, 2)), carry=model)
     other = direction(generator, vectors=unit(torch.ones(generator.w_dim)))
     with pytest.raises(UsageError, match="not along 'smile'"):
@@ -410,7 +410,7 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
         assert carrier is CARRIERS.get(name, carrier)
         return name
 
-    assert chosen("auto", x) == "difference"
+    assert chosen("auto", x) == "repaint"
     assert chosen("auto", generator.sample(0)) == "styles"  # a point of W: every style moves
     assert chosen("auto", lost, (5, 8)) == "styles"  # F_5 was made before
     for carry, reason in (("auto", "companion of this latent cannot carry the edit"), ("model", "")):
@@ -418,9 +418,10 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
             chosen(carry, lost)
     planted(generator).save(tmp_path / file_name("smile", 5, "small"))
     assert chosen("auto", lost) == "model"
-    assert chosen("auto", x) == "difference"
+    assert chosen("auto", x) == "repaint"
     assert chosen("model", x) == "model"
     assert chosen("styles", x) == "styles"
+    assert chosen("repaint", x) == "repaint"
     assert chosen("difference", lost) == "difference"  # asked for: it says itself what it lacks
     wide = x.replace(
         features=torch.cat([x.features, x.features], 3),  # type: ignore[list-item]
@@ -431,7 +432,7 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     path = str(tmp_path / file_name("smile", 5, "small"))
     assert chosen(path, x) == path
     with pytest.raises(
-        UsageError, match="unknown carrier 'modle'; known: auto, difference, model, styles, or the path"
+        UsageError, match="unknown carrier 'modle'; known: auto, repaint, difference, model, styles, or the path"
     ):
         chosen("modle", x)
 

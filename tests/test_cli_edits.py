@@ -45,11 +45,15 @@ def test_edit_moves_the_newest_projection_and_the_way_back_returns(
 def test_edit_says_what_carries_it_into_the_features(run: Shell, network: Path, photo: Path, direction: Path) -> None:
     assert run("project", photo, "--network", network, *QUICK).code == 0
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
-    assert "tilt: carried by difference" in run(*edit, "-o", "a.pt").err
+    assert "tilt: carried by repaint" in run(*edit, "-o", "a.pt").err
     assert "carried by" not in run(*edit, "--carry", "styles", "-o", "b.pt").err
+    assert Latent.load("a.pt").origin is not None
+    assert Latent.load("b.pt").origin is None
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     refused(run(*edit, "--carry", "model"), 2, "no attribute model of 'tilt' for F_5 of small is here; train one")
-    refused(run(*edit, "--carry", "telepathy"), 2, "unknown carrier 'telepathy'; known: auto, difference, model")
+    refused(
+        run(*edit, "--carry", "telepathy"), 2, "unknown carrier 'telepathy'; known: auto, repaint, difference, model"
+    )
 
 
 def test_a_trained_attribute_model_carries_edits_on_a_canvas(run: Shell, network: Path, direction: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shell import QUICK, Shell, refused, succeeded
 
-QUICKLY = ["--perceptual", "none", "--batch", "4", "--image-every", "2"]
+QUICKLY = ["--perceptual", "none", "--batch", "4", "--fresh", "2", "--image-batch", "1", "--image-every", "2"]
 
 
 @pytest.fixture

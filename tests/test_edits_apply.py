@@ -36,7 +36,9 @@ def box_mask(generator: Generator, left: float, right: float) -> Tensor:
 
 
 def difference(a: Latent, b: Latent) -> float:
+    """The largest difference of what two points of one space are, wherever their edits began."""
     assert a.space == b.space
+    a, b = a.replace(origin=None), b.replace(origin=None)
     return max((s - t).abs().max().item() for s, t in zip(a.tensors(), b.tensors(), strict=True))
 
 
@@ -66,6 +68,60 @@ def test_edits_chain_to_their_sum(generator: Generator) -> None:
     assert difference(chained, move(generator, x, o + p)) < 1e-12
     assert [edit["edit"] for edit in chained.metadata["edits"]] == ["move", "move"]
     assert chained.metadata["made_by"] == "move"
+
+
+def fitted(generator: Generator, space: str = "FNW5", seed: int | list[int] = 0) -> Latent:
+    """A point that holds more than its companion, as projections do."""
+    x = generator.sample(seed, space=space)
+    g = torch.Generator().manual_seed(7)
+    rest = {
+        name: t + 0.5 * t.std() * torch.randn(t.shape, generator=g, dtype=t.dtype)
+        for name, t in (("features", x.features), ("rgb", x.rgb))
+        if t is not None
+    }
+    return x.replace(**rest)
+
+
+@pytest.mark.parametrize("space", ["FW5", "FNW4", "FNSW5"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_gives_way_comes_back(generator: Generator, space: str, masked: bool) -> None:
+    x, o = fitted(generator, space, [0, 1]), offset(generator)
+    mask = box_mask(generator, 0.25, 0.75) if masked else None
+    there = move(generator, x, o, mask=mask)
+    assert difference(there, move(generator, x, o, carry="difference", mask=mask)) > 0.01
+    assert difference(move(generator, there, -o, mask=mask), generator.convert(x, there.space)) < 1e-10
+    assert there.origin is not None
+
+
+def test_the_order_of_edits_does_not_matter(generator: Generator) -> None:
+    x, o, p = fitted(generator), offset(generator, 1), offset(generator, 2)
+    one = move(generator, move(generator, x, o), p)
+    other = move(generator, move(generator, x, p), o)
+    assert difference(one, other) < 1e-10
+    assert difference(one, move(generator, x, o + p)) < 1e-10
+
+
+def test_a_rest_gives_way_by_how_much_its_cell_changes(generator: Generator) -> None:
+    x, o = fitted(generator), offset(generator)
+    assert x.features is not None
+    assert x.companion is not None
+
+    def made(companion: Tensor) -> Tensor:
+        features = generator.convert(generator.latent(companion), "FW5").features
+        assert features is not None
+        return features
+
+    before, after = made(x.companion), made(x.companion + o)
+    moved = move(generator, x, o)
+    assert moved.features is not None
+    share = (moved.features - after) / (x.features - before)
+    distance = (after - before).square().mean(1, keepdim=True).sqrt()
+    spread = before[0].flatten(1).var(1).mean().sqrt()
+    assert torch.allclose(share, (1 / (1 + (distance / spread / 0.5) ** 4)).expand_as(share))
+    assert share.amin() < 0.5  # or the test would show nothing
+    if x.rgb is not None:
+        assert moved.rgb is not None
+        assert moved.rgb.shape[2] * 2 == x.features.shape[2]
 
 
 def test_a_batch_moves_like_its_points(generator: Generator) -> None:
@@ -184,7 +240,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         move(generator, x, o[1:])
     with pytest.raises(UsageError, match="not finite"):
         move(generator, x, o * float("nan"))
-    with pytest.raises(UsageError, match="unknown carrier 'model'; known: difference, styles"):
+    with pytest.raises(UsageError, match="unknown carrier 'model'; known: repaint, difference, styles"):
         move(generator, x, o, carry="model")
     with pytest.raises(UsageError, match=r"companion W\+ styles; project it again, use carry='styles'"):
         move(generator, x.replace(companion=None), o)

@@ -52,6 +52,24 @@ def test_a_batch_splits_and_joins() -> None:
         Latent.cat([])
 
 
+def test_an_origin_is_saved_and_ends_with_what_it_belongs_to(tmp_path: Path) -> None:
+    x = latent("FNW5")
+    assert x.companion is not None
+    assert x.features is not None
+    assert x.rgb is not None
+    x = x.replace(origin=(x.companion + 1, x.features + 1, x.rgb + 1))
+    x.save(tmp_path / "x.pt")
+    y = Latent.load(tmp_path / "x.pt")
+    assert y.origin is not None
+    assert all(torch.equal(a, b) for a, b in zip(x.origin or (), y.origin, strict=True))
+    spread = GENERATOR.convert(x, "FNSW5")
+    assert spread.origin is not None
+    assert GENERATOR.convert(x, "FNW6").origin is None
+    assert x.replace(features=x.features).origin is None
+    assert x.replace(companion=None).origin is None
+    assert x.replace(noise=x.noise).origin is not None
+
+
 def test_parts_that_contradict_the_space_are_refused() -> None:
     x = latent("FNW5")
     assert x.features is not None
@@ -66,7 +84,11 @@ def test_parts_that_contradict_the_space_are_refused() -> None:
         ({"rgb": x.features}, "needs rgb"),
         ({"label": torch.zeros(2, 3)}, "no label"),
         ({"noise": (x.features,)}, "needs noise maps"),
+        ({"noise": x.noise and x.noise[0]}, "tuple of tensors as noise"),
         ({"companion": torch.zeros(2, 3)}, "companion is"),
+        ({"origin": x.features}, "tuple of tensors as origin"),
+        ({"origin": (x.features,)}, "origin of the sizes of its companion, features and rgb"),
+        ({"companion": None, "origin": (x.features, x.rgb)}, "origin of the sizes"),
     ]
     for changes, reason in wrong:
         with pytest.raises(LatentError, match=reason):

@@ -31,8 +31,9 @@ DEFAULT_STRENGTH = 3.0  # steps
     "--carry",
     default="auto",
     show_default=True,
-    help="How F_i follows the styles: difference (by the companion), model (a trained attribute model, or its file), "
-    "styles (it does not). auto is the first that this latent allows, and says which.",
+    help="How F_i follows the styles: repaint (by the companion; what was fitted gives way where the edit paints), "
+    "difference (by the companion alone), model (a trained attribute model, or its file), styles (it does not). "
+    "auto is the first that this latent allows, and says which.",
 )
 @click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
 @click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")

@@ -21,7 +21,9 @@ from invert.commands.parsing import check_range
 @click.option("--resume", is_flag=True, help="Go on with the run beside the output.")
 @click.option("--trunk", type=click.Choice(("efficientnet-b0", "efficientnet-lite0")), help="The network under it.")
 @click.option("--batch", type=int, help="Images per update.")
+@click.option("--fresh", type=int, help="New images among them; the rest are earlier ones again.")
 @click.option("--lr", type=float, help="Learning rate of Adam.")
+@click.option("--image-batch", type=int, help="Images of an update that image terms render; 0, none, by default.")
 @click.option("--image-every", type=int, help="Updates from one with image terms to the next.")
 @click.option("--perceptual", default="st-lpips-alex", show_default=True, help="Distance of image terms, or none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the samples and the first weights.")
@@ -46,11 +48,11 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
     check_range("hours", o["hours"], 0, 10_000)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    knobs = ("trunk", "batch", "lr", "image_every", "seed")
+    knobs = ("trunk", "batch", "fresh", "lr", "image_batch", "image_every", "seed")
     settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
     generator = open_generator(network, device)
     distance = None
-    if o["perceptual"] != "none":
+    if settings.image_batch and o["perceptual"] != "none":
         distance = load_perceptual(o["perceptual"], device=generator.device, dtype=generator.dtype)
     with tqdm(total=o["steps"], desc=output.name, unit="step", leave=False, disable=None) as bar:
 
