@@ -44,6 +44,8 @@ ISSUE = [
     *(f"fig_7_{k}" for k in (4, 5, 6, 7, 8, 10)),
     *(f"automodulator_{k}" for k in (8, 14, 18)),
 ]
+OWN = ["beyond_repaint"]
+FIGURES = ISSUE + OWN
 
 
 @pytest.fixture(scope="module")
@@ -286,10 +288,10 @@ def test_a_share_of_nothing_is_none() -> None:
 
 
 def test_every_figure_of_the_issue_has_a_script_with_a_statement() -> None:
-    assert [path.stem for path in figure_files()] == ISSUE
+    assert [path.stem for path in figure_files()] == FIGURES
     for path in figure_files():
         heading, text = description(path)
-        assert heading.startswith(("[S] fig. ", "[A] fig. ")), path
+        assert heading.startswith(("[S] fig. ", "[A] fig. ", "Beyond [S]: ")), path
         assert text.startswith(("[S]", "[A]")), path
 
 
@@ -328,15 +330,15 @@ def write(folder: Path, name: str, *, quick: bool = False) -> None:
 
 def test_figures_without_numbers_are_listed_as_not_yet_run(tmp_path: Path) -> None:
     text = page.page(tmp_path)
-    assert text.count("*Not yet run.*") == len(ISSUE)
-    assert text.count("\n* [") == len(ISSUE)
+    assert text.count("*Not yet run.*") == len(FIGURES)
+    assert text.count("\n* [") == len(FIGURES)
     assert "](figures/" not in text
 
 
 def test_the_page_shows_the_numbers_of_figures_that_were_run(tmp_path: Path) -> None:
     write(tmp_path, "fig_6_2")
     text = page.page(tmp_path)
-    assert text.count("*Not yet run.*") == len(ISSUE) - 1
+    assert text.count("*Not yet run.*") == len(FIGURES) - 1
     assert "](figures/fig_6_2.jpg)" in text
     assert "| NW+ | 0.123 |  |" in text
     assert "| FNW5 |  | 3 |" in text
@@ -347,7 +349,7 @@ def test_the_page_shows_the_numbers_of_figures_that_were_run(tmp_path: Path) -> 
 
 def test_quick_runs_do_not_count(tmp_path: Path) -> None:
     write(tmp_path, "fig_6_2", quick=True)
-    assert page.page(tmp_path).count("*Not yet run.*") == len(ISSUE)
+    assert page.page(tmp_path).count("*Not yet run.*") == len(FIGURES)
 
 
 def test_the_page_in_the_repository_is_what_its_figures_say() -> None:

@@ -1,4 +1,7 @@
-"""Which figures there are: every `fig_*.py` and `automodulator_*.py` of this folder, [S] before [A], by number."""
+"""Which figures there are: every `fig_*.py`, `automodulator_*.py` and `beyond_*.py` of this folder.
+
+[S] before [A], by number, then what goes beyond them, by name.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+GROUPS = ("fig", "automodulator", "beyond")
 
 
 def figure_files() -> list[Path]:
-    """The scripts in the order of the papers."""
-    files = [*FOLDER.glob("fig_*.py"), *FOLDER.glob("automodulator_*.py")]
-    return sorted(files, key=lambda path: (not path.stem.startswith("fig"), numbers(path.stem)))
+    """The scripts in the order of the papers, then our own."""
+    groups = (sorted(FOLDER.glob(f"{group}_*.py"), key=order) for group in GROUPS)
+    return [path for group in groups for path in group]
+
+
+def order(path: Path) -> tuple[list[int], str]:
+    return numbers(path.stem), path.stem
 
 
 def numbers(name: str) -> list[int]:

@@ -84,8 +84,9 @@ class Projections:
 
 
 def default_start(generator: Generator, image: Tensor, space: str) -> StartName:
-    """The start that `project` would take: named, because it changes when an encoder arrives."""
-    return starts_for(generator, image, Space.parse(space))[0]
+    """Two stages where the image and space allow them, so that spaces are compared from one start; else `project`'s."""
+    possible = starts_for(generator, image, Space.parse(space))
+    return "two-stage" if "two-stage" in possible else possible[0]
 
 
 def projection_key(

@@ -1,0 +1,68 @@
+"""Beyond [S]: edits of close fits that repaint
+
+[S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of generated faces moves:
+when a mouth closes, the fitted teeth show through. The carrier "repaint" moves F_5 by what the edit does to its W+
+companion, as "difference" does, and where that is much, what was fitted beyond the companion gives way.
+
+Projections into FNW5; *share* is the mean change of the score from −s to +s over that of generated faces in NW+.
+*Identity* is the mean distance of the face descriptor from that of the unedited projection (0.6 and less is usually one
+person). *One way* is the score after the edit that is shown, of the portrait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from editing import along, edited, has_model, mean_response, reference, responses, share
+from record import Figure
+from sheet import Sheet
+from studio import Studio, command
+from targets import faces
+
+SPACE = "FNW5"
+STEPS = 300
+IMAGES = 5
+SHOWN = 2
+EDITS = {"smile": -3.0, "glasses": 3.0, "yaw": -2.0, "age": 3.0}
+CARRIERS = ("styles", "model", "difference", "repaint")
+TILE = 200
+
+
+def draw(studio: Studio) -> Figure:
+    images = faces(studio.generator, studio.count(IMAGES))
+    projections = {name: studio.project(image, SPACE, STEPS) for name, image in images.items()}
+    points = [p.latent for p in projections.values()]
+    before = studio.nets.measure([p.image for p in projections.values()])
+    sheet = Sheet(("projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE)
+    rows: list[dict[str, Any]] = []
+    one_way: dict[str, dict[str, float | None]] = {}
+    for carry in CARRIERS:
+        carried = [name for name in EDITS if carry != "model" or has_model(studio, name, SPACE)]
+        for k, (name, projected) in enumerate(projections.items()):
+            if k < SHOWN:
+                pictures = {
+                    edit: studio.generator.render(edited(studio, projected.latent, edit, EDITS[edit], carry=carry))
+                    for edit in carried
+                }
+                sheet.row(f"{name}, {carry}", projected.image, *(pictures.get(edit) for edit in EDITS))
+                found = studio.nets.measure(list(pictures.values()))
+                one_way[f"{name}, {carry}"] = {
+                    edit: None if face is None else face.scores[edit]
+                    for edit, face in zip(pictures, found, strict=True)
+                }
+        for edit in carried:
+            size = abs(EDITS[edit])
+            mean = mean_response(responses(studio, points, along(studio, edit, size, carry=carry), before), edit)
+            generated = reference(studio, edit, size, edit)
+            shown = one_way[f"{next(iter(projections))}, {carry}"][edit]
+            part = share(mean["change"], generated["change"])
+            rows.append(
+                {"direction": f"{edit} ±{size:g}", "carried by": carry, "share": part, "one way": shown, **mean}
+            )
+    rows.sort(key=lambda row: [f"{name} ±{abs(s):g}" for name, s in EDITS.items()].index(row["direction"]))
+    settings = {"space": SPACE, "steps": STEPS, "edits": EDITS, "images": list(images)}
+    return Figure(sheet, rows, [], settings, one_way)
+
+
+if __name__ == "__main__":
+    command(draw)()
