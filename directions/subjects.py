@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from invert.companions import ensure_companion
 from invert.errors import LatentError, UsageError
 from invert.latents import Latent
 
@@ -80,8 +81,9 @@ def number(text: str) -> float | None:
 def style_vectors(generator: Generator, subjects: Sequence[Subject], *, psi: float = 1.0) -> Tensor:
     """w [N, w_dim] of seeds (truncated by psi) and of latents in W; W+ styles [N, num_ws, w_dim] if any is not in W.
 
-    Of a latent with features it is the companion. Raises :class:`LatentError` for one without, for Z and for style
-    maps; :class:`FingerprintError` for another generator's.
+    Of a latent with features it is the companion, which is made where there is none and can be one. Raises
+    :class:`LatentError` where there cannot, for Z and for style maps; :class:`FingerprintError` for another
+    generator's.
     """
     if not subjects:
         raise UsageError("expected at least one seed or latent file, got none")
@@ -99,6 +101,7 @@ def styles_of_file(generator: Generator, path: Path) -> Tensor:
     generator.check(latent)
     if len(latent) != 1:
         raise LatentError(f"{path}: holds {len(latent)} latents, expected one per file")
+    latent = ensure_companion(generator, latent)
     if latent.companion is not None:
         return latent.companion[0].to(generator.dtype)
     styles = latent.styles

@@ -10,12 +10,12 @@ from torch import Tensor
 from edits.blending import largest, resize_map
 from edits.carriers import Carrier, find_carrier
 from edits.history import record
-from edits.layers import styles_inside
 from edits.masks import CELLS, at_size, check_mask, style_cells
 from edits.points import join_styles
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.layer_ranges import styles_inside
 from invert.shapes import Size
 from invert.spaces import Space
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from directions.direction import Direction, Range
 from edits.attribute_model import AttributeModel
 from edits.carriers import CARRIERS, Carrier, at_training_size
-from edits.layers import styles_inside
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.layer_ranges import styles_inside
 from invert.spaces import Space
 
 FOLDER = Path(__file__).parent / "attribute_models"

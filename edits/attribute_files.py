@@ -11,13 +11,13 @@ from torch import Tensor
 
 from edits.attribute_flow import LinearFlow
 from edits.attribute_model import AttributeModel
-from edits.layers import styles_inside
 from invert.atomic import write_atomically
 from invert.checkpoints import JSON
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.checkpoints.source import naming, read_file
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.generator import Generator
+from invert.layer_ranges import styles_inside
 from invert.spaces import Space
 
 ARCHITECTURE, VERSION = "attribute-model", 1

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from edits.attribute_flow import LinearFlow
 from edits.carriers import Displacement
-from edits.layers import styles_inside
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.layer_ranges import styles_inside
 
 TOLERANCE = 1e-3  # of an offset's length, for what is not along the direction
 REACH = 2.0  # times the strengths that were trained: further out the exponential grows without bound

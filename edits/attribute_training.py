@@ -21,10 +21,10 @@ from edits.attribute_fit import NormalEquations, explained, principal_channels
 from edits.attribute_flow import RGB, LinearFlow
 from edits.attribute_model import AttributeModel
 from edits.attribute_samples import CHUNK, Pairs, PairSampler
-from edits.layers import styles_inside
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import area_downscale
+from invert.layer_ranges import styles_inside
 from invert.optimization import perceptual_size
 from invert.perceptual import PerceptualDistance
 from invert.spaces import Space

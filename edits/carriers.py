@@ -13,11 +13,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from edits.layers import styles_inside
 from edits.masks import at_size
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.layer_ranges import styles_inside
 from invert.spaces import Space
 
 
@@ -109,7 +109,7 @@ def check_companion(generator: Generator, latent: Latent) -> Tensor:
     """The companion [N, num_ws, w_dim]; raises :class:`UsageError` where there is none that can carry."""
     hint = "use carry='styles' or an attribute model, or edit before mixing, shifting and placing"
     if latent.companion is None:
-        raise UsageError(f"this carrier needs a latent with companion W+ styles; project it again, {hint}")
+        raise UsageError(f"this carrier needs a latent with companion W+ styles; invert.companions makes one; {hint}")
     if not at_training_size(generator, latent):
         height, width = generator.check(latent).image
         raise UsageError(

@@ -33,9 +33,8 @@ def mix(
 
     Both are first brought to their common space with style maps, exactly; constant noise is added where only one has
     noise. Noise keeps its variance (App. A.2). Style maps take the smoother masks of `masks.style_mask`. An empty mask
-    gives a's parts bit for bit, a full one b's. The companion is that of the latent that covers more, so
-    that the mixture can still be edited; editing both before mixing is more faithful. Raises :class:`UsageError`, and
-    :class:`LatentError` for images of different sizes.
+    gives a's parts bit for bit, a full one b's. A mixture of both has no companion: `invert.companions` makes one from
+    its F_i. Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
     """
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
     if tuple(shift) != (0, 0):
@@ -58,10 +57,15 @@ def mix(
         features=blend(a.features, b.features, m),
         rgb=blend(a.rgb, b.rgb, m),
         noise=noise,
-        companion=b.companion if m.mean() > 0.5 else a.companion,
+        companion=sole_companion(a, b, m),
     )
     facts = {"keep_styles": keep_styles, "shift": list(shift), "feather": feather}
     return record(mixed, "mix", facts)
+
+
+def sole_companion(a: Latent, b: Latent, m: Tensor) -> Tensor | None:
+    """The companion of the one that an empty or full mask leaves; None for a mixture."""
+    return {0.0: a.companion, 1.0: b.companion}.get(m.item()) if m.numel() == 1 else None
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:

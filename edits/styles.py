@@ -10,13 +10,12 @@ from torch import Tensor
 
 from edits.blending import blend_noise, elementwise
 from edits.history import record
-from edits.layers import styles_inside
 from edits.mixer import mix
 from edits.points import check_same_canvas, join_styles, to_common_space
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.layer_ranges import LayerRange, layer_range
+from invert.layer_ranges import LayerRange, layer_range, styles_inside
 from invert.shapes import Size
 
 Travel = Literal["right", "left", "down", "up"]

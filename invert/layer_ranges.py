@@ -1,4 +1,4 @@
-"""Ranges of layers, by name or by number.
+"""Ranges of layers, by name or by number, and the layers that F_i and R_i hold.
 
 A range is half-open and counts style indices from 0, as `ws[:, start:stop]` does.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.spaces import Space
 
 LayerRange = tuple[int, int]
 COARSE, MIDDLE = 8, 32  # largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
@@ -39,3 +40,14 @@ def layer_range(generator: Generator, layers: str | LayerRange) -> LayerRange:
     if not 0 <= start < stop <= generator.num_ws:
         raise UsageError(f"layers are a range inside 0 to {generator.num_ws}, got {start} to {stop}")
     return start, stop
+
+
+def styles_inside(generator: Generator, space: Space) -> int:
+    """How many of the first styles F_i and R_i were made of; 0 without features.
+
+    That is i − 1, and i where R_i has F_i's size: there it holds the torgb that shares w_i.
+    """
+    if space.layer is None:
+        return 0
+    layer = generator.layer(space.layer)
+    return space.layer - 1 + (layer.rgb_size == layer.size)

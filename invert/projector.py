@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from invert.companions import can_have_companion, with_companion
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -35,8 +36,8 @@ def project(
     (the mean w). Without it F… spaces take the encoder that comes for this generator and layer, else two stages, else
     (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata.
     `perceptual` and `crop_perceptual` spare loading what the settings name. The same seed gives the same result
-    whatever else runs. Raises :class:`UsageError` for images, spaces and starts that do not
-    fit.
+    whatever else runs. The point gets a companion of its own (`invert.companions`) where it can have one, through which
+    edits reach F_i. Raises :class:`UsageError` for images, spaces and starts that do not fit.
     """
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
@@ -58,9 +59,15 @@ def project(
     if generator.check(start).image != tuple(image.shape[2:]):
         raise LatentError(f"the start renders {generator.check(start).image}, the image is {tuple(image.shape[2:])}")
     result = optimize(generator, image, start, settings, distances, seed, callback, "project")
-    facts = {**result.latent.metadata["projection"], "start": name}
-    latent = result.latent.replace(metadata={**result.latent.metadata, "projection": facts})
-    return Projection(latent, result.image, result.best_step, result.history, result.stop_reason)
+    latent, stop_reason = result.latent, result.stop_reason
+    if settings.steps and stop_reason != "interrupted" and can_have_companion(generator, latent):
+        try:
+            latent = with_companion(generator, latent)
+        except KeyboardInterrupt:
+            stop_reason = "interrupted"  # the point is done; its companion is the start's
+    facts = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
+    latent = latent.replace(metadata={**latent.metadata, "projection": facts})
+    return Projection(latent, result.image, result.best_step, result.history, stop_reason)
 
 
 def two_stage_start(

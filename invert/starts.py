@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from invert.companions import can_have_companion
 from invert.encoder import Encoder, EncoderShape
 from invert.encoder_files import bundled_encoder, load_encoder
 from invert.errors import UsageError
@@ -42,6 +43,7 @@ def find_encoder(generator: Generator, image: Tensor, space: Space) -> Path | No
 def encoder_start(generator: Generator, image: Tensor, space: Space, encoder: Encoder | None = None) -> Latent:
     """What the encoder (the bundled one, by default) sees in `image` [1, 3, H, W], as a point of `space`.
 
+    It has no companion where one can be made from its F_i (`invert.companions`), which tells more than the styles seen.
     Raises :class:`UsageError` where no encoder comes for this generator and space.
     """
     if encoder is None:
@@ -53,7 +55,8 @@ def encoder_start(generator: Generator, image: Tensor, space: Space, encoder: En
     if space.layer is None:
         assert latent.companion is not None
         return generator.convert(generator.latent(latent.companion), space)
-    return generator.convert(latent, space)
+    latent = generator.convert(latent, space)
+    return latent.replace(companion=None) if can_have_companion(generator, latent) else latent
 
 
 def mean_start(generator: Generator, image: Tensor, space: Space) -> Latent:

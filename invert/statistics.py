@@ -13,6 +13,7 @@ from invert.network import SynthesisNetwork
 W_SAMPLES = 10_000  # [K] appendix D
 TARGET_SAMPLES = 4096  # [S] 7.2
 VALUES_PER_SAMPLE = 4096  # of a map with more values, this many seeded positions stand for all
+RIDGE = 1e-6  # of the mean variance, added to every variance: W may be flat in some direction
 SEED = 0
 BATCH = 32
 
@@ -20,10 +21,12 @@ BATCH = 32
 @dataclass(frozen=True)
 class Statistics:
     """Facts of W: `w_mean` [w_dim]; `w_std`, the root mean squared distance to it ([K] appendix D);
-    `styles`, the ascending values of 4096 w (all components pooled)."""
+    `w_factor` [w_dim, w_dim], lower triangular: w_mean + w_factor · y has mean and covariance of W for standard normal
+    y [w_dim]; `styles`, the ascending values of 4096 w (all components pooled)."""
 
     w_mean: Tensor
     w_std: float
+    w_factor: Tensor
     styles: Tensor
 
 
@@ -32,7 +35,10 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
     w = sample_w(network, W_SAMPLES)
     mean = w.mean(0)
     std = (w - mean).square().sum(1).mean().sqrt().item()
-    return Statistics(mean, std, w[:TARGET_SAMPLES].flatten().sort().values)
+    covariance = (w - mean).double().T.cov()
+    least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64, device=w.device)
+    factor = torch.linalg.cholesky(covariance + least).to(w)
+    return Statistics(mean, std, factor, w[:TARGET_SAMPLES].flatten().sort().values)
 
 
 def sample_w(network: SynthesisNetwork, count: int) -> Tensor:

@@ -22,11 +22,11 @@ from edits.attribute_catalog import carrier_for, file_name, find_model
 from edits.attribute_flow import LinearFlow, exponential
 from edits.attribute_model import AttributeModel
 from edits.carriers import CARRIERS
-from edits.layers import styles_inside
 from invert.checkpoints import write_checkpoint
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.layer_ranges import styles_inside
 from invert.spaces import Space
 
 

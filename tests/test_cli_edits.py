@@ -56,6 +56,22 @@ def test_edit_says_what_carries_it_into_the_features(run: Shell, network: Path, 
     )
 
 
+def test_a_mixture_gets_a_companion_when_it_is_edited(run: Shell, network: Path, direction: Path) -> None:
+    assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, :32] = 255
+    Image.fromarray(mask).save("mask.png")
+    mixed = run("mix", "seed0000.pt", "seed0001.pt", "--mask", "mask.png", "-o", "both.pt", "--network", network)
+    assert mixed.code == 0, mixed.err
+    edit = ("edit", "both.pt", "--direction", direction, "--network", network)
+    result = run(*edit, "-o", "x.pt")
+    assert result.code == 0, result.err
+    assert "both.pt: made without a companion; looking for one" in result.err
+    assert "tilt: carried by repaint" in result.err
+    assert Latent.load("x.pt").companion is not None
+    assert "looking for one" not in run(*edit, "--carry", "styles", "-o", "y.pt").err
+
+
 def test_a_trained_attribute_model_carries_edits_on_a_canvas(run: Shell, network: Path, direction: Path) -> None:
     assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
     assert run("canvas", "seed0000.pt", "seed0001.pt", "-o", "wide.pt", "--network", network).code == 0

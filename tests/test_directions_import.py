@@ -18,6 +18,7 @@ from directions.direction import Direction, unit
 from directions.importers import import_direction
 from directions.subjects import read_scores, style_vectors
 from directions.w_space import WSpace
+from invert.companions import with_companion
 from invert.errors import FingerprintError, InvertError, LatentError, ModelFileError, UsageError
 from invert.latents import Latent
 
@@ -306,9 +307,16 @@ def test_latents_with_styles_per_layer_make_all_rows_so(tmp_path: Path) -> None:
     assert torch.equal(ws[2], companion[0])
 
 
+def test_a_point_without_companion_gets_one(tmp_path: Path) -> None:
+    x = GENERATOR.sample(3, space="FNW5").replace(companion=None)
+    x.save(tmp_path / "x.pt")
+    made = with_companion(GENERATOR, x).companion
+    assert torch.equal(style_vectors(GENERATOR, [tmp_path / "x.pt"]), made)  # type: ignore[arg-type]
+
+
 def test_latents_without_styles_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
-    for space in ("Z", "SW+", "FNW5"):
+    for space in ("Z", "SW+", "FNW9"):
         GENERATOR.sample(0, space=space).replace(companion=None).save(path)
         with pytest.raises(LatentError, match=r"has no W\+ styles; project into W\+"):
             style_vectors(GENERATOR, [path])

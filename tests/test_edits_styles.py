@@ -8,12 +8,11 @@ import pytest
 import torch
 from networks import small_generator, small_mobile
 
-from edits.layers import styles_inside
 from edits.styles import TRAVELS, combine, frames, interpolate, resample, style_mix, travelling_mask
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.layer_ranges import layer_range, named_ranges
+from invert.layer_ranges import layer_range, named_ranges, styles_inside
 from invert.spaces import Space
 
 

@@ -61,6 +61,7 @@ def edit(
     from directions.catalog import find
     from edits.apply import move
     from edits.attribute_catalog import carrier_for
+    from invert.companions import can_have_companion, with_companion
     from invert.images import hstack, read_mask, to_images, write_png
 
     chosen = [find(name) for name in names]
@@ -75,6 +76,9 @@ def edit(
     for direction in chosen:
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
+    if carry in ("auto", "repaint", "difference") and start.companion is None and can_have_companion(generator, start):
+        click.echo(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
+        start = with_companion(generator, start)
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from directions.catalog import find
 from edits.apply import move
 from edits.attribute_catalog import carrier_for, find_model
+from invert.companions import ensure_companion
 from invert.latents import Latent
 from invert.spaces import Space
 
@@ -41,6 +42,7 @@ def edited(
 ) -> Latent:
     """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
     direction = find(name)
+    latent = ensure_companion(studio.generator, latent)
     offset = direction.offset(studio.generator.num_ws, strength)
     _, carrier = carrier_for(carry, studio.generator, latent, direction)
     return move(studio.generator, latent, offset, carry=carrier, mask=mask)

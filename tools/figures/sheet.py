@@ -22,7 +22,7 @@ GAP = 6
 PAPER = (236, 236, 236)  # white pictures have an edge on it
 FONT, SPACING = 13, 2
 LINE = 17  # height of a line of text with its spacing
-QUALITIES = (90, 85, 80, 75, 70, 60)
+QUALITIES = (90, 85, 80, 75, 70, 60, 50, 40)
 MAX_BYTES = 300_000
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
