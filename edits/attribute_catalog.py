@@ -6,7 +6,8 @@ from pathlib import Path
 
 from directions.direction import Direction, Range
 from edits.attribute_model import AttributeModel
-from edits.carriers import CARRIERS, Carrier, at_training_size
+from edits.carriers import CARRIERS, Carrier
+from invert.companions import at_training_size
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent

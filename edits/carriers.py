@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from edits.masks import at_size
+from invert.companions import at_training_size
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -129,11 +130,6 @@ def made_maps(generator: Generator, latent: Latent, companions: Sequence[Tensor]
 def displacement(pushes: Sequence[Tensor], origin: tuple[Tensor, ...] | None = None) -> Displacement:
     """What is added to F_i or to F_i and R_i, in the order of :func:`made_maps`."""
     return Displacement(pushes[0], pushes[1] if len(pushes) > 1 else None, origin)
-
-
-def at_training_size(generator: Generator, latent: Latent) -> bool:
-    """Whether F_i of a latent has the size that the companion's has."""
-    return generator.check(latent).features == generator.shapes(latent.space).features
 
 
 CARRIERS: dict[str, Carrier] = {

@@ -19,8 +19,11 @@ LARGEST = 32  # cells per side of F_i; a later one would take longer than its pr
 
 def can_have_companion(generator: Generator, latent: Latent) -> bool:
     """Whether F_i is of the training size, and of one of the coarse and middle layers."""
-    if latent.features is None or latent.features.shape[2] > LARGEST:
-        return False
+    return latent.features is not None and latent.features.shape[2] <= LARGEST and at_training_size(generator, latent)
+
+
+def at_training_size(generator: Generator, latent: Latent) -> bool:
+    """Whether F_i of a latent has the size that any W+ styles make."""
     return generator.check(latent).features == generator.shapes(latent.space).features
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from networks import small_generator
 
+import invert.models
+from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.encoder import Encoder, EncoderShape, new_encoder
-from invert.encoder_files import bundled_encoder, encoders_in, load_encoder, save_encoder
+from invert.encoder_files import BUNDLED, bundled_encoder, encoders_in, load_encoder, save_encoder
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.projector import project
 from invert.settings import ProjectionSettings
@@ -189,3 +191,19 @@ def test_a_file_that_lacks_a_tensor_or_has_other_shapes_is_refused(encoder: Enco
     safetensors.torch.save_file(tensors, path, {"invert": json.dumps(metadata)})
     with pytest.raises(ModelFileError, match="its shapes are not this generator's"):
         load_encoder(path, GENERATOR)
+
+
+def test_every_encoder_of_the_package_says_what_it_is() -> None:
+    folder = Path(invert.models.__file__).parent / BUNDLED
+    files = sorted(folder.glob("*.safetensors"))
+    assert files
+    for path in files:
+        assert path.with_suffix(".md").exists()
+        assert path.stat().st_size < 16 << 20
+        metadata, tensors = load_safetensors(path.read_bytes())
+        assert len(metadata["fingerprint"]) == 64
+        assert metadata["facts"]["held_out"]["features"] < 0.5
+        assert metadata["facts"]["steps"] > 0
+        encoder = Encoder(EncoderShape(**metadata["shape"]))
+        missing = encoder.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False).missing_keys
+        assert all(name.endswith("num_batches_tracked") for name in missing)

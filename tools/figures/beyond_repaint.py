@@ -20,7 +20,7 @@ from studio import Studio, command
 from targets import faces
 
 SPACE = "FNW5"
-STEPS = 300
+STEPS = 200
 IMAGES = 5
 SHOWN = 2
 EDITS = {"smile": -3.0, "glasses": 3.0, "yaw": -2.0, "age": 3.0}

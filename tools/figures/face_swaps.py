@@ -14,7 +14,7 @@ from edits.masks import feathered
 from edits.mixer import mix
 from invert.latents import Latent
 
-STEPS = 300
+STEPS = 200
 PAIRS = ((0, 1), (1, 0), (2, 0))  # numbers of the images: the face, and whose middle it gets
 OVAL = (0.5, 0.56, 0.19, 0.23)  # x, y and half axes as fractions of the side: brows to chin
 FEATHER = 1 / 16

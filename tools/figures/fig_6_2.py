@@ -18,7 +18,7 @@ from studio import DISTANCES, Studio, command
 from targets import faces
 
 SPACES = ("NW+", "FNW5")
-EQUAL, CONVERGED = 300, 1000
+EQUAL, CONVERGED = 200, 600
 WANTED = {EQUAL: 0.15, CONVERGED: 0.30}  # share by which FNW5 is to be lower
 IMAGES = 10
 SHOWN = 5

@@ -15,7 +15,7 @@ from targets import portrait, shifted
 
 SPACES = ("NW+", "FNW5")
 SHIFTS = (0, 50, 100)
-STEPS = 300
+STEPS = 200
 MAIN = DISTANCES[0]
 
 

@@ -21,7 +21,7 @@ from targets import faces
 from invert.latents import Latent
 
 SPACES = ("NW+", "FNW5")
-STEPS = 300
+STEPS = 200
 IMAGES = 3
 EDITS = {"smile": -3.0, "glasses": 3.0, "age": 3.0, "yaw": 2.0}
 TILE = 180

@@ -16,7 +16,7 @@ from travels import FRAMES, travel_row
 
 from edits.styles import Travel
 
-STEPS = 300
+STEPS = 200
 PAIRS: tuple[tuple[int, int, Travel], ...] = ((0, 1, "right"), (2, 0, "down"))  # numbers of the images
 TILE = 200
 

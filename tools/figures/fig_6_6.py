@@ -21,7 +21,7 @@ from targets import RIGHT_EYE, one_eyed, portrait
 from torch import Tensor
 
 SPACES = ("NW+", "FNW5")
-STEPS = 300
+STEPS = 200
 EDITS = {"smile": -3.0, "glasses": 3.0, "age": 3.0}
 TILE = 220
 MAIN = DISTANCES[0]

@@ -22,7 +22,7 @@ from targets import generated, portrait, two_people
 from torch import Tensor
 
 SEED = 1003
-STEPS = 300
+STEPS = 200
 EDITS = {"smile": -3.0, "glasses": 3.0}
 SOFT = 1 / 16  # of a face's side: width of the mask's edge
 MAIN = DISTANCES[0]

@@ -23,10 +23,10 @@ from invert.spaces import Space
 from invert.starts import StartName, starts_for
 
 SPACE = "FNW5"
-EARLY, LATE = 250, 1000
+EARLY, LATE = 200, 600
 RANDOM_SEED = 77
 EDIT, STRENGTH = "smile", 3.0
-IMAGES = 2
+IMAGES = 1
 TILE = 200
 MAIN = DISTANCES[0]
 

@@ -14,7 +14,7 @@ from studio import Studio, command
 
 
 def draw(studio: Studio) -> Figure:
-    return regularized_figure(studio, "FNW5", (0, 1))
+    return regularized_figure(studio, "FNW5", (0,))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from invert.distributions import wasserstein
 from invert.variables import distribution_parts
 
 SPACE = "NW+"
-STEPS = (300, 1000)
+STEPS = (200, 600)
 IMAGES = 5
 RANDOM = range(700_000, 700_256)
 LIMITS = (-3.0, 3.0)

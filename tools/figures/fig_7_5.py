@@ -14,7 +14,7 @@ from equalized import equalized_figure
 from record import Figure
 from studio import Studio, command
 
-STEPS = 1000
+STEPS = 600
 
 
 def draw(studio: Studio) -> Figure:

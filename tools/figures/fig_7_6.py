@@ -13,7 +13,7 @@ from equalized import equalized_figure
 from record import Figure
 from studio import Studio, command
 
-STEPS = 300
+STEPS = 200
 
 
 def draw(studio: Studio) -> Figure:

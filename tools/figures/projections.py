@@ -54,10 +54,12 @@ class Projections:
         init: Latent | StartName | None = None,
         seed: int = 0,
         perceptual: PerceptualDistance | None = None,
+        crop_perceptual: PerceptualDistance | None = None,
     ) -> Projected:
         """The projection of `image` [1, 3, H, W] as `invert.project` makes it, if it is not in the folder already.
 
-        `perceptual` saves loading what the settings name. One that is interrupted is not kept; the interrupt goes on.
+        `perceptual` and `crop_perceptual` save loading what the settings name. One that is interrupted is not kept; the
+        interrupt goes on.
         """
         init = init or default_start(self.generator, image, space)
         key = projection_key(self.generator, image, space, settings, init, seed)
@@ -66,8 +68,8 @@ class Projections:
             began = time.perf_counter()
             with progress_bar(f"{space} {key[:6]}") as bar:
                 result = project(
-                    self.generator, image, space, settings=settings, init=init, perceptual=perceptual, seed=seed,
-                    callback=bar,
+                    self.generator, image, space, settings=settings, init=init, perceptual=perceptual,
+                    crop_perceptual=crop_perceptual, seed=seed, callback=bar,
                 )  # fmt: skip
             if result.stop_reason == "interrupted":
                 raise KeyboardInterrupt
@@ -84,9 +86,9 @@ class Projections:
 
 
 def default_start(generator: Generator, image: Tensor, space: str) -> StartName:
-    """Two stages where the image and space allow them, so that spaces are compared from one start; else `project`'s."""
+    """The encoder wherever there is one, so that spaces are compared from one start; else what `project` takes."""
     possible = starts_for(generator, image, Space.parse(space))
-    return "two-stage" if "two-stage" in possible else possible[0]
+    return "encoder" if "encoder" in possible else possible[0]
 
 
 def projection_key(

@@ -89,8 +89,11 @@ class Studio:
         init = init or default_start(self.generator, image, space)
         start = min(START_STEPS, steps // 3) if init == "two-stage" else 0
         settings = settings.replace(steps=steps - start, init_steps=start)
-        perceptual = next(d for d in self.distances if d.name == settings.perceptual)
-        return Projections(self.generator, self.kept).get(image, space, settings, init=init, perceptual=perceptual)
+        by_name = {distance.name: distance for distance in self.distances}
+        return Projections(self.generator, self.kept).get(
+            image, space, settings,
+            init=init, perceptual=by_name[settings.perceptual], crop_perceptual=by_name[settings.crop_perceptual],
+        )  # fmt: skip
 
     def measured(self, projected: Projected, target: Tensor) -> dict[str, Any]:
         """Distances, mse and psnr of a projection to its target, and Wasserstein distances by part, in one level."""
