@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from edits.masks import at_size
-from invert.companions import at_training_size
+from invert.companions import at_training_size, early_maps
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
-from invert.spaces import Space
 
 
 class Displacement(NamedTuple):
@@ -122,9 +121,8 @@ def check_companion(generator: Generator, latent: Latent) -> Tensor:
 
 def made_maps(generator: Generator, latent: Latent, companions: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
     """(F_i,) or (F_i, R_i) of each of some W+ styles [N, num_ws, w_dim], with the generator's constant noise."""
-    made = generator.convert(generator.latent(torch.cat(list(companions))), Space("W+", latent.space.layer))
-    parts = [t.split(len(latent)) for t in (made.features, made.rgb) if t is not None]
-    return list(zip(*parts, strict=True))
+    parts = early_maps(generator, latent.space, torch.cat(list(companions)))
+    return list(zip(*(t.split(len(latent)) for t in parts), strict=True))
 
 
 def displacement(pushes: Sequence[Tensor], origin: tuple[Tensor, ...] | None = None) -> Displacement:

@@ -76,7 +76,7 @@ def ensure_companion(generator: Generator, latent: Latent) -> Latent:
 
 
 def early_maps(generator: Generator, space: Space, styles: Tensor) -> list[Tensor]:
-    """[F_i] or [F_i, R_i] of the first styles [N, n, w_dim], with the generator's constant noise."""
+    """[F_i] or [F_i, R_i] of the first n styles, or all, [N, n, w_dim], with the generator's constant noise."""
     assert space.layer is not None
     network = generator.network
     noise = [network.noise_const(j) for j in range(1, space.layer)]

@@ -37,7 +37,8 @@ class EncoderSettings:
     mean the same for every generator. The terms on images need the generator, forward and backward, which on a CPU
     costs ten times the rest of the step: they run on every `image_every`-th step on `image_batch` of its images, and by
     default not at all. Over the first 200 steps they were in the way: with 2 images on every 8th step the held-out
-    share missed was 0.49 of F_5 and 0.89 of the styles, without them 0.42 and 0.82 (ffhq-mobile, efficientnet-lite0).
+    share missed was 0.49 of F_5 and 0.89 of the styles, without them 0.42 and 0.82 (ffhq-mobile, efficientnet-lite0;
+    4 fresh samples a step with, 2 without).
     """
 
     trunk: TrunkName = "efficientnet-b0"
