@@ -23,7 +23,8 @@ INTRODUCTION = """# Figures of [S] and [A], drawn with this generator
 
 One script per figure of M. Sypetkowski, *Spatial Latent Representations in Generative Adversarial Networks for Image
 Generation* ([S], chapters 4 to 7), and of the supplement of *Deep Automodulators* ([A]). All use `ffhq-mobile`, the
-example portrait and faces made from seeds; figures of what goes beyond [S] come last; where [S] used churches or photographs of others, faces stand in. Distances
+example portrait and faces made from seeds; figures of what goes beyond [S] come last;
+where [S] used churches or photographs of others, faces stand in. Distances
 are ST-LPIPS, which differs from the LPIPS of [S]: compare ratios, not values. `ffhq-mobile` has no RGB skip, so its
 spaces have no R_i.
 
