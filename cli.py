@@ -94,10 +94,18 @@ def main() -> None:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except MemoryError:
-        fail("out of memory; use a smaller image or --device cuda", 5, debug)
     except Exception as error:
+        if is_out_of_memory(error):
+            fail("out of memory; use a smaller image, fewer at a time or another --device", 5, debug)
         fail(f"unexpected {type(error).__name__}: {error} (a bug; run with --debug and report it)", 1, debug)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, a GPU or torch's CPU allocator, which raises a plain RuntimeError, could get no memory."""
+    torch = sys.modules.get("torch")  # not imported for this: without it the error is Python's
+    gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or gpu or cpu
 
 
 def fail(message: str, code: int, debug: bool) -> None:

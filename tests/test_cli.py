@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -105,6 +105,26 @@ def test_a_missing_gpu_is_an_error_that_names_the_cpu(run: Shell, network: Path)
 
 def test_debug_shows_the_traceback(run: Shell) -> None:
     assert "Traceback" in run("--debug", "info", "none.pt").err
+
+
+def no_memory_for_torch() -> None:
+    torch.empty(1 << 50)
+
+
+def no_memory_for_python() -> None:
+    bytearray(1 << 62)
+
+
+def no_memory_on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+@pytest.mark.parametrize("fails", [no_memory_for_torch, no_memory_for_python, no_memory_on_a_gpu])
+def test_out_of_memory_has_a_code_of_its_own(
+    fails: Callable[[], None], run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.cli.commands["networks"], "callback", lambda **_: fails())
+    refused(run("networks"), 5, "out of memory")
 
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:
