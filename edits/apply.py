@@ -12,6 +12,7 @@ from edits.carriers import Carrier, find_carrier
 from edits.history import record
 from edits.masks import CELLS, at_size, check_mask, style_cells
 from edits.points import join_styles
+from invert.companion_places import Views
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -59,9 +60,18 @@ def move(
             along = offset.clone()
             if push.features is None:  # the companion still makes this F_i
                 along[: styles_inside(generator, opened.space)] = 0
-            changes["companion"] = opened.companion + along
+            changes["companion"] = opened.companion + touched(generator, opened, weight) * along
             changes["origin"] = push.origin or opened.origin
     return record(opened.replace(**changes), "move")
+
+
+def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | float:
+    """1 for every companion of a canvas that the mask reaches, else 0, as [1, K, 1, 1]; 1.0 for that of a whole."""
+    if latent.places is None or weight.shape[2:] == (1, 1):
+        return 1.0
+    views = Views.of(generator, latent)
+    shares = views.cut(at_size(weight, views.canvas))
+    return (shares.amax(dim=(1, 2, 3)) > 0).to(weight).view(1, -1, 1, 1)
 
 
 def check_offset(generator: Generator, offset: Tensor) -> None:

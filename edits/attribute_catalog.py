@@ -7,7 +7,7 @@ from pathlib import Path
 from directions.direction import Direction, Range
 from edits.attribute_model import AttributeModel
 from edits.carriers import CARRIERS, Carrier
-from invert.companions import at_training_size
+from invert.companions import has_companion
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -67,7 +67,7 @@ def carrier_for(
     offset = direction.offset(generator.num_ws, 1.0, layers)
     if layer is None or not offset[: styles_inside(generator, latent.space)].any():
         return "styles", CARRIERS["styles"]
-    if carry == "auto" and latent.companion is not None and at_training_size(generator, latent):
+    if carry == "auto" and has_companion(generator, latent):
         return "repaint", CARRIERS["repaint"]
     model = find_model(generator, direction, layer, folder=folder)
     if model is not None:

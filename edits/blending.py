@@ -64,13 +64,15 @@ def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> dict[str, Any]:
     """Styles, features, rgb and companion of points of one space, each the function of theirs.
 
-    A part that one of the points lacks is None. Style maps are brought to the largest size first.
+    A part that one of the points lacks is None, and so is the companion where one has places of its own. Style maps are
+    brought to the largest size first.
     """
     first = points[0]
     parts: dict[str, Any] = {}
     for name in ("styles", "features", "rgb", "companion"):
         values = [getattr(point, name) for point in points]
-        if any(value is None for value in values):
+        placed = name == "companion" and any(point.places is not None for point in points)
+        if placed or any(value is None for value in values):
             parts[name] = None
         elif isinstance(getattr(first, name), tuple):
             groups = zip(*values, strict=True)

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from edits.masks import at_size
-from invert.companions import at_training_size, early_maps
+from invert.companion_fit import early_maps
+from invert.companion_places import Views
+from invert.companions import has_companion
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -57,16 +59,16 @@ class StylesOnly:
 class CompanionDifference:
     """F_i(companion + offset) − F_i(companion), with the generator's constant noise; the same for R_i.
 
-    Exact where the latent is what its companion makes. The companion is one face at the training size and place, so a
-    latent on a canvas of another size is refused: its companion says nothing about where its faces are.
+    Exact where the latent is what its companion makes. On a canvas every companion moves the cells of its place, and
+    the rest of the canvas stays.
     """
 
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
-        companion = check_companion(generator, latent)
+        companion, views = check_companion(generator, latent)
         before, after = made_maps(generator, latent, [companion, companion + offset])
-        return displacement([at_size(weight, b.shape[2:]) * (a - b) for b, a in zip(before, after, strict=True)])
+        return displacement(latent, views, weight, [a - b for b, a in zip(before, after, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,15 @@ class Repaint:
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
-        companion = check_companion(generator, latent)
+        companion, views = check_companion(generator, latent)
         origin = latent.origin or tuple(t for t in (companion, latent.features, latent.rgb) if t is not None)
         start, before, after = made_maps(generator, latent, [origin[0], companion, companion + offset])
         kept_before, kept_after = (self.kept(start[0], maps[0]) for maps in (before, after))
         pushes = []
         for whole, s, b, a in zip(origin[1:], start, before, after, strict=True):
             share = at_size(kept_after - kept_before, s.shape[2:])
-            pushes.append(at_size(weight, s.shape[2:]) * (a - b + share * (whole - s)))
-        return displacement(pushes, origin)
+            pushes.append(a - b + share * (views.cut(whole) - s))
+        return displacement(latent, views, weight, pushes, origin)
 
     def kept(self, start: Tensor, now: Tensor) -> Tensor:
         """The share [N, 1, H, W] of the rest that stays when the companion's F_i was `start` and is `now`."""
@@ -105,29 +107,40 @@ class Repaint:
         return 1 / (1 + (distance / self.half) ** 4)
 
 
-def check_companion(generator: Generator, latent: Latent) -> Tensor:
-    """The companion [N, num_ws, w_dim]; raises :class:`UsageError` where there is none that can carry."""
+def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Views]:
+    """The companion [N, num_ws, w_dim], or those of a canvas [1, K, num_ws, w_dim], and what they describe.
+
+    Raises :class:`UsageError` where there is none that can carry.
+    """
     hint = "use carry='styles' or an attribute model, or edit before mixing, shifting and placing"
     if latent.companion is None:
-        raise UsageError(f"this carrier needs a latent with companion W+ styles; invert.companions makes one; {hint}")
-    if not at_training_size(generator, latent):
+        raise UsageError(
+            f"this carrier needs a latent with companion W+ styles; invert.companions makes one where it finds a face; "
+            f"{hint}"
+        )
+    if not has_companion(generator, latent):
         height, width = generator.check(latent).image
         raise UsageError(
-            f"a companion carries on images of {generator.resolution}×{generator.resolution} px, got "
+            f"a companion without a place carries on images of {generator.resolution}×{generator.resolution} px, got "
             f"{width}×{height}; {hint}"
         )
-    return latent.companion
+    return latent.companion, Views.of(generator, latent)
 
 
 def made_maps(generator: Generator, latent: Latent, companions: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """(F_i,) or (F_i, R_i) of each of some W+ styles [N, num_ws, w_dim], with the generator's constant noise."""
-    parts = early_maps(generator, latent.space, torch.cat(list(companions)))
-    return list(zip(*(t.split(len(latent)) for t in parts), strict=True))
+    """(F_i,) or (F_i, R_i) of each of some companions, [K, …] on a canvas, with the generator's constant noise."""
+    flat = [c.flatten(0, -3) for c in companions]
+    parts = early_maps(generator, latent.space, torch.cat(flat))
+    return list(zip(*(t.split(len(flat[0])) for t in parts), strict=True))
 
 
-def displacement(pushes: Sequence[Tensor], origin: tuple[Tensor, ...] | None = None) -> Displacement:
-    """What is added to F_i or to F_i and R_i, in the order of :func:`made_maps`."""
-    return Displacement(pushes[0], pushes[1] if len(pushes) > 1 else None, origin)
+def displacement(
+    latent: Latent, views: Views, weight: Tensor, pushes: Sequence[Tensor], origin: tuple[Tensor, ...] | None = None
+) -> Displacement:
+    """What is added to F_i or to F_i and R_i, put together from what the views are pushed by, under the mask."""
+    maps = [t for t in (latent.features, latent.rgb) if t is not None]
+    joined = [at_size(weight, t.shape[2:]) * views.join(p, t) for t, p in zip(maps, pushes, strict=True)]
+    return Displacement(joined[0], joined[1] if len(joined) > 1 else None, origin)
 
 
 CARRIERS: dict[str, Carrier] = {

@@ -57,15 +57,18 @@ def mix(
         features=blend(a.features, b.features, m),
         rgb=blend(a.rgb, b.rgb, m),
         noise=noise,
-        companion=sole_companion(a, b, m),
+        **sole_companion(a, b, m),
     )
     facts = {"keep_styles": keep_styles, "shift": list(shift), "feather": feather}
     return record(mixed, "mix", facts)
 
 
-def sole_companion(a: Latent, b: Latent, m: Tensor) -> Tensor | None:
-    """The companion of the one that an empty or full mask leaves; None for a mixture."""
-    return {0.0: a.companion, 1.0: b.companion}.get(m.item()) if m.numel() == 1 else None
+def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Tensor | None]:
+    """Companion and places of the one that an empty or full mask leaves; none for a mixture."""
+    if m.numel() > 1 or m.item() not in (0, 1):
+        return {"companion": None, "places": None}
+    sole = b if m.item() else a
+    return {"companion": sole.companion, "places": sole.places}
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:

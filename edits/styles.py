@@ -43,7 +43,8 @@ def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRan
     styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
     early = b if inside and all(taken[:inside]) else a
     companion = None
-    if a.companion is not None and b.companion is not None:
+    whole = a.places is None and b.places is None
+    if whole and a.companion is not None and b.companion is not None:
         companion = torch.where(torch.tensor(taken, device=generator.device)[:, None], b.companion, a.companion)
     mixed = a.replace(styles=styles, features=early.features, rgb=early.rgb, companion=companion)
     return record(mixed, "style_mix", {"layers": [start, stop]})

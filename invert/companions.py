@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from invert.companion_fit import likely_styles
+from invert.companion_places import Place, Views, find_places
 from invert.errors import LatentError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
-from invert.spaces import Space
 
 STEPS = 300
-RATE = 0.05  # of Adam, in standard deviations of W; falls linearly over the last half
-PRIOR = 0.03  # weight of the mean squared deviation from W, in its standard deviations, beside the share missed
-LARGEST = 32  # cells per side of F_i; a later one would take longer than its projection
+FOUND = 0.5  # share missed by the best styles below which a window of a canvas holds a face
+LARGEST = 32  # cells per side of F_i at the training size; a later one would take longer than its projection
 
 
 def can_have_companion(generator: Generator, latent: Latent) -> bool:
-    """Whether F_i is of the training size, and of one of the coarse and middle layers."""
-    return latent.features is not None and latent.features.shape[2] <= LARGEST and at_training_size(generator, latent)
+    """Whether F_i is of one of the coarse and middle layers, and of the training size, or of one larger point."""
+    if latent.features is None:
+        return False
+    size = generator.shapes(latent.space).features
+    large = all(side >= least for side, least in zip(latent.features.shape[2:], size, strict=True))
+    return max(size) <= LARGEST and (at_training_size(generator, latent) or (large and len(latent) == 1))
 
 
 def at_training_size(generator: Generator, latent: Latent) -> bool:
@@ -27,64 +33,58 @@ def at_training_size(generator: Generator, latent: Latent) -> bool:
     return generator.check(latent).features == generator.shapes(latent.space).features
 
 
-def with_companion(generator: Generator, latent: Latent) -> Latent:
-    """The latent with the companion that explains its F_i and R_i best among likely ones.
+def has_companion(generator: Generator, latent: Latent) -> bool:
+    """Whether the latent has a companion and it is known where: on all of the training size, or at places."""
+    return latent.companion is not None and (latent.places is not None or at_training_size(generator, latent))
 
-    The styles that F_i and R_i are made of minimize missed + PRIOR · |y|², where `missed` is the squared error of the
-    companion's F_i (and R_i) as a share of its variance, and y are the styles in standard deviations of W, one vector
-    per layer, so that W+ points far from W cost more. A start that was fitted to the image alone lies far out, and what
-    edits do there is no guide. The companion's later styles are the latent's own. A few seconds on a CPU. Raises
-    :class:`LatentError` where :func:`can_have_companion` is false.
+
+def with_companion(generator: Generator, latent: Latent) -> Latent:
+    """The latent with the companion that explains its F_i and R_i best among likely ones (`companion_fit`).
+
+    A start that was fitted to the image alone lies far out, and what edits do there is no guide. The companion's later
+    styles are the latent's own. On a canvas larger than the training size every face that is found gets a companion,
+    and `places` says where; where none is found, the latent returns as it is. A few seconds on a CPU, and a second or
+    two for each place to look at. Raises :class:`LatentError` where :func:`can_have_companion` is false.
     """
     if not can_have_companion(generator, latent):
         raise LatentError(
-            f"{latent.space} has no companion at this size; expected F_i of the training size and at most "
-            f"{LARGEST}×{LARGEST} cells"
+            f"{latent.space} has no companion at this size; expected F_i of the training size, at most "
+            f"{LARGEST}×{LARGEST} cells, or one larger point"
         )
     latent = latent.detach().to(generator.device, generator.dtype)
-    targets = [t for t in (latent.features, latent.rgb) if t is not None]
-    spreads = [t.var(dim=(1, 2, 3)) for t in targets]
-    statistics = generator.statistics()
     inside = styles_inside(generator, latent.space)
-    if inside == 0:
-        return latent.replace(companion=own_styles(latent))
-    y = torch.zeros(len(latent), inside, generator.w_dim, device=generator.device, dtype=generator.dtype)
-    y.requires_grad_()
-    optimizer = torch.optim.Adam([y], lr=RATE)
-    fade = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / STEPS)))
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            made = early_maps(generator, latent.space, statistics.w_mean + y @ statistics.w_factor.T)
-            missed = sum(
-                (m - t).square().mean(dim=(1, 2, 3)) / spread
-                for m, t, spread in zip(made, targets, spreads, strict=True)
-            )
-            loss = (missed + PRIOR * y.square().mean(dim=(1, 2))).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            fade.step()
-    early = (statistics.w_mean + y @ statistics.w_factor.T).detach()
-    return latent.replace(companion=torch.cat([early, own_styles(latent)[:, inside + 1 - latent.space.first :]], 1))
+    own = own_styles(latent)
+    if at_training_size(generator, latent):
+        if inside == 0:
+            return latent.replace(companion=own)
+        companions, _ = fitted(generator, latent, None, own)
+        return latent.replace(companion=companions, places=None)
+    places = find_places(generator, latent) if inside else []
+    if not places:
+        return latent.replace(companion=None)
+    companions, missed = fitted(generator, latent, places, own.expand(len(places), -1, -1))
+    found = missed < FOUND
+    if not found.any():
+        return latent.replace(companion=None)
+    return latent.replace(companion=companions[found][None], places=torch.tensor([places]).to(own)[:, found])
+
+
+def fitted(generator: Generator, latent: Latent, places: Sequence[Place] | None, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Companions [M, num_ws, w_dim] of F_i at some places or whole, and the share [M] that they miss.
+
+    Their later styles are those of `own` [M, n, w_dim].
+    """
+    views = Views.of(generator, latent, places)
+    targets = [views.cut(t) for t in (latent.features, latent.rgb) if t is not None]
+    early, missed = likely_styles(generator, latent.space, targets, STEPS)
+    return torch.cat([early, own[:, early.shape[1] + 1 - latent.space.first :]], 1), missed
 
 
 def ensure_companion(generator: Generator, latent: Latent) -> Latent:
     """The latent, :func:`with_companion` where it has none and can have one."""
-    if latent.companion is None and can_have_companion(generator, latent):
+    if not has_companion(generator, latent) and can_have_companion(generator, latent):
         return with_companion(generator, latent)
     return latent
-
-
-def early_maps(generator: Generator, space: Space, styles: Tensor) -> list[Tensor]:
-    """[F_i] or [F_i, R_i] of the first n styles, or all, [N, n, w_dim], with the generator's constant noise."""
-    assert space.layer is not None
-    network = generator.network
-    noise = [network.noise_const(j) for j in range(1, space.layer)]
-    start = network.start().expand(len(styles), -1, -1, -1)
-    rows = list(styles.unbind(1))
-    rows += rows[-1:] * (space.layer - len(rows))
-    features, rgb = network.run(start, None, rows, noise, 1, space.layer)
-    return [t for t in (features, rgb) if t is not None]
 
 
 def own_styles(latent: Latent) -> Tensor:

@@ -41,14 +41,20 @@ def convert_latent(network: SynthesisNetwork, latent: Latent, target: Space, siz
         rgb=rgb,
         noise=tuple(noise[skipped:]) if target.noise else None,
         label=latent.label if target.base == "Z" else None,
-        companion=companion_of(latent, styles) if target.layer else None,
+        companion=companion_of(latent, styles, target),
+        places=latent.places if target.layer == source.layer else None,
         origin=latent.origin if target.layer == source.layer else None,
         metadata=latent.metadata,
     )
 
 
-def companion_of(latent: Latent, styles: Sequence[Tensor]) -> Tensor | None:
-    """The W+ styles that make the latent's early features: its own where it has them all as vectors."""
+def companion_of(latent: Latent, styles: Sequence[Tensor], target: Space) -> Tensor | None:
+    """The W+ styles that make the latent's early features: its own where it has them all as vectors.
+
+    None outside the F… spaces, and for the companions of a canvas at another layer: their places are cells of F_i.
+    """
+    if target.layer is None or (latent.places is not None and target.layer != latent.space.layer):
+        return None
     if latent.space.layer or any(s.ndim == 4 and s.shape[2:] != (1, 1) for s in styles):
         return latent.companion
     return torch.stack([s.flatten(1) for s in styles], 1)

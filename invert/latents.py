@@ -28,7 +28,8 @@ class Latent:
     noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; None outside the N… spaces
     label        c [N, c_dim] of a conditional generator, only where styles are z
     companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features: never rendered, but
-                 edits are carried into F_i by what they do to the companion's F_i
+                 edits are carried into F_i by what they do to the companion's F_i. With `places` [N, K, num_ws, w_dim]
+    places       (x, y) [N, K, 2] in whole cells of F_i: where on a canvas each of K companions has its left upper cell
     origin       (companion, F_i) or (companion, F_i, R_i) as they were before the first edit, where an edit let go of
                  some of them: what they held comes back when the companion does
     fingerprint  of the generator's weights
@@ -43,6 +44,7 @@ class Latent:
     noise: tuple[Tensor, ...] | None = None
     label: Tensor | None = None
     companion: Tensor | None = None
+    places: Tensor | None = None
     origin: tuple[Tensor, ...] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,9 +80,11 @@ class Latent:
 
     def replace(self, **changes: Any) -> Latent:
         """A copy with some fields changed, checked again. New features or companion, unless `origin` comes with them,
-        are a new beginning: the old origin is dropped."""
+        are a new beginning: the old origin is dropped. So are the old places where no companion is left."""
         if {"features", "rgb", "companion"} & changes.keys():
             changes.setdefault("origin", None)
+        if changes.get("companion", self.companion) is None:
+            changes.setdefault("places", None)
         return dataclasses.replace(self, **changes)
 
     def tensors(self) -> list[Tensor]:
@@ -126,7 +130,7 @@ class Latent:
         return load_latent(Path(path))
 
 
-PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "origin")
+PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin")
 
 
 def check_parts(latent: Latent) -> None:
@@ -152,8 +156,7 @@ def check_parts(latent: Latent) -> None:
         raise LatentError(f"{name} {'needs' if space.noise else 'has no'} noise maps")
     if latent.label is not None and space.base != "Z":
         raise LatentError(f"{name} has no label; only z needs one")
-    if latent.companion is not None and (space.layer is None or latent.companion.ndim != 3):
-        raise LatentError(f"{name} has no companion" if space.layer is None else "a companion is [N, num_ws, w_dim]")
+    check_companion(latent)
     lone = [part for part in ("noise", "origin") if isinstance(getattr(latent, part), Tensor)]
     if lone:
         raise LatentError(f"{name} needs a tuple of tensors as {lone[0]}, got one tensor")
@@ -174,3 +177,26 @@ def check_parts(latent: Latent) -> None:
         raise LatentError(f"{name} parts disagree in batch size: {batches}")
     if not all(t.is_floating_point() for t in tensors):
         raise LatentError(f"{name} parts must be floating point")
+
+
+def check_companion(latent: Latent) -> None:
+    """Raise :class:`LatentError` unless a companion has a space with features, and its places lie on the canvas."""
+    companion, places, features = latent.companion, latent.places, latent.features
+    if companion is None:
+        if places is not None:
+            raise LatentError("places say where companions are, and there is none")
+        return
+    if features is None:
+        raise LatentError(f"{latent.space} has no companion")
+    if places is None:
+        if companion.ndim != 3:
+            raise LatentError("a companion is [N, num_ws, w_dim], or [N, K, num_ws, w_dim] with places [N, K, 2]")
+        return
+    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2):
+        raise LatentError(
+            f"companions are [N, K, num_ws, w_dim] with places [N, K, 2], got {list(companion.shape)} with "
+            f"{list(places.shape)}"
+        )
+    canvas = torch.tensor([features.shape[3], features.shape[2]]).to(places)
+    if bool((places != places.round()).any() or (places < 0).any() or (places >= canvas).any()):
+        raise LatentError(f"places are whole cells of the {features.shape[3]}×{features.shape[2]} of F_i")

@@ -101,8 +101,13 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
             f"got {found if space.base == 'W+' else 1} of {sorted(dims)}"
         )
     companion = (network.num_ws, network.mapping.w_dim)
-    if latent.companion is not None and tuple(latent.companion.shape[1:]) != companion:
-        raise LatentError(f"the companion needs {companion} values here, got {tuple(latent.companion.shape[1:])}")
+    if latent.companion is not None and tuple(latent.companion.shape[-2:]) != companion:
+        raise LatentError(f"the companion needs {companion} values here, got {tuple(latent.companion.shape[-2:])}")
+    if latent.places is not None:
+        side = network.layers[space.first - 1].size
+        right, bottom = (latent.places.amax((0, 1)) + side).tolist()
+        if bottom > expected.features[0] or right > expected.features[1]:
+            raise LatentError(f"a companion needs {side}×{side} cells of F_i, and its place leaves fewer")
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:

@@ -242,7 +242,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         move(generator, x, o * float("nan"))
     with pytest.raises(UsageError, match="unknown carrier 'model'; known: repaint, difference, styles"):
         move(generator, x, o, carry="model")
-    with pytest.raises(UsageError, match=r"companion W\+ styles; invert.companions makes one; use carry='styles'"):
+    with pytest.raises(UsageError, match=r"companion W\+ styles; .* where it finds a face; use carry='styles'"):
         move(generator, x.replace(companion=None), o)
     with pytest.raises(UsageError, match=r"expected a mask \[1, 1, H, W\]"):
         move(generator, x, o, mask=torch.ones(side, side))

@@ -85,7 +85,7 @@ def test_parts_that_contradict_the_space_are_refused() -> None:
         ({"label": torch.zeros(2, 3)}, "no label"),
         ({"noise": (x.features,)}, "needs noise maps"),
         ({"noise": x.noise and x.noise[0]}, "tuple of tensors as noise"),
-        ({"companion": torch.zeros(2, 3)}, "companion is"),
+        ({"companion": torch.zeros(2, 3)}, "a companion is"),
         ({"origin": x.features}, "tuple of tensors as origin"),
         ({"origin": (x.features,)}, "origin of the sizes of its companion, features and rgb"),
         ({"companion": None, "origin": (x.features, x.rgb)}, "origin of the sizes"),

@@ -61,7 +61,7 @@ def edit(
     from directions.catalog import find
     from edits.apply import move
     from edits.attribute_catalog import carrier_for
-    from invert.companions import can_have_companion, with_companion
+    from invert.companions import can_have_companion, has_companion, with_companion
     from invert.images import hstack, read_mask, to_images, write_png
 
     chosen = [find(name) for name in names]
@@ -76,7 +76,8 @@ def edit(
     for direction in chosen:
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
-    if carry in ("auto", "repaint", "difference") and start.companion is None and can_have_companion(generator, start):
+    through_companion = carry in ("auto", "repaint", "difference")
+    if through_companion and not has_companion(generator, start) and can_have_companion(generator, start):
         click.echo(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
         start = with_companion(generator, start)
     height, width = generator.check(start).image

@@ -42,7 +42,8 @@ def edited(
 ) -> Latent:
     """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
     direction = find(name)
-    latent = ensure_companion(studio.generator, latent)
+    if carry != "model":
+        latent = ensure_companion(studio.generator, latent)
     offset = direction.offset(studio.generator.num_ws, strength)
     _, carrier = carrier_for(carry, studio.generator, latent, direction)
     return move(studio.generator, latent, offset, carry=carrier, mask=mask)

@@ -3,9 +3,9 @@
 [S] projects a photograph of four people into one FNW5 latent at a size where each face is as large as the generator
 makes them, and edits all of them at once with attribute models.
 
-Here a picture of 2048×1024 px: the portrait and a generated face. First both are edited, then, with a mask, only the
-left one. *Outside* is the mean absolute change, as a fraction of the range, where the mask is 0. The faces are
-measured each on its own.
+Here a picture of 2048×1024 px: the portrait and a generated face. Both are found by themselves and get a companion
+each, by which edits repaint them. First both are edited, then, with a mask, only the left one. *Outside* is the mean
+absolute change, as a fraction of the range, where the mask is 0. The faces are measured each on its own.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from editing import edited, has_model
+from editing import edited
 from faces import Face, descriptor_distance
 from record import Figure, Finding
 from sheet import Sheet, Tile
 from studio import DISTANCES, Studio, command
 from targets import generated, portrait, two_people
 from torch import Tensor
+
+from directions.catalog import find
+from edits.attribute_catalog import carrier_for
+from invert.companions import ensure_companion
 
 SEED = 1003
 STEPS = 200
@@ -39,6 +43,7 @@ def draw(studio: Studio) -> Figure:
     target = two_people(portrait(generator), generated(generator, SEED))
     projected = studio.project(target, "FNW5", STEPS)
     mask = left_mask(generator.resolution)
+    point = ensure_companion(generator, projected.latent)
     before = people(studio, projected.image)
     distance = studio.measured(projected, target)[MAIN]
     sheet = Sheet()
@@ -46,9 +51,9 @@ def draw(studio: Studio) -> Figure:
     rows, findings = [], []
     for name, strength in EDITS.items():
         tiles = []
-        carry = "model" if has_model(studio, name, "FNW5") else "styles"
+        carry, _ = carrier_for("auto", generator, point, find(name))
         for where, region in (("both", None), ("left", mask)):
-            image = generator.render(edited(studio, projected.latent, name, strength, carry=carry, mask=region))
+            image = generator.render(edited(studio, point, name, strength, carry=carry, mask=region))
             tiles.append(Tile(image, f"{name} {strength:+g}, {where}"))
             changes = [change(face, start, name) for face, start in zip(people(studio, image), before, strict=True)]
             outside = change_where(image, projected.image, mask == 0) if where == "left" else None
@@ -66,7 +71,15 @@ def draw(studio: Studio) -> Figure:
                 findings.append(Finding(f"{name}: change outside the mask", outside, at_most=0.02))
         sheet.row("", *tiles)
     details: dict[str, Any] = {"identity": identities(before, people(studio, target))}
-    settings = {"steps": STEPS, "start": projected.start, "edits": EDITS, "seed": SEED, MAIN: distance}
+    places = [] if point.places is None else point.places[0].int().tolist()
+    settings = {
+        "places of faces": places,
+        "steps": STEPS,
+        "start": projected.start,
+        "edits": EDITS,
+        "seed": SEED,
+        MAIN: distance,
+    }
     return Figure(sheet, rows, findings, settings, details)
 
 
