@@ -76,6 +76,7 @@ def test_a_trained_attribute_model_carries_edits_on_a_canvas(run: Shell, network
     assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
     assert run("canvas", "seed0000.pt", "seed0001.pt", "-o", "wide.pt", "--network", network).code == 0
     edit = ("edit", "wide.pt", "--direction", direction, "--strength", "2", "-o", "x.pt", "--network", network)
+    assert "tilt: carried by repaint, 2 faces found" in run(*edit).err
     refused(run(*edit, "--carry", "model"), 2, "no attribute model")
     train = ("train", "attribute", "--direction", direction, "--samples", "32", "--steps", "2", "--network", network)
     assert run(*train, "-o", "tilt-model.safetensors").code == 0

@@ -91,7 +91,9 @@ def edit(
             name, carrier = carrier_for(carry, generator, result, direction, limits)
             if carry == "auto" and result.space.layer is not None and (direction.name, name) not in told:
                 told.add((direction.name, name))
-                click.echo(f"{direction.name}: carried by {name}", err=True)
+                click.echo(
+                    f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}", err=True
+                )
             offset = direction.offset(generator.num_ws, strength, limits)
             result = move(generator, result, offset, carry=carrier, mask=mask)
         return result
@@ -105,3 +107,11 @@ def edit(
         return
     label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
     write_edited(generator, moved(amounts), output or Path(f"{stem}{label}.png"))
+
+
+def faces_found(latent: Latent) -> str:
+    """For the message about a canvas: on how many faces an edit acts."""
+    if latent.places is None:
+        return ""
+    count = latent.places.shape[1]
+    return f", {count} face{'s' if count > 1 else ''} found"
