@@ -90,14 +90,14 @@ def find_places(generator: Generator, latent: Latent) -> list[Place]:
 
     The share of F_i and R_i that likely styles miss after a few steps (`companion_fit.likely_styles`) is low where a
     face lies as training had it, and near 1 between faces. Windows of a coarse grid are searched, then the cells around
-    the best of them; none overlaps a better one by half or more both ways.
+    those that are better than their neighbours; none overlaps a better one by more than half both ways.
     """
     (height, width), (h, w) = Views.of(generator, latent, []).canvas, generator.shapes(latent.space).features
     even = 1 if latent.rgb is None or latent.rgb.shape[2] == height else 2  # R_i has whole cells too
     step = even * max(1, h // GRID // even)
     grid = [(x, y) for y in stops(height - h, step) for x in stops(width - w, step)]
     found: dict[Place, float] = {}
-    for place in apart(missed(generator, latent, grid), (h, w)):
+    for place in apart(valleys(missed(generator, latent, grid), step), (h, w)):
         near = [
             (x, y)
             for y in range(max(0, place[1] - step + even), min(height - h, place[1] + step - even) + 1, even)
@@ -120,6 +120,15 @@ def missed(generator: Generator, latent: Latent, places: Sequence[Place]) -> dic
         targets = [views.cut(t) for t in (latent.features, latent.rgb) if t is not None]
         shares += likely_styles(generator, latent.space, targets, SEARCH_STEPS)[1].tolist()
     return dict(zip(places, shares, strict=True))
+
+
+def valleys(shares: dict[Place, float], reach: int) -> dict[Place, float]:
+    """The places with no better one within `reach` cells both ways."""
+    return {
+        (x, y): share
+        for (x, y), share in shares.items()
+        if not any(abs(x - a) <= reach and abs(y - b) <= reach and other < share for (a, b), other in shares.items())
+    }
 
 
 def apart(shares: dict[Place, float], size: Size) -> list[Place]:

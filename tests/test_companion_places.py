@@ -9,7 +9,7 @@ from torch import Tensor
 
 from edits.apply import move
 from edits.canvas import Placement, place
-from invert.companion_places import SEAM, Views, apart
+from invert.companion_places import SEAM, Views, apart, valleys
 from invert.companions import can_have_companion, ensure_companion, with_companion
 from invert.errors import LatentError
 from invert.generator import Generator
@@ -131,6 +131,11 @@ def test_windows_fade_inside_a_canvas_and_not_at_its_border() -> None:
     assert torch.allclose(weight[6:8], torch.tensor([1.0, 1.0]))  # 0.75 + 0.25 of two windows
     assert torch.allclose(weight[8:14], torch.tensor([1.0, 1.0, 1.0, 1.0, 0.75, 0.25]))
     assert not weight[14:].any()
+
+
+def test_a_candidate_is_better_than_its_neighbours() -> None:
+    shares = {(0, 0): 0.3, (2, 0): 0.8, (4, 0): 0.85, (6, 0): 0.7, (7, 0): 0.4, (2, 2): 0.5, (0, 2): 0.9}
+    assert valleys(shares, 2) == {(0, 0): 0.3, (7, 0): 0.4}
 
 
 def test_of_windows_that_overlap_the_better_stays() -> None:
