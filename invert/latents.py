@@ -192,7 +192,7 @@ def check_companion(latent: Latent) -> None:
         if companion.ndim != 3:
             raise LatentError("a companion is [N, num_ws, w_dim], or [N, K, num_ws, w_dim] with places [N, K, 2]")
         return
-    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2):
+    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2) or places.numel() == 0:
         raise LatentError(
             f"companions are [N, K, num_ws, w_dim] with places [N, K, 2], got {list(companion.shape)} with "
             f"{list(places.shape)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from networks import small_generator, small_mobile
@@ -144,6 +146,13 @@ def test_of_windows_that_overlap_the_better_stays() -> None:
     assert apart(shares, (10, 10)) == [(2, 0), (9, 0)]
 
 
+def test_they_are_saved(two: Latent, tmp_path: Path) -> None:
+    two.save(tmp_path / "two.pt")
+    again = Latent.load(tmp_path / "two.pt")
+    assert torch.equal(again.places, two.places)  # type: ignore[arg-type]
+    assert torch.equal(again.companion, two.companion)  # type: ignore[arg-type]
+
+
 def test_companions_end_with_the_canvas_they_belong_to(generator: Generator, two: Latent) -> None:
     assert generator.convert(two, "FNSW5") is two
     later = generator.convert(two, "FNSW6")
@@ -162,8 +171,14 @@ def test_places_that_do_not_fit_are_refused(generator: Generator, two: Latent) -
     ):
         with pytest.raises(LatentError, match=reason):
             two.replace(places=wrong)
-    with pytest.raises(LatentError, match="companions are"):
-        two.replace(companion=two.companion[:, 0])  # type: ignore[index]
+    assert two.companion is not None
+    for companion, places in (
+        (two.companion[:, 0], two.places),
+        (two.companion[:, :1], two.places),
+        (two.companion[:, :0], two.places[:, :0]),
+    ):
+        with pytest.raises(LatentError, match="companions are"):
+            two.replace(companion=companion, places=places)
     with pytest.raises(LatentError, match="places say where companions are"):
         two.replace(companion=None, places=two.places)
     with pytest.raises(LatentError, match="its place leaves fewer"):
