@@ -92,7 +92,8 @@ def find_places(generator: Generator, latent: Latent) -> list[Place]:
     face lies as training had it, and near 1 between faces. Windows of a coarse grid are searched, then the cells around
     those that are better than their neighbours; none overlaps a better one by more than half both ways.
     """
-    (height, width), (h, w) = Views.of(generator, latent, []).canvas, generator.shapes(latent.space).features
+    views = Views.of(generator, latent, [])
+    (height, width), (h, w) = views.canvas, views.size
     even = 1 if latent.rgb is None or latent.rgb.shape[2] == height else 2  # R_i has whole cells too
     step = even * max(1, h // GRID // even)
     grid = [(x, y) for y in stops(height - h, step) for x in stops(width - w, step)]

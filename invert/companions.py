@@ -43,7 +43,7 @@ def with_companion(generator: Generator, latent: Latent) -> Latent:
 
     A start that was fitted to the image alone lies far out, and what edits do there is no guide. The companion's later
     styles are the latent's own. On a canvas larger than the training size every face that is found gets a companion,
-    and `places` says where; where none is found, the latent returns as it is. A few seconds on a CPU, and less than one
+    and `places` says where; where none is found, it has no companion. A few seconds on a CPU, and less than one
     for each window that is looked at. Raises :class:`LatentError` where :func:`can_have_companion` is false.
     """
     if not can_have_companion(generator, latent):
