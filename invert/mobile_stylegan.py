@@ -7,7 +7,7 @@ half its size. Architecture: Belousov, "MobileStyleGAN", arXiv:2104.04767.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,7 +32,7 @@ class HaarSynthesis(torch.autograd.Function):
     def forward(ctx: Any, bands: Tensor) -> Tensor:
         n, c4, h, w = bands.shape
         ll, lh, hl, hh = bands.chunk(4, 1)
-        x = bands.new_empty((n, c4 // 4, 2 * h, 2 * w)).contiguous(memory_format=torch.channels_last)
+        x = empty(bands, (n, c4 // 4, 2 * h, 2 * w))
         butterfly(ll + lh, hl + hh, x[:, :, ::2, ::2], x[:, :, ::2, 1::2])
         butterfly(ll - lh, hl - hh, x[:, :, 1::2, ::2], x[:, :, 1::2, 1::2])
         return x
@@ -43,11 +43,16 @@ class HaarSynthesis(torch.autograd.Function):
         left, right = grad[:, :, :, ::2], grad[:, :, :, 1::2]
         low, high = left + right, left - right
         n, c, h, w = grad.shape
-        bands = grad.new_empty((n, 4 * c, h // 2, w // 2)).contiguous(memory_format=torch.channels_last)
+        bands = empty(grad, (n, 4 * c, h // 2, w // 2))
         ll, lh, hl, hh = bands.chunk(4, 1)
         butterfly(low[:, :, ::2], low[:, :, 1::2], ll, lh)
         butterfly(high[:, :, ::2], high[:, :, 1::2], hl, hh)
         return bands
+
+
+def empty(like: Tensor, shape: Sequence[int]) -> Tensor:
+    """Memory for a map of channels_last, not yet written."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def butterfly(a: Tensor, b: Tensor, total: Tensor, difference: Tensor) -> None:
