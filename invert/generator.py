@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +58,17 @@ class Generator:
         generator = cls(network, fingerprint=fingerprint(checkpoint.tensors, checkpoint.config), name=name)
         generator.autocast = dtype if half else None
         return generator
+
+    def half(self) -> Generator:
+        """A copy that computes in bfloat16, in half of the memory; faster where there are instructions for it.
+
+        Its images are off by about a hundredth of their spread: good enough to follow gradients, not to be kept.
+        A generator of mixed precision is returned as it is.
+        """
+        if self.autocast is not None:
+            return self
+        network = copy.deepcopy(self.network).to(torch.bfloat16)
+        return Generator(network, fingerprint=self.fingerprint, name=self.name)
 
     # -- facts
 

@@ -59,9 +59,11 @@ Callback = Callable[[Step], object]
 
 
 @dataclass(frozen=True)
-class Distances:
-    """The perceptual distances of a loss: of the whole image, downscaled, and of random crops. None: no such term."""
+class Networks:
+    """What a step renders and compares with: the generator, or its copy in half precision, and the perceptual distances
+    of the whole image, downscaled, and of random crops. None: no such term."""
 
+    generator: Generator
     whole: PerceptualDistance | None = None
     crop: PerceptualDistance | None = None
 
@@ -71,7 +73,7 @@ def optimize(
     image: Tensor,
     start: Latent,
     settings: ProjectionSettings,
-    distances: Distances,
+    networks: Networks,
     seed: int,
     callback: Callback | None,
     stage: str,
@@ -84,7 +86,7 @@ def optimize(
     if settings.steps == 0:
         return outcome(generator, start.detach(), settings, seed, stage, [], 0, math.inf, "steps")
     variables = Variables(generator, start.detach(), settings)
-    loss_of = Loss(generator, image, settings, distances, seed)
+    loss_of = Loss(generator, image, settings, networks, seed)
     optimizer = new_adam(variables)
     best, best_step, kept = math.inf, 0, variables.snapshot()
     history: list[Step] = []
@@ -166,26 +168,26 @@ class Loss:
         generator: Generator,
         image: Tensor,
         settings: ProjectionSettings,
-        distances: Distances,
+        networks: Networks,
         seed: int,
     ) -> None:
-        self.generator, self.image, self.settings, self.distances = generator, image, settings, distances
+        self.generator, self.image, self.settings, self.networks = generator, image, settings, networks
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so devices agree
         self.size = perceptual_size(generator.resolution, image)
         self.target = None
-        if distances.whole is not None:
+        if networks.whole is not None:
             with torch.no_grad():
-                self.target = distances.whole.embed(area_downscale(image, self.size))
+                self.target = networks.whole.embed(area_downscale(image, self.size))
 
     def __call__(self, variables: Variables, step: int) -> tuple[Tensor, float, float, float, Tensor]:
         """(loss, its value without the terms of noise and crops, perceptual distance, mse, image)."""
         s = self.settings
         latent = variables.latent(self.w_noise(variables, step))
-        rendered = self.generator.render(latent)
+        rendered = self.networks.generator.render(latent).to(self.image.dtype)
         mse = F.mse_loss(rendered, self.image)
         loss = s.mse_weight * mse
         perceptual_value = math.nan
-        whole = self.distances.whole
+        whole = self.networks.whole
         if whole is not None and self.target is not None:
             distance = whole.between(whole.embed(area_downscale(rendered, self.size)), self.target).sum()
             perceptual_value = distance.item()
@@ -195,8 +197,8 @@ class Loss:
         if s.dist_weight:
             loss = loss + s.dist_weight * distribution_loss(self.generator, latent)
         fit = loss.item()
-        if self.distances.crop is not None and s.crop_weight:
-            loss = loss + s.crop_weight * self.crop_distance(self.distances.crop, rendered)
+        if self.networks.crop is not None and s.crop_weight:
+            loss = loss + s.crop_weight * self.crop_distance(self.networks.crop, rendered)
         if variables.noise and s.noise_weight:
             loss = loss + s.noise_weight * noise_regularization(variables.noise)
         return loss, fit, perceptual_value, mse.item(), rendered.detach()

@@ -12,6 +12,7 @@ different numbers, and a report names the one it used.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import pickle
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ class PerceptualDistance(nn.Module):
             raise UsageError(
                 f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, got {list(images.shape)}"
             )
-        x = ((images - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
+        x = ((images.to(self.shift.dtype) - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
         maps = []
         for depth, stage in enumerate(self.stages):
             x = stage(x)
@@ -106,12 +107,17 @@ class PerceptualDistance(nn.Module):
                 "expected embeddings of images of one size, got first maps of "
                 f"{tuple(a[0].shape[2:])} and {tuple(b[0].shape[2:])}; resize the images first"
             )
-        depths = [(x - y).square().sum(dim=1).mean(dim=(1, 2)) for x, y in zip(a, b, strict=True)]
+        exact = torch.promote_types(a[0].dtype, torch.float32)  # sums of half precision would be rounded to it
+        depths = [(x - y).square().sum(dim=1, dtype=exact).mean(dim=(1, 2)) for x, y in zip(a, b, strict=True)]
         return torch.stack(depths).sum(dim=0)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Distances [N] between images of one size."""
         return self.between(self.embed(x), self.embed(y))
+
+    def halved(self) -> PerceptualDistance:
+        """A copy that computes in bfloat16; distances are summed in float32."""
+        return copy.deepcopy(self).to(torch.bfloat16)
 
 
 def load_perceptual(

@@ -8,7 +8,7 @@ from invert.companions import can_have_companion, with_companion
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.optimization import Callback, Distances, Projection, Step, optimize
+from invert.optimization import Callback, Networks, Projection, Step, optimize
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space
@@ -42,7 +42,7 @@ def project(
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
     image = check_image(generator, image, target_space)
-    distances = distances_for(generator, settings, perceptual, crop_perceptual)
+    networks = networks_for(generator, settings, perceptual, crop_perceptual)
     if isinstance(init, Latent):
         name, start = "latent", generator.convert(init, target_space)
     else:
@@ -53,12 +53,12 @@ def project(
         if name == "encoder":
             start = encoder_start(generator, image, target_space)
         elif name == "two-stage":
-            start = two_stage_start(generator, image, target_space, settings, distances, seed, callback)
+            start = two_stage_start(generator, image, target_space, settings, networks, seed, callback)
         else:
             start = mean_start(generator, image, target_space)
     if generator.check(start).image != tuple(image.shape[2:]):
         raise LatentError(f"the start renders {generator.check(start).image}, the image is {tuple(image.shape[2:])}")
-    result = optimize(generator, image, start, settings, distances, seed, callback, "project")
+    result = optimize(generator, image, start, settings, networks, seed, callback, "project")
     latent, stop_reason = result.latent, result.stop_reason
     if settings.steps and stop_reason != "interrupted" and can_have_companion(generator, latent):
         try:
@@ -75,32 +75,35 @@ def two_stage_start(
     image: Tensor,
     space: Space,
     settings: ProjectionSettings,
-    distances: Distances,
+    networks: Networks,
     seed: int,
     callback: Callback | None,
 ) -> Latent:
     """A short projection into (N)W+ that is then opened at the space's layer."""
     start = mean_start(generator, image, Space("W+", noise=space.noise))
     short = settings.replace(steps=settings.init_steps)
-    result = optimize(generator, image, start, short, distances, seed, callback, "start")
+    result = optimize(generator, image, start, short, networks, seed, callback, "start")
     return generator.convert(result.latent, space)
 
 
-def distances_for(
+def networks_for(
     generator: Generator,
     settings: ProjectionSettings,
     whole: PerceptualDistance | None,
     crop: PerceptualDistance | None,
-) -> Distances:
-    """The distances that the settings ask for, loaded where they are not given."""
-    if settings.perceptual == "none" and whole is None:
-        return Distances()
-    whole = whole or load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
-    if not settings.crop_weight:
-        return Distances(whole)
-    if crop is None and settings.crop_perceptual != whole.name:
+) -> Networks:
+    """The networks that the settings ask for, distances loaded where they are not given."""
+    if settings.perceptual != "none" and whole is None:
+        whole = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
+    if whole is None or not settings.crop_weight:
+        crop = None
+    elif crop is None and settings.crop_perceptual == whole.name:
+        crop = whole
+    elif crop is None:
         crop = load_perceptual(settings.crop_perceptual, device=generator.device, dtype=generator.dtype)
-    return Distances(whole, crop or whole)
+    if not settings.half:
+        return Networks(generator, whole, crop)
+    return Networks(generator.half(), whole and whole.halved(), crop and crop.halved())
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:

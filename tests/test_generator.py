@@ -239,3 +239,13 @@ def test_the_dimensions_are_those_of_the_architecture() -> None:
     layer = generator.layer(5)
     assert (layer.size, layer.rgb_size, layer.noise_size) == (16, 8, 16)
     assert generator.shapes(Space.parse("FNW5")).image == (64, 64)
+
+
+@pytest.mark.parametrize("generator", [small_generator(), small_mobile()], ids=lambda g: g.name)
+def test_a_half_precise_copy_renders_nearly_the_same(generator: Generator) -> None:
+    latent = generator.sample(4, psi=0.7, space="FNSW5")
+    image, half = generator.render(latent), generator.half().render(latent)
+    assert half.dtype == torch.bfloat16
+    error = (half - image).square().mean().sqrt() / image.std()
+    assert 0 < error < 0.03
+    assert generator.dtype == torch.float32

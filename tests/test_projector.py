@@ -11,9 +11,9 @@ from torch import Tensor
 
 from invert.errors import LatentError, SpaceError, UsageError
 from invert.generator import Generator
-from invert.optimization import Distances, Loss, Projection, Step, perceptual_size
+from invert.optimization import Loss, Networks, Projection, Step, perceptual_size
 from invert.perceptual import PerceptualDistance
-from invert.projector import distances_for, project
+from invert.projector import networks_for, project
 from invert.settings import ProjectionSettings, preset
 from invert.variables import Variables, distribution_distances
 
@@ -231,7 +231,7 @@ def pixel_distance() -> PerceptualDistance:
 
 def crop_distances(image: Tensor, other: Tensor, count: int = 60) -> list[float]:
     settings = PLAIN.replace(crop_weight=1.0, crop_size=32)
-    loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+    loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
     return [loss.crop_distance(pixel_distance(), other).item() for _ in range(count)]
 
 
@@ -255,7 +255,7 @@ def test_crops_reach_every_corner_at_every_scale() -> None:
 def test_an_image_smaller_than_a_crop_is_seen_whole() -> None:
     image = target()
     settings = PLAIN.replace(crop_weight=1.0, crop_size=1024)
-    loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+    loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
     whole = pixel_distance()(image, -image).item()
     assert loss.crop_distance(pixel_distance(), -image).item() == pytest.approx(whole)
 
@@ -265,7 +265,7 @@ def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_bes
     found = {}
     for weight in (0.0, 1.0):
         settings = PLAIN.replace(crop_weight=weight, crop_size=32)
-        loss = Loss(GENERATOR, image, settings, Distances(None, pixel_distance()), seed=0)
+        loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
         found[weight] = loss(Variables(GENERATOR, start, settings), 0)
     assert found[1.0][0].item() > found[0.0][0].item() + 1e-3
     assert found[1.0][1] == pytest.approx(found[0.0][1])
@@ -273,11 +273,29 @@ def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_bes
 
 def test_distances_are_loaded_only_where_the_settings_ask_for_them() -> None:
     given = pixel_distance()
-    assert distances_for(GENERATOR, PLAIN.replace(crop_weight=1.0), None, None) == Distances()
+    assert networks_for(GENERATOR, PLAIN.replace(crop_weight=1.0), None, None) == Networks(GENERATOR)
     settings = PLAIN.replace(perceptual="st-lpips-alex")
-    assert distances_for(GENERATOR, settings, given, None) == Distances(given)
-    assert distances_for(GENERATOR, settings.replace(crop_weight=1.0), given, given) == Distances(given, given)
+    assert networks_for(GENERATOR, settings, given, None) == Networks(GENERATOR, given)
+    assert networks_for(GENERATOR, settings.replace(crop_weight=1.0), given, given) == Networks(GENERATOR, given, given)
     same = settings.replace(crop_weight=1.0, crop_perceptual="colours")
-    assert distances_for(GENERATOR, same, given, None) == Distances(given, given)
+    assert networks_for(GENERATOR, same, given, None) == Networks(GENERATOR, given, given)
     with pytest.raises(UsageError, match="none-such"):
-        distances_for(GENERATOR, settings.replace(crop_weight=1.0, crop_perceptual="none-such"), given, None)
+        networks_for(GENERATOR, settings.replace(crop_weight=1.0, crop_perceptual="none-such"), given, None)
+
+
+def test_half_precision_halves_the_networks_of_the_steps_and_no_result() -> None:
+    image = target()
+    settings = PLAIN.replace(half=True, crop_weight=0.1, crop_size=32)
+    networks = networks_for(GENERATOR, settings.replace(perceptual="colours"), pixel_distance(), pixel_distance())
+    assert networks.whole is not None
+    assert networks.crop is not None
+    assert {t.dtype for n in (networks.generator.network, networks.whole, networks.crop) for t in n.buffers()} == {
+        torch.bfloat16
+    }
+    result = project(GENERATOR, image, "FNW5", settings=settings, perceptual=pixel_distance())
+    assert {t.dtype for t in result.latent.tensors()} == {torch.float32}
+    assert torch.equal(result.image, GENERATOR.render(result.latent))
+    assert GENERATOR.dtype == torch.float32
+    full = project(GENERATOR, image, "FNW5", settings=settings.replace(half=False), perceptual=pixel_distance())
+    assert mse(result, image) == pytest.approx(mse(full, image), rel=0.1)
+    assert not torch.equal(result.image, full.image)

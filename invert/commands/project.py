@@ -37,6 +37,7 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
 @click.option("--lr", type=float, help="Learning rate of styles and noise.")
 @click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2).")
 @click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
+@click.option("--half", is_flag=True, help="Steps in bfloat16, for processors that have it; the result in full.")
 @click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… losses.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--crop", help="x,y,side in pixels of the photograph; the centre square by default.")
@@ -68,7 +69,7 @@ def project(
     from invert.starts import START_NAMES
 
     target = Space.parse(space)
-    knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual")
+    knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual", "half")
     settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
     limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
     reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
