@@ -32,6 +32,16 @@ def test_project_writes_four_files_and_render_repeats_the_picture(
     assert Path("again.png").read_bytes() == Path("face.png").read_bytes()
 
 
+def test_half_precision_is_told_in_the_report_and_the_picture_is_still_that_of_the_latent(
+    run: Shell, network: Path, photo: Path
+) -> None:
+    result = run("project", photo, "--half", "--network", network, *QUICK, "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["settings"]["half"] is True
+    assert run("render", "face.pt", "--network", network, "-o", "again.png").code == 0
+    assert Path("again.png").read_bytes() == Path("face.png").read_bytes()
+
+
 def test_render_without_a_latent_takes_the_newest_projection(
     run: Shell, network: Path, photo: Path, tmp_path: Path
 ) -> None:
