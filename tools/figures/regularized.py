@@ -15,7 +15,7 @@ from targets import faces
 from invert.variables import distribution_parts
 
 DEFAULT, LONG = 200, 2000
-WEIGHTS = {DEFAULT: (0.0, 1.0, 10.0), LONG: (0.0, 10.0)}
+WEIGHTS = {DEFAULT: (0.0, 0.1, 1.0), LONG: (0.0, 1.0)}
 LIMITS = {"styles": (-2.5, 2.5)}
 WIDE = 4.0  # standard deviations that a histogram of features shows
 TOLERANCE = 0.05  # by which perceptual distances may differ and count as equal
@@ -31,7 +31,7 @@ def regularized_figure(studio: Studio, space: str, images: Sequence[int]) -> Fig
     chosen = [targets[k] for k in images[: 1 if studio.quick else None]]
     runs_of = [(steps, weight) for steps, weights in WEIGHTS.items() for weight in weights]
     if studio.quick:
-        runs_of = [(DEFAULT, 0.0), (DEFAULT, 10.0), (LONG, 0.0), (LONG, 10.0)]
+        runs_of = [(DEFAULT, 0.0), (DEFAULT, 1.0), (LONG, 0.0), (LONG, 1.0)]
     sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in runs_of], TILE)
     rows: list[Run] = []
     findings: list[Finding] = []
