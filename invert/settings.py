@@ -35,8 +35,8 @@ class ProjectionSettings:
     offset_weight: float = 1e-2  # L2 pull of the offsets to zero
     crop_weight: float = 0.0  # perceptual distance of one random crop per step, at full, half or quarter size
     crop_size: int = 128  # pixels, as the distance sees it
-    half: bool = False  # pictures and distances of the steps in bfloat16; the result is rendered in full precision
     crop_perceptual: str = "st-lpips-vgg"  # a second opinion: what fits one net alone is seen by another
+    half: bool = False  # pictures and distances of the steps in bfloat16; the result is rendered in full precision
 
     def __post_init__(self) -> None:
         for name, low, high in (

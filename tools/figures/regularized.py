@@ -31,7 +31,7 @@ def regularized_figure(studio: Studio, space: str, images: Sequence[int]) -> Fig
     chosen = [targets[k] for k in images[: 1 if studio.quick else None]]
     runs_of = [(steps, weight) for steps, weights in WEIGHTS.items() for weight in weights]
     if studio.quick:
-        runs_of = [(DEFAULT, 0.0), (DEFAULT, 1.0), (LONG, 0.0), (LONG, 1.0)]
+        runs_of = [(steps, weight) for steps, weight in runs_of if weight in (0.0, WEIGHTS[steps][-1])]
     sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in runs_of], TILE)
     rows: list[Run] = []
     findings: list[Finding] = []
