@@ -31,7 +31,7 @@ from catalogue import description, figure_files
 from editing import share
 from face_scores import mouth_corners
 from faces import FaceNets
-from projections import Projections, projection_key
+from projections import Projections, defaults_mark, projection_key
 from record import Figure, Finding, write_record
 from sheet import FONT, GAP, LINE, Sheet, Tile, wrap
 from studio import Studio, make
@@ -303,6 +303,7 @@ def test_a_figure_writes_its_picture_and_its_numbers(module: object, generator: 
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["quick"] is True
     assert record["torch"] == torch.__version__
+    assert record["projected with"] is None  # nothing was
     assert record["generator"]["fingerprint"] == generator.fingerprint[:16]
     assert record["rows"]
 
@@ -321,11 +322,12 @@ def test_findings_compare_with_their_bounds() -> None:
     assert Finding("", None, at_least=1).holds is None
 
 
-def write(folder: Path, name: str, *, quick: bool = False) -> None:
+def write(folder: Path, name: str, *, quick: bool = False, projected_with: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"space": "NW+", "distance": 0.123456}, {"space": "FNW5", "distance": float("nan"), "more": 3}]
     findings = [Finding("lower by", 0.4, at_least=0.3), Finding("response", 0.1, at_least=0.9), Finding("seen", 7.0)]
-    write_record(folder / f"{name}.json", Figure(Sheet(), rows, findings), {"figure": name, "quick": quick})
+    facts = {"figure": name, "quick": quick, "projected with": projected_with}
+    write_record(folder / f"{name}.json", Figure(Sheet(), rows, findings), facts)
 
 
 def test_figures_without_numbers_are_listed_as_not_yet_run(tmp_path: Path) -> None:
@@ -345,6 +347,14 @@ def test_the_page_shows_the_numbers_of_figures_that_were_run(tmp_path: Path) -> 
     assert "| lower by | 0.4 | ≥ 0.3 | holds |" in text
     assert "| response | 0.1 | ≥ 0.9 | **differs** |" in text
     assert "| seen | 7 |  |  |" in text
+
+
+def test_the_page_says_which_figures_are_of_earlier_defaults(tmp_path: Path) -> None:
+    write(tmp_path, "fig_4_1")
+    write(tmp_path, "fig_6_2", projected_with=defaults_mark())
+    assert page.EARLIER not in page.page(tmp_path)
+    write(tmp_path, "fig_6_3", projected_with="others")
+    assert page.page(tmp_path).count(page.EARLIER) == 1
 
 
 def test_quick_runs_do_not_count(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from catalogue import description, figure_files
+from projections import defaults_mark
 
 DOCS = Path("docs")
 PAGE = "reproduction.md"
@@ -31,6 +32,8 @@ spaces have no R_i.
 This page is written by `python tools/figures/page.py` from the JSON files beside the pictures. To draw all figures:
 `python tools/figures/all.py --packages FOLDER`, where FOLDER holds the face nets (`tools/label_faces.mjs` says how to
 install them). Every script takes `--quick`."""
+
+EARLIER = "*Drawn with an earlier encoder or earlier default settings; a new run gives other numbers.*"
 
 
 def page(folder: Path) -> str:
@@ -65,6 +68,8 @@ def section(script: Path, heading: str, text: str, record: Mapping[str, Any] | N
     if record is None:
         return "\n\n".join([*parts, "*Not yet run.*"])
     parts.append(f"![{heading}]({FIGURES}/{script.stem}.jpg)")
+    if record["projected with"] not in (None, defaults_mark()):
+        parts.append(EARLIER)
     if record["rows"]:
         parts.append(table(record["rows"]))
     if record["findings"]:

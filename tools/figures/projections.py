@@ -6,17 +6,19 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from invert.commands.bars import progress_bar
+from invert.encoder_files import BUNDLED
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.perceptual import PerceptualDistance
 from invert.projector import project
-from invert.settings import ProjectionSettings
+from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space
 from invert.starts import StartName, find_encoder, starts_for
 
@@ -83,6 +85,14 @@ class Projections:
             result.latent.replace(metadata={**result.latent.metadata, KEY: facts}).save(path)
         latent = Latent.load(path)
         return Projected(latent, self.generator.render(latent), **latent.metadata[KEY])
+
+
+def defaults_mark() -> str:
+    """A short hash of what projections of figures depend on by default: settings and the encoders that come along."""
+    presets = [asdict(preset("fast", space)) for space in ("NW+", "FNW5")]
+    folder = Path(str(resources.files("invert.models"))) / BUNDLED
+    encoders = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256(json.dumps([presets, encoders], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def default_start(generator: Generator, image: Tensor, space: str) -> StartName:

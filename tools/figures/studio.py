@@ -14,7 +14,7 @@ from typing import Any
 import click
 import torch
 from faces import FaceNets
-from projections import Projected, Projections, default_start
+from projections import Projected, Projections, default_start, defaults_mark
 from record import Figure, write_record
 from torch import Tensor
 
@@ -48,6 +48,7 @@ class Studio:
     kept: Path = KEPT
     packages: Path | None = None
     shared: dict[Any, Any] = field(default_factory=dict)  # results that several figures of one process use
+    defaults: str | None = None  # `defaults_mark` once something was projected
 
     def steps(self, count: int) -> int:
         return min(count, QUICK_STEPS) if self.quick else count
@@ -84,6 +85,7 @@ class Studio:
         init: Latent | StartName | None = None,
     ) -> Projected:
         """A projection with the default settings in `steps` updates in all: those of a two-stage start are counted."""
+        self.defaults = defaults_mark()
         steps = self.steps(steps)
         settings = preset("fast", space).replace(dist_weight=dist_weight)
         init = init or default_start(self.generator, image, space)
@@ -133,6 +135,7 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
     out = out or (QUICK_OUT if studio.quick else DOCS)
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
+    studio.defaults = None
     figure = draw(studio)
     picture = out / f"{name}.jpg"
     figure.sheet.save(picture)
@@ -141,6 +144,7 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
         "quick": studio.quick,
         "generator": {"name": studio.generator.name, "fingerprint": studio.generator.fingerprint[:16]},
         "torch": torch.__version__,
+        "projected with": studio.defaults,
         "seconds": time.perf_counter() - began,  # without projections that were there already
     }
     write_record(out / f"{name}.json", figure, facts)
