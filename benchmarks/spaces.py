@@ -17,6 +17,7 @@ import json
 import resource
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def number(text: str) -> int | float | str:
         with contextlib.suppress(ValueError):
             return kind(text)
     return text
+
+
+def fields(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE texts as fields of the settings."""
+    return {key: number(text) for key, text in (pair.split("=") for pair in pairs)}
 
 
 def peak_gib() -> float:
@@ -109,15 +115,13 @@ def main(
 
     for image_name, image in targets(generator, portrait, faces, first_seed).items():
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
-        texts = dict(pair.split("=") for pair in changed)
-        settings = preset(name, chosen[0]).replace(**changes, **{key: number(text) for key, text in texts.items()})
-        short = settings.replace(steps=settings.init_steps)
+        settings = preset(name, chosen[0]).replace(**changes, **fields(changed))
         starts: dict[bool, Latent] = {}
         for space in chosen:
             noise = Space.parse(space).noise
             if noise not in starts:
                 flat = Space("W+", noise=noise)
-                starts[noise] = project(generator, image, flat, settings=short, callback=tell).latent
+                starts[noise] = project(generator, image, flat, settings=settings.of_start(), callback=tell).latent
             result = project(generator, image, space, settings=settings, init=starts[noise], callback=tell)
             row: dict[str, Any] = {
                 "image": image_name,

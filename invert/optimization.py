@@ -153,7 +153,8 @@ def outcome(
 
 
 def new_adam(variables: Variables) -> torch.optim.Adam:
-    return torch.optim.Adam(variables.groups(), lr=variables.settings.lr)
+    s = variables.settings
+    return torch.optim.Adam(variables.groups(), lr=s.lr, betas=(s.beta1, s.beta2))
 
 
 def with_image(step: Step, image: Tensor) -> Step:

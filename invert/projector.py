@@ -81,8 +81,7 @@ def two_stage_start(
 ) -> Latent:
     """A short projection into (N)W+ that is then opened at the space's layer."""
     start = mean_start(generator, image, Space("W+", noise=space.noise))
-    short = settings.replace(steps=settings.init_steps)
-    result = optimize(generator, image, start, short, networks, seed, callback, "start")
+    result = optimize(generator, image, start, settings.of_start(), networks, seed, callback, "start")
     return generator.convert(result.latent, space)
 
 
@@ -103,7 +102,8 @@ def networks_for(
         crop = load_perceptual(settings.crop_perceptual, device=generator.device, dtype=generator.dtype)
     if not settings.half:
         return Networks(generator, whole, crop)
-    return Networks(generator.half(), whole and whole.halved(), crop and crop.halved())
+    half = whole and whole.halved()
+    return Networks(generator.half(), half, half if crop is whole else crop and crop.halved())
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:

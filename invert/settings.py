@@ -19,8 +19,11 @@ class ProjectionSettings:
     """
 
     steps: int = 250
-    init_steps: int = 150  # F… spaces without an encoder: steps in (N)W+ that make the first F_i
+    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, with Adam's usual memory
+    init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
     lr: float = 0.1  # Adam; of styles and noise maps
+    beta1: float = 0.9  # decay per step of Adam's memory of gradients
+    beta2: float = 0.999  # and of their squares: at 0.999 the large gradients of the start brake a short run to its end
     warmup: int = 50  # steps of linear rise
     cooldown: float = 0.0  # last fraction of the steps, over which the rate falls to zero as a cosine
     perceptual: str = "st-lpips-alex"  # any of invert.perceptual.PERCEPTUAL, or "none": pixels alone, no weights needed
@@ -55,12 +58,21 @@ class ProjectionSettings:
                 raise UsageError(f"{field.name} is a number in [0, 1e9], got {value}")
         if self.cooldown > 1:
             raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
-        if self.lr == 0:
-            raise UsageError("lr must be above 0")
+        for name in ("beta1", "beta2"):
+            if getattr(self, name) >= 1:
+                raise UsageError(f"{name} is a decay in [0, 1), got {getattr(self, name)}")
+        for name in ("lr", "init_lr"):
+            if getattr(self, name) == 0:
+                raise UsageError(f"{name} must be above 0")
 
     def replace(self, **changes: Any) -> ProjectionSettings:
         """A copy with some knobs changed, checked again."""
         return dataclasses.replace(self, **changes)
+
+    def of_start(self) -> ProjectionSettings:
+        """Those of the steps in (N)W+ from which a two-stage start is opened."""
+        usual = ProjectionSettings()
+        return self.replace(steps=self.init_steps, lr=self.init_lr, beta1=usual.beta1, beta2=usual.beta2)
 
 
 PRESETS = ("fast", "thesis", "stylegan2")
@@ -73,9 +85,10 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     thesis     [S]: 250 steps where the space has features, 1000 where it has not
     stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000 steps
     """
-    features = Space.parse(space).layer is not None
+    parsed = Space.parse(space)
+    features = parsed.layer is not None
     if name == "fast":
-        return ProjectionSettings(
+        fast = ProjectionSettings(
             steps=200 if features else 300,
             init_steps=100,
             warmup=20,
@@ -83,6 +96,8 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             mse_weight=1.0,
             crop_weight=0.1,
         )
+        # style maps at a short memory were not measured, and are what diverges first
+        return fast.replace(lr=0.05, beta1=0.8, beta2=0.9) if features and not parsed.spatial else fast
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)
     if name == "stylegan2":

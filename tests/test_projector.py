@@ -200,6 +200,7 @@ def test_a_start_of_another_size_is_refused() -> None:
         ({"steps": -1}, "steps"), ({"steps": 10**12}, "steps"), ({"lr": 0.0}, "lr must be above 0"),
         ({"lr": math.nan}, "lr is a number"), ({"dist_weight": -1.0}, "dist_weight"),
         ({"mse_weight": math.inf}, "mse_weight"), ({"cooldown": 1.5}, "cooldown"),
+        ({"beta1": 1.0}, "beta1 is a decay"), ({"beta2": 1.0}, "beta2 is a decay"),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(changes: dict[str, float], reason: str) -> None:
@@ -211,6 +212,7 @@ def test_presets_are_those_of_their_sources() -> None:
     assert preset("thesis", "FNW5").steps == 250
     assert preset("thesis", "NW+").steps == 1000
     assert preset("stylegan2", "W").w_noise == 0.05
+    assert {preset(name, "FNW5").beta2 for name in ("thesis", "stylegan2")} == {0.999}
     with pytest.raises(UsageError, match="known: fast, thesis, stylegan2"):
         preset("best", "W")
 
