@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from invert.encoder_heads import MapHead, StyleHead
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.images import area_downscale
 from invert.latents import Latent
 from invert.spaces import Space
-from invert.trunks import WIDTHS, TrunkName, load_imagenet, new_trunk
+from invert.trunks import LAST_WIDTH, WIDTHS, TrunkName, load_imagenet, new_trunk
 
 INPUT_SIDE = 256  # pixels of a training-size image as the trunk sees it; a 1024 px image at ¼ ([S] algorithm 3)
-STYLE_RANK = 256  # of the linear style head, which would be two thirds of all weights without it
+MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the trunk and F_i, and R_i
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,10 @@ class Encoding(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """An EfficientNet with one linear head each for F_i, R_i and the styles.
+    """An EfficientNet with a head each for F_i, R_i and the styles.
 
-    F_i and R_i come by 1×1 convolutions from the trunk's last activation of their stride, so that a wider image gives
-    a wider map; the styles, as offsets from the mean w, from the pooled last activation. The styles before layer i are
-    no part of the point: they make its companion, by which edits reach F_i without training.
+    The styles before layer i are no part of the point: they make its companion, by which edits reach F_i without
+    training.
     """
 
     def __init__(self, shape: EncoderShape) -> None:
@@ -99,31 +98,27 @@ class Encoder(nn.Module):
         self.shape = shape
         self.fingerprint = ""  # of the generator it was trained for
         self.trunk = new_trunk(shape.trunk)
-        self.feature_stride = shape.input_side // shape.size
-        self.feature_head = nn.Conv2d(WIDTHS[self.feature_stride], shape.channels, 1)
+        self.feature_head = MapHead(shape.input_side // shape.size, MAP_WIDTH, shape.channels)
         self.register_buffer("feature_mean", torch.zeros(shape.channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(shape.channels, 1, 1))
-        self.rgb_head: nn.Conv2d | None = None
+        self.rgb_head: MapHead | None = None
         if shape.rgb_size is not None:
-            self.rgb_stride = shape.input_side // shape.rgb_size
-            self.rgb_head = nn.Conv2d(WIDTHS[self.rgb_stride], 3, 1)
-        self.style_head = nn.Sequential(
-            nn.Linear(1280, STYLE_RANK), nn.Linear(STYLE_RANK, shape.num_ws * shape.w_dim)
-        )  # no activation between: one linear layer in two factors
+            self.rgb_head = MapHead(shape.input_side // shape.rgb_size, RGB_WIDTH, 3)
+        self.style_head = StyleHead(LAST_WIDTH, MAP_WIDTH, shape.num_ws * shape.w_dim)
         self.register_buffer("w_avg", torch.zeros(shape.w_dim))
         self.feature_mean: Tensor
         self.feature_std: Tensor
         self.w_avg: Tensor
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Encoding:
         """The encoding of images [N, 3, h, w] in [−1, 1] at the trunk's scale."""
-        activations = self.trunk.extract_endpoints(images)
-        features = self.feature_head(activations[endpoint(self.feature_stride)])
-        features = self.feature_mean + self.feature_std * features
-        rgb = None if self.rgb_head is None else self.rgb_head(activations[endpoint(self.rgb_stride)])
-        offsets = self.style_head(activations["reduction_6"].mean(dim=(2, 3)))
+        activations = self.trunk.extract_endpoints(images.contiguous(memory_format=torch.channels_last))
+        features, mixed = self.feature_head(activations)
+        rgb = None if self.rgb_head is None else self.rgb_head(activations)[0]
+        offsets = self.style_head(activations["reduction_6"], mixed)
         styles = self.w_avg + offsets.reshape(len(images), self.shape.num_ws, self.shape.w_dim)
-        return Encoding(features, rgb, styles)
+        return Encoding(self.feature_mean + self.feature_std * features, rgb, styles)
 
     def encode(self, generator: Generator, images: Tensor) -> Latent:
         """The point of FW_i for images [N, 3, H, W] in [−1, 1] at the generator's scale, of any size F_i can cover.
@@ -154,11 +149,6 @@ class Encoder(nn.Module):
         )
 
 
-def endpoint(stride: int) -> str:
-    """EfficientNet's name of its last activation at a stride."""
-    return f"reduction_{int(math.log2(stride))}"
-
-
 def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> Encoder:
     """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean whatever it sees.
 
@@ -169,9 +159,9 @@ def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientn
         load_imagenet(encoder.trunk)
     encoder.fingerprint = generator.fingerprint
     encoder.w_avg.copy_(generator.w_avg)
-    for head in (encoder.feature_head, encoder.rgb_head, encoder.style_head[-1]):
+    for head in (encoder.feature_head, encoder.rgb_head, encoder.style_head):
         if head is not None:
-            for parameter in head.parameters():
+            for parameter in head.leave.parameters():
                 nn.init.zeros_(parameter)
     return encoder
 

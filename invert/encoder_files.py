@@ -21,7 +21,7 @@ from invert.errors import FingerprintError, ModelFileError
 from invert.generator import Generator
 
 ARCHITECTURE = "encoder"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 256 << 20
 BUNDLED = "encoders"  # folder of package invert.models
 

@@ -14,6 +14,7 @@ from invert.models import ensure
 TrunkName = Literal["efficientnet-b0", "efficientnet-lite0"]
 TRUNK_NAMES: tuple[TrunkName, ...] = get_args(TrunkName)
 WIDTHS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}  # channels of the last activation at each stride; of both trunks
+LAST_WIDTH = 1280  # channels of "reduction_6", made from the last of them at its size
 
 # image_size=None pads to any size; a regression wants neither dropped blocks nor slow statistics
 OPTIONS = {"image_size": None, "include_top": False, "drop_connect_rate": 0.0, "batch_norm_momentum": 0.9}

@@ -19,10 +19,12 @@ from invert.commands.parsing import check_range
 @click.option("--hours", type=float, default=2.0, show_default=True, help="Time to train for, in all.")
 @click.option("--steps", type=int, help="Stop after so many updates, in all, whatever the time.")
 @click.option("--resume", is_flag=True, help="Go on with the run beside the output.")
+@click.option("--start", type=FILE, help="An encoder to begin with, instead of new weights.")
 @click.option("--trunk", type=click.Choice(("efficientnet-b0", "efficientnet-lite0")), help="The network under it.")
 @click.option("--batch", type=int, help="Images per update.")
 @click.option("--fresh", type=int, help="New images among them; the rest are earlier ones again.")
 @click.option("--lr", type=float, help="Learning rate of Adam.")
+@click.option("--half", is_flag=True, help="Render samples in bfloat16, for processors that have it.")
 @click.option("--image-batch", type=int, help="Images of an update that image terms render; 0, none, by default.")
 @click.option("--image-every", type=int, help="Updates from one with image terms to the next.")
 @click.option("--perceptual", default="st-lpips-alex", show_default=True, help="Distance of image terms, or none.")
@@ -48,7 +50,7 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
     check_range("hours", o["hours"], 0, 10_000)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    knobs = ("trunk", "batch", "fresh", "lr", "image_batch", "image_every", "seed")
+    knobs = ("trunk", "batch", "fresh", "lr", "image_batch", "image_every", "half", "seed")
     settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
     generator = open_generator(network, device)
     distance = None
@@ -65,8 +67,8 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
 
         facts = train_encoder(
             generator, layer, output,
-            settings=settings, steps=o["steps"], hours=o["hours"], resume=o["resume"], perceptual=distance,
-            callback=update,
+            settings=settings, steps=o["steps"], hours=o["hours"], resume=o["resume"], start=o["start"],
+            perceptual=distance, callback=update,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))

@@ -50,6 +50,7 @@ class EncoderSettings:
     image_every: int = 8
     image_batch: int = 0
     held_out: int = 64
+    half: bool = False  # samples are rendered in bfloat16
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -100,8 +101,8 @@ class EncoderTraining:
         side = self.model.shape.input_side
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self.samples = Samples(generator, seed=2 * settings.seed, side=side, folder=folder)
-        self.held_out = Samples(generator, seed=2 * settings.seed + HELD_OUT_SEED, side=side)
+        self.samples = Samples(generator, layer, 2 * settings.seed, side=side, half=settings.half, folder=folder)
+        self.held_out = Samples(generator, layer, 2 * settings.seed + HELD_OUT_SEED, side=side)
         self._held_out_images: dict[int, Tensor] = {}
         self.variances = self._measure()
         self.average = AveragedModel(self.model, avg_fn=moving_average(settings.ema), use_buffers=True)
@@ -109,6 +110,18 @@ class EncoderTraining:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.lr)
         self.step = 0
         self.seconds = 0.0
+        self.start: str | None = None  # the file that `begin_from` was told
+
+    def begin_from(self, encoder: Encoder, name: str) -> None:
+        """Take the weights of an encoder of this generator and layer; raises :class:`UsageError` for another shape."""
+        if encoder.shape != self.model.shape:
+            raise UsageError(
+                f"{name}: an encoder of layer {encoder.shape.layer} with {encoder.shape.trunk}, expected layer "
+                f"{self.layer} with {self.model.shape.trunk}"
+            )
+        self.model.load_state_dict(encoder.state_dict())
+        self.average.module.load_state_dict(encoder.state_dict())
+        self.start = name
 
     @property
     def result(self) -> Encoder:
@@ -135,7 +148,7 @@ class EncoderTraining:
         """One step of Adam: (loss, share of each part's variance that the batch's encodings missed)."""
         s = self.settings
         indices = self.batch(self.step)
-        target = self.samples.encodings(indices, self.layer)
+        target = self.samples.encodings(indices)
         images = torch.cat([self.samples.image(k) for k in indices]).to(target.styles)
         self.model.train()
         found = self.model(images)
@@ -182,7 +195,7 @@ class EncoderTraining:
                 self.generator.fingerprint,
                 features=found.features[row : row + 1],
                 rgb=None if found.rgb is None else found.rgb[row : row + 1],
-                noise=noise[i - 1 :],
+                noise=noise,
             )
             small = area_downscale(self.generator.render(latent), (images.shape[2], images.shape[3]))
             total = total + F.mse_loss(small, images[row : row + 1])
@@ -198,7 +211,7 @@ class EncoderTraining:
         for start in range(0, len(indices), self.settings.batch):
             chunk = indices[start : start + self.settings.batch]
             images = torch.cat([self.held_out_image(k) for k in chunk])
-            target = self.held_out.encodings(chunk, self.layer)
+            target = self.held_out.encodings(chunk)
             with torch.inference_mode():
                 missed = self.missed(encoder(images.to(target.styles)), target)
             for name, value in missed.items():
@@ -216,6 +229,7 @@ class EncoderTraining:
             "fingerprint": self.generator.fingerprint,
             "layer": self.layer,
             "settings": asdict(self.settings),
+            "start": self.start,
             "step": self.step,
             "seconds": self.seconds,
             "model": self.model.state_dict(),
@@ -234,7 +248,7 @@ class EncoderTraining:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.step, self.seconds, self.start = int(state["step"]), float(state["seconds"]), state["start"]
         except (OSError, EOFError, KeyError, ValueError, RuntimeError, TypeError, UnpicklingError) as error:
             raise ModelFileError(
                 f"{path}: not a training run that can go on ({str(error).splitlines()[0][:120]})"
@@ -243,7 +257,7 @@ class EncoderTraining:
     def _measure(self) -> dict[str, float]:
         """Variances of the parts over the first samples; also tells the model where F_i lies."""
         chunks = torch.arange(STATISTICS_COUNT).split(32)
-        parts = [self.samples.encodings(chunk.tolist(), self.layer) for chunk in chunks]
+        parts = [self.samples.encodings(chunk.tolist()) for chunk in chunks]
         features = torch.cat([p.features for p in parts])
         self.model.feature_mean.copy_(features.mean(dim=(0, 2, 3))[:, None, None])
         self.model.feature_std.copy_(features.std(dim=(0, 2, 3))[:, None, None])

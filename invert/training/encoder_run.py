@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from invert.encoder_files import save_encoder
+from invert.encoder_files import load_encoder, save_encoder
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.perceptual import PerceptualDistance
@@ -32,19 +32,22 @@ def train_encoder(
     steps: int | None = None,
     hours: float | None = None,
     resume: bool = False,
+    start: Path | None = None,
     perceptual: PerceptualDistance | None = None,
     callback: Callable[[EncoderStep], object] = lambda step: None,
 ) -> dict[str, Any]:
     """Train until `steps` or `hours` in all are reached, write the encoder to `output`, return its facts.
 
     The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`. An interrupted run
-    is saved as it is and the encoder written. Raises :class:`UsageError` for a run that is there already and not to be
-    resumed, not there and to be resumed, or under way in another process.
+    is saved as it is and the encoder written. `start` is the file of an encoder whose weights are the first. Raises
+    :class:`UsageError` for a run that is there already and not to be resumed, not there and to be resumed, or under way
+    in another process, and for a start of another layer or trunk.
     """
     with alone_in(output.with_suffix(".run")) as folder:
         return train_in(
             folder, generator, layer, output,
-            settings=settings, steps=steps, hours=hours, resume=resume, perceptual=perceptual, callback=callback,
+            settings=settings, steps=steps, hours=hours, resume=resume, start=start, perceptual=perceptual,
+            callback=callback,
         )  # fmt: skip
 
 
@@ -69,6 +72,7 @@ def train_in(
     steps: int | None,
     hours: float | None,
     resume: bool,
+    start: Path | None,
     perceptual: PerceptualDistance | None,
     callback: Callable[[EncoderStep], object],
 ) -> dict[str, Any]:
@@ -79,7 +83,11 @@ def train_in(
             f"{folder}: a run is there; use --resume" if state.exists() else f"{folder}: no run to resume; train first"
         )
         raise UsageError(f"{what}, or name another output")
+    if resume and start is not None:
+        raise UsageError("a run that goes on has its weights; give a start or resume")
     training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
+    if start is not None:
+        training.begin_from(load_encoder(start, generator), start.name)
     if resume:
         training.resume(state)
         forget_later_steps(history, training.step)
@@ -105,6 +113,7 @@ def train_in(
         "generator": generator.name,
         "layer": layer,
         "settings": asdict(settings),
+        "start": training.start,
         "steps": training.step,
         "hours": training.seconds / 3600,
         "samples": training.step * settings.fresh,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -23,32 +25,51 @@ SEEDS = 1024  # different sets of samples; torch's CPU generator reads 32 bits o
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample k is a point of NW+ with its image, and depends on (seed, k) alone; 0 ≤ seed < 1024.
+    """Sample k is a point of FNW_i with its image, and depends on (seed, k) alone; 0 ≤ seed < 1024.
 
+    layer    i
+    moved    share of points whose maps were moved, what comes in mirrored: faces are not always where training had them
+    reach    cells of the coarsest map by which one is moved at most, as a share of its side
     mixing   share of points whose later styles come from a second w, from a random layer on ([K]'s style mixing)
     psi      range of the truncation, drawn evenly per point
     side     of the images in pixels
+    half     rendered in bfloat16, which JPEG hides
     folder   where images are kept as JPEG files, so that each is rendered once; None renders every time
     """
 
     generator: Generator
+    layer: int
     seed: int = 0
+    moved: float = 0.25
+    reach: float = 0.2
     mixing: float = 0.5
     psi: tuple[float, float] = (0.7, 1.0)
     side: int = 256
+    half: bool = False
     folder: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
             raise UsageError(f"seed is an integer in [0, {SEEDS}), got {self.seed}")
 
+    @cached_property
+    def _painter(self) -> Generator:
+        return self.generator.half() if self.half else self.generator
+
     def point(self, k: int) -> Latent:
-        """Point k, in NW+, with random noise maps."""
-        space = Space("W+", noise=True)
-        random, styles = self._styles(k)
-        noise = tuple(torch.randn(1, 1, *size, generator=random) for size in self.generator.shapes(space).noise)
-        noise = tuple(n.to(styles) for n in noise)
-        return self.generator.latent(styles).replace(space=space, noise=noise)
+        """Point k, in FNW_i, with random noise maps."""
+        i = self.layer
+        random, encoding = self._encoding(k)
+        sizes = self.generator.shapes("NW+").noise[i - 1 :]
+        noise = tuple(torch.randn(1, 1, *size, generator=random).to(encoding.styles) for size in sizes)
+        return Latent(
+            Space("W+", i, noise=True),
+            encoding.styles[:, i - 1 :].clone(),
+            self.generator.fingerprint,
+            features=encoding.features,
+            rgb=encoding.rgb,
+            noise=noise,
+        )
 
     def image(self, k: int) -> Tensor:
         """Its image [1, 3, side, side] in [−1, 1], with the losses of JPEG, so that a kept one equals a new one."""
@@ -56,7 +77,7 @@ class Samples:
         if path is not None and path.exists():
             data = path.read_bytes()
         else:
-            image = self.generator.render(self.point(k)).cpu().float()
+            image = self._painter.render(self.point(k)).cpu().float()
             picture = to_images(area_downscale(image.clamp(-1, 1), (self.side, self.side)))[0]
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=95, subsampling=0)
@@ -66,21 +87,32 @@ class Samples:
         with Image.open(io.BytesIO(data)) as picture:
             return to_tensor(picture.convert("RGB"))
 
-    def encodings(self, indices: list[int], layer: int) -> Encoding:
+    def encodings(self, indices: list[int]) -> Encoding:
         """F_i, R_i and all styles of some points: what an encoder should find in their images."""
+        rows = [self._encoding(k)[1] for k in indices]
+        rgb = None if rows[0].rgb is None else torch.cat([row.rgb for row in rows if row.rgb is not None])
+        return Encoding(torch.cat([row.features for row in rows]), rgb, torch.cat([row.styles for row in rows]))
+
+    def _encoding(self, k: int) -> tuple[torch.Generator, Encoding]:
+        """Point k as an encoding, and the random state after it, from which its noise from layer i on follows."""
         network = self.generator.network
-        sizes = self.generator.shapes("NW+").noise[: layer - 1]
-        rows, maps = [], []
-        for k in indices:
-            random, styles = self._styles(k)
-            rows.append(styles)
-            maps.append([torch.randn(1, 1, *size, generator=random) for size in sizes])
-        styles = torch.cat(rows)
-        noise = [torch.cat(group).to(styles) for group in zip(*maps, strict=True)]
+        random, styles = self._styles(k)
+        sizes = self.generator.shapes("NW+").noise[: self.layer - 1]
+        noise = [torch.randn(1, 1, *size, generator=random).to(styles) for size in sizes]
         with torch.inference_mode():
-            start = network.start().expand(len(rows), -1, -1, -1)
-            features, rgb = network.run(start, None, styles.unbind(1), noise, 1, layer)
-        return Encoding(features.clone(), None if rgb is None else rgb.clone(), styles)
+            features, rgb = network.run(network.start(), None, styles.unbind(1), noise, 1, self.layer)
+        x, y = self._shift(random, features, rgb)
+        return random, Encoding(moved(features, x, y), None if rgb is None else moved(rgb, x, y), styles)
+
+    def _shift(self, random: torch.Generator, features: Tensor, rgb: Tensor | None) -> tuple[float, float]:
+        """How far to move the maps, as shares of their sides; whole cells of both."""
+        draw = torch.rand(3, generator=random)
+        side = min(t.shape[3] for t in (features, rgb) if t is not None)
+        cells = round(self.reach * side)
+        if float(draw[0]) >= self.moved or not cells:
+            return 0.0, 0.0
+        x, y = ((draw[1:] * (2 * cells + 1)).int() - cells).tolist()
+        return x / side, y / side
 
     def _styles(self, k: int) -> tuple[torch.Generator, Tensor]:
         """The random state after the styles [1, num_ws, w_dim] of point k, from which its noise follows."""
@@ -97,6 +129,14 @@ class Samples:
         if mixed:
             styles[:, crossover:] = w[1]
         return random, styles
+
+
+def moved(t: Tensor, x: float, y: float) -> Tensor:
+    """A map [N, C, H, W] moved right and down by shares of its sides, its content mirrored into what comes in."""
+    dx, dy = round(x * t.shape[3]), round(y * t.shape[2])
+    wide = F.pad(t, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)), mode="reflect")
+    height, width = t.shape[2:]
+    return wide[:, :, max(-dy, 0) :, max(-dx, 0) :][:, :, :height, :width].clone()
 
 
 def labels(generator: Generator, random: torch.Generator) -> Tensor | None:
