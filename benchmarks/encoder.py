@@ -37,16 +37,12 @@ DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
 REPORTED = (*DISTANCES, "mse", "seconds")
 
 
-def runs(settings: ProjectionSettings, steps: int) -> dict[str, tuple[StartName, int, int]]:
-    """Name → start, steps of it, steps after it."""
+def runs(settings: ProjectionSettings, steps: int) -> dict[str, tuple[StartName, ProjectionSettings]]:
+    """Name → start, settings."""
     return {
-        "encoder, 0 steps": ("encoder", 0, 0),
-        f"encoder, {steps} steps": ("encoder", 0, steps),
-        f"two-stage, {settings.init_steps} + {settings.steps} steps": (
-            "two-stage",
-            settings.init_steps,
-            settings.steps,
-        ),
+        "encoder, 0 steps": ("encoder", settings.replace(steps=0)),
+        f"encoder, {steps} steps": ("encoder", settings.replace(steps=steps)),
+        f"two-stage, {settings.init_steps} + {settings.steps} steps": ("two-stage", settings),
     }
 
 
@@ -90,8 +86,7 @@ def main(
     project(generator, first, space, settings=settings.replace(steps=0), init="encoder")  # loads it
     rows: list[dict[str, Any]] = []
     for image_name, image in images.items():
-        for name, (init, init_steps, after) in runs(settings, steps).items():
-            run = settings.replace(steps=after, init_steps=init_steps)
+        for name, (init, run) in runs(settings, steps).items():
             result, seconds = timed_projection(generator, image, space, init, run, loss, crop)
             metrics = reconstruction_metrics(result.image, image, distances)
             rows.append({"image": image_name, "run": name, "seconds": seconds, **metrics})

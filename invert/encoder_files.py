@@ -83,7 +83,12 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
 
 def bundled_encoder(generator: Generator, layer: int) -> Path | None:
     """The file of the encoder that comes with the package for a generator's layer; None where there is none."""
-    return encoders_in(Path(str(resources.files("invert.models"))) / BUNDLED).get((generator.fingerprint, layer))
+    return bundled_encoders().get((generator.fingerprint, layer))
+
+
+def bundled_encoders() -> Mapping[tuple[str, int], Path]:
+    """All encoder files that come with the package, as :func:`encoders_in` gives them."""
+    return encoders_in(Path(str(resources.files("invert.models"))) / BUNDLED)
 
 
 @cache

@@ -23,7 +23,7 @@ class ProjectionSettings:
     init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
     lr: float = 0.1  # Adam; of styles and noise maps
     beta1: float = 0.9  # decay per step of Adam's memory of gradients
-    beta2: float = 0.999  # and of their squares: at 0.999 the large gradients of the start brake a short run to its end
+    beta2: float = 0.999  # and of their squares
     warmup: int = 50  # steps of linear rise
     cooldown: float = 0.0  # last fraction of the steps, over which the rate falls to zero as a cosine
     perceptual: str = "st-lpips-alex"  # any of invert.perceptual.PERCEPTUAL, or "none": pixels alone, no weights needed

@@ -200,7 +200,7 @@ def test_every_encoder_of_the_package_says_what_it_is() -> None:
     assert files
     for path in files:
         assert path.with_suffix(".md").exists()
-        assert path.stat().st_size < 18 << 20
+        assert path.stat().st_size < 16 << 20
         metadata, tensors = load_safetensors(path.read_bytes())
         assert len(metadata["fingerprint"]) == 64
         assert metadata["facts"]["held_out"]["features"] < 0.5

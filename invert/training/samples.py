@@ -102,7 +102,7 @@ class Samples:
         with torch.inference_mode():
             features, rgb = network.run(network.start(), None, styles.unbind(1), noise, 1, self.layer)
         x, y = self._shift(random, features, rgb)
-        return random, Encoding(moved(features, x, y), None if rgb is None else moved(rgb, x, y), styles)
+        return random, Encoding(move(features, x, y), None if rgb is None else move(rgb, x, y), styles)
 
     def _shift(self, random: torch.Generator, features: Tensor, rgb: Tensor | None) -> tuple[float, float]:
         """How far to move the maps, as shares of their sides; whole cells of both."""
@@ -131,7 +131,7 @@ class Samples:
         return random, styles
 
 
-def moved(t: Tensor, x: float, y: float) -> Tensor:
+def move(t: Tensor, x: float, y: float) -> Tensor:
     """A map [N, C, H, W] moved right and down by shares of its sides, its content mirrored into what comes in."""
     dx, dy = round(x * t.shape[3]), round(y * t.shape[2])
     wide = F.pad(t, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)), mode="reflect")

@@ -6,14 +6,14 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
-from importlib import resources
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from invert.commands.bars import progress_bar
-from invert.encoder_files import BUNDLED
+from invert.encoder_files import bundled_encoders
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.perceptual import PerceptualDistance
@@ -87,11 +87,11 @@ class Projections:
         return Projected(latent, self.generator.render(latent), **latent.metadata[KEY])
 
 
+@cache
 def defaults_mark() -> str:
     """A short hash of what projections of figures depend on by default: settings and the encoders that come along."""
     presets = [asdict(preset("fast", space)) for space in ("NW+", "FNW5")]
-    folder = Path(str(resources.files("invert.models"))) / BUNDLED
-    encoders = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.safetensors"))]
+    encoders = [file_digest(path) for path in sorted(bundled_encoders().values())]
     return hashlib.sha256(json.dumps([presets, encoders], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -115,9 +115,14 @@ def projection_key(
         start = [str(init.space), *(digest(t) for t in init.tensors())]
     elif init == "encoder":
         path = find_encoder(generator, image, Space.parse(space))
-        start = [init, path and hashlib.sha256(path.read_bytes()).hexdigest()]
+        start = [init, path and file_digest(path)]
     facts = [generator.fingerprint, digest(image), str(Space.parse(space)), asdict(settings), start, seed]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def file_digest(path: Path) -> str:
+    """A hash of the bytes of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def digest(t: Tensor) -> str:
