@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -78,11 +80,26 @@ def show_warning(message: Any, category: Any, *_: Any) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
+@contextmanager
+def habits_of_a_command() -> Iterator[None]:
+    """Warnings are one line, and a polite kill saves what there is, like Ctrl-C; as before afterwards."""
+    shown, handled = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+    warnings.showwarning = show_warning  # type: ignore[assignment]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+        signal.signal(signal.SIGTERM, handled)
+
+
 def main() -> None:
     """Run the command; one line and an exit code for every error that is meant (`--debug` shows tracebacks)."""
-    debug = "--debug" in sys.argv
-    warnings.showwarning = show_warning  # type: ignore[assignment]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves what there is, like Ctrl-C
+    with habits_of_a_command():
+        run("--debug" in sys.argv)
+
+
+def run(debug: bool) -> None:
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except InvertError as error:

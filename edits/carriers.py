@@ -85,7 +85,7 @@ class Repaint:
     not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
     """
 
-    half: float = 0.5  # |d| at which half of the rest is left
+    half: float = 0.8  # |d| at which half of the rest is left
 
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():

@@ -259,7 +259,10 @@ class Generator:
     def target_distribution(
         self, part: Literal["styles", "features", "rgb"], layer: int | None = None, *, cache_dir: Path | None = None
     ) -> Tensor:
-        """Ascending values of a part over 4096 sampled latents ([S] 7.2); F_i and R_i need their layer."""
+        """Ascending values of a part over 4096 sampled latents ([S] 7.2), fewer for large maps.
+
+        F_i and R_i need their layer; theirs are measured on first use, and kept in the user's cache.
+        """
         if part == "styles":
             return self.statistics().styles
         if layer is None:

@@ -19,7 +19,7 @@ class ProjectionSettings:
     """
 
     steps: int = 250
-    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, with Adam's usual memory
+    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, by `of_start`
     init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
     lr: float = 0.1  # Adam; of styles and noise maps
     beta1: float = 0.9  # decay per step of Adam's memory of gradients
@@ -70,9 +70,11 @@ class ProjectionSettings:
         return dataclasses.replace(self, **changes)
 
     def of_start(self) -> ProjectionSettings:
-        """Those of the steps in (N)W+ from which a two-stage start is opened."""
+        """Those of the steps in (N)W+ that a two-stage start is opened from: usual memory, no distribution term."""
         usual = ProjectionSettings()
-        return self.replace(steps=self.init_steps, lr=self.init_lr, beta1=usual.beta1, beta2=usual.beta2)
+        return self.replace(
+            steps=self.init_steps, lr=self.init_lr, beta1=usual.beta1, beta2=usual.beta2, dist_weight=usual.dist_weight
+        )
 
 
 PRESETS = ("fast", "thesis", "stylegan2")
@@ -96,8 +98,9 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             mse_weight=1.0,
             crop_weight=0.1,
         )
-        # style maps at a short memory were not measured, and are what diverges first
-        return fast.replace(lr=0.05, beta1=0.8, beta2=0.9) if features and not parsed.spatial else fast
+        if features and not parsed.spatial:  # measured there only; style maps diverge first, W+ gains from neither
+            return fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
+        return fast
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)
     if name == "stylegan2":

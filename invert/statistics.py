@@ -12,6 +12,8 @@ from invert.network import SynthesisNetwork
 
 W_SAMPLES = 10_000  # [K] appendix D
 TARGET_SAMPLES = 4096  # [S] 7.2
+FULL_CELLS = 16 * 16  # larger maps are sampled less often, as each one gives more values and takes longer
+LEAST_SAMPLES = 256
 VALUES_PER_SAMPLE = 4096  # of a map with more values, this many seeded positions stand for all
 RIDGE = 1e-6  # of the mean variance, added to every variance: W may be flat in some direction
 SEED = 0
@@ -55,8 +57,8 @@ def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
 
 
 def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
-    """Ascending values of F_i and, where it exists, R_i over 4096 sampled latents, constant noise."""
-    w = sample_w(network, TARGET_SAMPLES)
+    """Ascending values of F_i and, where it exists, R_i over sampled latents (`map_samples`), constant noise."""
+    w = sample_w(network, map_samples(network.layers[layer - 1].size))
     generator = torch.Generator().manual_seed(SEED)
     noise = [network.noise_const(j) for j in range(1, layer)]
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
@@ -68,6 +70,11 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
                 if part is not None:
                     values[name].append(thin(part.flatten(1), generator))
     return {name: torch.cat(v).flatten().sort().values.clone() for name, v in values.items() if v}
+
+
+def map_samples(size: int) -> int:
+    """How many latents stand for the maps of a layer: 4096 up to 16×16 cells, then fewer, but never below 256."""
+    return max(LEAST_SAMPLES, TARGET_SAMPLES * FULL_CELLS // max(FULL_CELLS, size * size))
 
 
 def thin(rows: Tensor, generator: torch.Generator) -> Tensor:

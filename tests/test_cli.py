@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import click
 import pytest
 import torch
 from networks import small_generator
-from shell import Shell, one_line, refused
+from shell import Shell, one_line, refused, succeeded
 
 import cli
 from invert.latents import Latent
@@ -125,6 +127,12 @@ def test_out_of_memory_has_a_code_of_its_own(
 ) -> None:
     monkeypatch.setattr(cli.cli.commands["networks"], "callback", lambda **_: fails())
     refused(run("networks"), 5, "out of memory")
+
+
+def test_a_process_that_calls_the_command_keeps_its_signals_and_warnings(run: Shell) -> None:
+    before = signal.getsignal(signal.SIGTERM), warnings.showwarning
+    succeeded(run("networks"))
+    assert (signal.getsignal(signal.SIGTERM), warnings.showwarning) == before
 
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:

@@ -44,7 +44,7 @@ ISSUE = [
     *(f"fig_7_{k}" for k in (4, 5, 6, 7, 8, 10)),
     *(f"automodulator_{k}" for k in (8, 14, 18)),
 ]
-OWN = ["beyond_repaint"]
+OWN = ["beyond_regularized", "beyond_repaint"]
 FIGURES = ISSUE + OWN
 
 

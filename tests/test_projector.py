@@ -213,6 +213,9 @@ def test_presets_are_those_of_their_sources() -> None:
     assert preset("thesis", "NW+").steps == 1000
     assert preset("stylegan2", "W").w_noise == 0.05
     assert {preset(name, "FNW5").beta2 for name in ("thesis", "stylegan2")} == {0.999}
+    assert preset("fast", "FNW5").dist_weight == 0.1
+    assert not any(preset("fast", space).dist_weight for space in ("NW+", "FNSW5"))
+    assert preset("fast", "FNW5").of_start().dist_weight == 0
     with pytest.raises(UsageError, match="known: fast, thesis, stylegan2"):
         preset("best", "W")
 

@@ -35,7 +35,7 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
     "--encoder", "encoder_file", type=FILE, help="Start from what this encoder sees (`invert train encoder`)."
 )
 @click.option("--lr", type=float, help="Learning rate of styles and noise; not that of a two-stage start.")
-@click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2).")
+@click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2); 0: not.")
 @click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
 @click.option("--half", is_flag=True, help="Steps in bfloat16, for processors that have it; the result in full.")
 @click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… losses.")

@@ -22,10 +22,13 @@ MAIN = DISTANCES[0]
 
 
 def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> Figure:
-    """The portrait in `space` after `steps`; `grows` says whether [S] found edits to get stronger by it."""
+    """The portrait in `space` after `steps` without the distribution term.
+
+    `grows` says whether [S] found edits to get stronger by it.
+    """
     generator = studio.generator
     image = portrait(generator)
-    projected = studio.project(image, space, steps)
+    projected = studio.project(image, space, steps, dist_weight=0.0)
     amounts = AMOUNTS if not studio.quick else AMOUNTS[::2]
     sheet = Sheet([f"amount {amount:g}" for amount in amounts], TILE)
     rows: list[dict[str, Any]] = []
@@ -59,5 +62,5 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
         Finding("response to equal strengths, amount 1 over amount 0", growth, at_least=1 if grows else None),
         Finding(f"{MAIN}, amount 1 over amount 0", last[MAIN] / first[MAIN]),
     ]
-    settings = {"space": space, "steps": steps, "start": projected.start, "edits": EDITS}
+    settings = {"space": space, "steps": steps, "start": projected.start, "dist_weight": 0.0, "edits": EDITS}
     return Figure(sheet, rows, findings, settings)

@@ -4,8 +4,8 @@
 the picture is poor and edits fail however long one optimizes. From the encoder convergence is up to 25 % closer
 (LPIPS), but edits get worse.
 
-Steps count those of a two-stage start. *Response* is the change of the smile's score from −s to +s over that of
-generated faces.
+As in [S], without the distribution term (`--dist-weight 0`). Steps count those of a two-stage start. *Response* is the
+change of the smile's score from −s to +s over that of generated faces.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def draw(studio: Studio) -> Figure:
     rows: list[dict[str, Any]] = []
     for name, image in images.items():
         made = {
-            (start, steps): studio.project(image, SPACE, steps, init=init)
+            (start, steps): studio.project(image, SPACE, steps, dist_weight=0.0, init=init)
             for start, init in starts.items()
             for steps in (EARLY, LATE)
         }

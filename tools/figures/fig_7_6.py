@@ -4,7 +4,8 @@
 and response change much less than in fig. 7.5: the short projection is closer to what the generator makes
 (Wasserstein distance of the styles 0.159, in NW+ 0.578).
 
-The numbers are those of fig. 7.5. This generator has no R_5.
+As in [S], without the distribution term (`--dist-weight 0`). The numbers are those of fig. 7.5. This generator has no
+R_5.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 [S] repeats fig. 7.6 with a projection that ran to convergence: it has lost what its parts mean, and equalization
 makes it worse.
 
-The numbers are those of fig. 7.5.
+As in [S], without the distribution term (`--dist-weight 0`). The numbers are those of fig. 7.5.
 """
 
 from __future__ import annotations

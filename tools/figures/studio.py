@@ -81,13 +81,18 @@ class Studio:
         space: str,
         steps: int,
         *,
-        dist_weight: float = 0.0,
+        dist_weight: float | None = None,
         init: Latent | StartName | None = None,
     ) -> Projected:
-        """A projection with the default settings in `steps` updates in all: those of a two-stage start are counted."""
+        """A projection with the default settings in `steps` updates in all: those of a two-stage start are counted.
+
+        `dist_weight` is λ of [S] eq. 7.2 where it is not the default's.
+        """
         self.defaults = defaults_mark()
         steps = self.steps(steps)
-        settings = preset("fast", space).replace(dist_weight=dist_weight)
+        settings = preset("fast", space)
+        if dist_weight is not None:
+            settings = settings.replace(dist_weight=dist_weight)
         init = init or default_start(self.generator, image, space)
         start = min(START_STEPS, steps // 3) if init == "two-stage" else 0
         settings = settings.replace(steps=steps - start, init_steps=start)
