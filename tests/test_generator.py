@@ -11,6 +11,7 @@ from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
 from invert.generator import Generator, load_generator
 from invert.latents import Latent
 from invert.spaces import Space
+from invert.statistics import map_distributions
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
@@ -216,6 +217,13 @@ def test_bad_arguments_are_refused_with_their_range() -> None:
         generator.target_distribution("features")
     with pytest.raises(UsageError, match="CUDA"):
         small_generator(dtype=torch.float16)
+
+
+def test_large_maps_are_measured_over_fewer_latents() -> None:
+    network = small_generator().network
+    values = {facts.size: len(map_distributions(network, facts.index)["features"]) for facts in network.layers[5:7]}
+    kept = 4096  # values of a map of 16×16 or 32×32 cells and 32 channels that are kept
+    assert values == {16: 4096 * kept, 32: 1024 * kept}
 
 
 def test_a_missing_mean_w_is_estimated_from_samples() -> None:
