@@ -27,7 +27,7 @@ from invert.companions import ensure_companion
 
 SEED = 1003
 STEPS = 200
-EDITS = {"smile": -3.0, "glasses": 3.0}
+EDITS = {"smile": -2.0, "glasses": 3.0}
 SOFT = 1 / 16  # of a face's side: width of the mask's edge
 MAIN = DISTANCES[0]
 
