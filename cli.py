@@ -90,7 +90,8 @@ def habits_of_a_command() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = shown
-        signal.signal(signal.SIGTERM, handled)
+        if handled is not None:  # None: not set from Python, which cannot set it again
+            signal.signal(signal.SIGTERM, handled)
 
 
 def main() -> None:
