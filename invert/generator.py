@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from invert.conversion import constant_noise, convert_latent, layer_styles
 from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
 from invert.latents import Latent
 from invert.network import Layer, SynthesisNetwork
+from invert.processor import lacks_bfloat16
 from invert.shapes import Shapes, check_fit, check_layer, shapes
 from invert.spaces import Space, check_conversion
 from invert.statistics import Statistics, cached_map_distributions, w_statistics
@@ -63,10 +65,15 @@ class Generator:
         """A copy that computes in bfloat16, in half of the memory; faster where there are instructions for it.
 
         Its images are off by about a hundredth of their spread: good enough to follow gradients, not to be kept.
-        A generator of mixed precision is returned as it is.
+        A generator of mixed precision is returned as it is. Warns on a processor without such instructions.
         """
         if self.autocast is not None:
             return self
+        if self.device.type == "cpu" and lacks_bfloat16():
+            warnings.warn(
+                "this processor has no bfloat16 instructions; half precision may be many times slower than full",
+                stacklevel=2,
+            )
         network = copy.deepcopy(self.network).to(torch.bfloat16)
         return Generator(network, fingerprint=self.fingerprint, name=self.name)
 

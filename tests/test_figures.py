@@ -24,9 +24,11 @@ sys.path.append(str(Path(__file__).parents[1] / "tools" / "figures"))
 import all as all_figures
 import fig_4_1
 import fig_4_3
+import fig_6_2b
 import page
 import seams
 import targets
+import two_spaces
 from catalogue import description, figure_files
 from editing import share
 from face_scores import mouth_corners
@@ -40,7 +42,8 @@ ROOT = Path(__file__).parents[1]
 ISSUE = [
     *(f"fig_4_{k}" for k in (1, 2, 3)),
     "fig_5_2",
-    *(f"fig_6_{k}" for k in range(2, 12)),
+    *("fig_6_2", "fig_6_2b"),
+    *(f"fig_6_{k}" for k in range(3, 12)),
     *(f"fig_7_{k}" for k in (4, 5, 6, 7, 8, 10)),
     *(f"automodulator_{k}" for k in (8, 14, 18)),
 ]
@@ -306,6 +309,32 @@ def test_a_figure_writes_its_picture_and_its_numbers(module: object, generator: 
     assert record["projected with"] is None  # nothing was
     assert record["generator"]["fingerprint"] == generator.fingerprint[:16]
     assert record["rows"]
+
+
+def test_the_second_half_of_a_figure_takes_the_first_of_the_same_defaults_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fig_6_2b, "FIRST_HALF", tmp_path / "fig_6_2.json")
+    with pytest.raises(UsageError, match="draw fig_6_2 first"):
+        fig_6_2b.first_half()
+    write(tmp_path, "fig_6_2", projected_with="others")
+    with pytest.raises(UsageError, match="draw fig_6_2 again"):
+        fig_6_2b.first_half()
+    write(tmp_path, "fig_6_2", projected_with=defaults_mark())
+    assert fig_6_2b.first_half() == {}
+
+
+def test_shares_are_means_over_the_pictures_of_both_halves() -> None:
+    details = {
+        two_spaces.key(image, space, steps): {"mse": value if space == "FNW5" else 1.0, two_spaces.MAIN: value}
+        for image, value in (("a", 0.5), ("b", 0.7))
+        for space in two_spaces.SPACES
+        for steps in two_spaces.WANTED
+    }
+    found = two_spaces.findings_of(details, [two_spaces.MAIN, "mse"])
+    assert [finding.value for finding in found] == pytest.approx([0, 0.4] * 2)
+    assert [finding.holds for finding in found] == [False, None] * 2
+    assert all("2 pictures" in finding.what for finding in found)
 
 
 def test_an_unknown_figure_is_refused_before_anything_is_loaded() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -257,3 +259,23 @@ def test_a_half_precise_copy_renders_nearly_the_same(generator: Generator) -> No
     error = (half - image).square().mean().sqrt() / image.std()
     assert 0 < error < 0.03
     assert generator.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("able", "warns"), [({"avx2": True}, True), ({"avx2": True, "avx512_bf16": True}, False), ({"bf16": True}, False)]
+)
+def test_half_precision_warns_on_processors_that_lack_it(
+    able: dict[str, bool], warns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small_generator().half()
+    assert ["no bfloat16" in str(w.message) for w in caught] == [True] * warns
+
+
+def test_half_precision_does_not_warn_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small_generator().half()

@@ -12,9 +12,11 @@ from record import Figure
 from regularized import regularized_figure
 from studio import Studio, command
 
+STEPS = 2000
+
 
 def draw(studio: Studio) -> Figure:
-    return regularized_figure(studio, "FNW5", (0,))
+    return regularized_figure(studio, "FNW5", STEPS)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from record import Figure
 from regularized import regularized_figure
 from studio import Studio, command
 
+STEPS = 600
+
 
 def draw(studio: Studio) -> Figure:
-    return regularized_figure(studio, "NW+", (0,))
+    return regularized_figure(studio, "NW+", STEPS)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from histogram import histogram
 from record import Figure, Finding
 from sheet import Sheet, Tile
 from studio import DISTANCES, Studio
-from targets import faces
+from targets import portrait
 
 from invert.variables import distribution_parts
 
-DEFAULT, LONG = 200, 2000
-WEIGHTS = {DEFAULT: (0.0, 0.1, 1.0), LONG: (0.0, 1.0)}
+DEFAULT = 200  # steps
+WEIGHTS, LONG_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 1.0)  # λ at DEFAULT steps, and in the long runs
 LIMITS = {"styles": (-2.5, 2.5)}
 WIDE = 4.0  # standard deviations that a histogram of features shows
 TOLERANCE = 0.05  # by which perceptual distances may differ and count as equal
@@ -25,71 +25,63 @@ MAIN = DISTANCES[0]
 Run = dict[str, Any]
 
 
-def regularized_figure(studio: Studio, space: str, images: Sequence[int]) -> Figure:
-    """Projections of some of `targets.faces` (by number) into `space`, over weights and numbers of steps."""
-    targets = list(faces(studio.generator, max(images) + 1).items())
-    chosen = [targets[k] for k in images[: 1 if studio.quick else None]]
-    runs_of = [(steps, weight) for steps, weights in WEIGHTS.items() for weight in weights]
-    if studio.quick:
-        runs_of = [(steps, weight) for steps, weight in runs_of if weight in (0.0, WEIGHTS[steps][-1])]
+def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
+    """Projections of the portrait into `space` over weights, in `DEFAULT` and in `long` steps."""
+    image = portrait(studio.generator)
+    weights = LONG_WEIGHTS if studio.quick else WEIGHTS
+    runs_of = [(DEFAULT, weight) for weight in weights] + [(long, weight) for weight in LONG_WEIGHTS]
     sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in runs_of], TILE)
-    rows: list[Run] = []
-    findings: list[Finding] = []
-    for name, image in chosen:
-        columns, runs = [], []
-        for steps, weight in runs_of:
-            projected = studio.project(image, space, steps, dist_weight=weight)
-            metrics = studio.measured(projected, image)
-            tiles = []
-            for part, (values, generated) in distribution_parts(studio.generator, projected.latent).items():
-                spread = WIDE * generated.std().item()
-                limits = LIMITS.get(part, (-spread, spread))
-                bars = histogram(values, generated, limits, TILE)
-                tiles.append(Tile(bars, f"{part}: W1 = {metrics[f'wasserstein {part}']:.3f}"))
-            tiles.append(Tile(projected.image, f"{MAIN} {metrics[MAIN]:.3f}"))
-            columns.append([*tiles, *map(Tile, pictures(studio, projected.latent))])
-            response = relative_responses(studio, projected.latent)
-            runs.append(
-                {
-                    "image": name,
-                    "steps": steps,
-                    "weight": weight,
-                    **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
-                    MAIN: metrics[MAIN],
-                    **{f"response, {key}": value for key, value in response.items()},
-                }
-            )
-        parts = len(columns[0]) - 1 - len(SHOWN)
-        labels = [f"{name}, {space}", *[""] * parts, *(f"{edit} {EDITS[edit]:+g}" for edit in SHOWN)]
-        for label, row in zip(labels, zip(*columns, strict=True), strict=True):
-            sheet.row(label, *row)
-        rows += runs
-        findings += findings_of(name, runs)
-    return Figure(sheet, rows, findings, {"space": space, "edits": EDITS, "tolerance": TOLERANCE})
+    columns, runs = [], []
+    for steps, weight in runs_of:
+        projected = studio.project(image, space, steps, dist_weight=weight)
+        metrics = studio.measured(projected, image)
+        tiles = []
+        for part, (values, generated) in distribution_parts(studio.generator, projected.latent).items():
+            spread = WIDE * generated.std().item()
+            limits = LIMITS.get(part, (-spread, spread))
+            bars = histogram(values, generated, limits, TILE)
+            tiles.append(Tile(bars, f"{part}: W1 = {metrics[f'wasserstein {part}']:.3f}"))
+        tiles.append(Tile(projected.image, f"{MAIN} {metrics[MAIN]:.3f}"))
+        columns.append([*tiles, *map(Tile, pictures(studio, projected.latent))])
+        response = relative_responses(studio, projected.latent)
+        runs.append(
+            {
+                "steps": steps,
+                "weight": weight,
+                **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
+                MAIN: metrics[MAIN],
+                **{f"response, {key}": value for key, value in response.items()},
+            }
+        )
+    parts = len(columns[0]) - 1 - len(SHOWN)
+    labels = [f"portrait, {space}", *[""] * parts, *(f"{edit} {EDITS[edit]:+g}" for edit in SHOWN)]
+    for label, row in zip(labels, zip(*columns, strict=True), strict=True):
+        sheet.row(label, *row)
+    return Figure(sheet, runs, findings_of(runs, long), {"space": space, "edits": EDITS, "tolerance": TOLERANCE})
 
 
-def findings_of(name: str, runs: Sequence[Run]) -> list[Finding]:
-    """What the regularizer did to one image: to the distribution, to long runs, and to the strength of edits."""
+def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
+    """What the regularizer did: to the distribution, to long runs, and to the strength of edits."""
     found = []
-    for steps in WEIGHTS:
+    for steps in (DEFAULT, long):
         plain = next(run for run in runs if run["steps"] == steps and run["weight"] == 0)
         equal = [
             run for run in runs
             if run["steps"] == steps and run["weight"] > 0 and run[MAIN] <= plain[MAIN] * (1 + TOLERANCE)
         ]  # fmt: skip
         fall = max((plain["wasserstein styles"] / run["wasserstein styles"] for run in equal), default=None)
-        what = f"{name}, {steps} steps: fall of the styles' Wasserstein distance at equal {MAIN}"
+        what = f"{steps} steps: fall of the styles' Wasserstein distance at equal {MAIN}"
         found.append(Finding(what, fall, at_least=5))
-    for weight in sorted({run["weight"] for run in runs if run["steps"] == LONG}):
+    for weight in LONG_WEIGHTS:
         of = {run["steps"]: run["response, all"] for run in runs if run["weight"] == weight}
-        kept = of[LONG] / of[DEFAULT] if of[DEFAULT] and of[LONG] is not None else None
-        what = f"{name}, λ = {weight:g}: response at {LONG} steps over that at {DEFAULT}"
+        kept = of[long] / of[DEFAULT] if of[DEFAULT] and of[long] is not None else None
+        what = f"λ = {weight:g}: response at {long} steps over that at {DEFAULT}"
         found.append(Finding(what, kept, at_least=0.9 if weight else None))
     plain, *others = [run for run in runs if run["steps"] == DEFAULT]
     for run in others:
         grown = None
         if plain["response, all"] and run["response, all"] is not None:
             grown = run["response, all"] / plain["response, all"]
-        what = f"{name}, {DEFAULT} steps: response with λ = {run['weight']:g} over that without"
+        what = f"{DEFAULT} steps: response with λ = {run['weight']:g} over that without"
         found.append(Finding(what, grown, at_least=1))
     return found
