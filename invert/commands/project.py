@@ -40,7 +40,12 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
 @click.option("--half", is_flag=True, help="Steps in bfloat16, for processors that have it; the result in full.")
 @click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… losses.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--crop", help="x,y,side in pixels of the photograph; the centre square by default.")
+@click.option(
+    "--crop",
+    help="face, centre, or x,y,side in pixels. Of photographs that are not square, ffhq-mobile takes the face by "
+    "default, other generators the centre.",
+)
+@click.option("--face", type=int, help="Which face, from 0 at the left; the largest by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
 @click.option("--background", default="white", show_default=True, help="Colour under transparent images.")
 @click.option("--frame", type=int, help="Frame of an animation or page of a TIFF.")
@@ -74,8 +79,8 @@ def project(
     limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
     reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
     job = ProjectionJob(
-        target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), keep_size=o["keep_size"],
-        reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
+        target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), face=o["face"],
+        keep_size=o["keep_size"], reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
     )  # fmt: skip
     generator = open_generator(network, device)
     if o["init"] and o["encoder_file"]:

@@ -19,11 +19,12 @@ class Model:
 
     `converter` is the module whose `convert(members)` turns the wheel's files into named tensors;
     `architecture` says what runs them. `conversion` counts changes of the converter's output: raising it
-    makes every cached file of this model out of date. Sizes are in bytes.
+    makes every cached file of this model out of date. Sizes are in bytes. `aligned` says of a generator that it
+    knows faces as FFHQ places them, and nothing else.
     """
 
     name: str
-    kind: Literal["generator", "perceptual", "trunk"]
+    kind: Literal["generator", "perceptual", "trunk", "detector"]
     architecture: str
     package: str
     version: str
@@ -36,6 +37,7 @@ class Model:
     summary: str
     card: str
     conversion: int = 1
+    aligned: bool = False
 
     @property
     def requirement(self) -> str:
@@ -67,6 +69,7 @@ _RANDOM_FACE = Model(
     licence="Apache-2.0 (wheel); distilled from NVIDIA's FFHQ StyleGAN2: non-commercial use",
     summary="faces at 1024 px: MobileStyleGAN with StyleGAN2's own FFHQ mapping network",
     card="ffhq-mobile.md",
+    aligned=True,
 )
 
 
@@ -104,6 +107,22 @@ _LITE0 = Model(
     card="efficientnet-lite0.md",
 )
 
+_MTCNN = Model(
+    name="mtcnn",
+    kind="detector",
+    architecture="mtcnn",
+    package="facenet-pytorch",
+    version="2.6.0",
+    wheel="facenet_pytorch-2.6.0-py3-none-any.whl",
+    sha256="ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
+    size=1_881_930,
+    members=tuple(f"facenet_pytorch/data/{name}.pt" for name in ("pnet", "rnet", "onet")),
+    converter="invert.models.mtcnn",
+    licence="MIT",
+    summary="finds faces and five landmarks of each: for `project --crop face`",
+    card="mtcnn.md",
+)
+
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
@@ -113,6 +132,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             _st_lpips("alex", "shift-tolerant LPIPS, AlexNet trunk: fast"),
             _st_lpips("vgg", "shift-tolerant LPIPS, VGG16 trunk: slow"),
             _LITE0,
+            _MTCNN,
         )
     }
 )
