@@ -9,7 +9,7 @@ import pytest
 import torch
 from networks import small_generator
 from PIL import Image
-from shell import QUICK, Shell, make_photo, one_line, refused
+from shell import QUICK, Shell, make_photo, one_line, pixels, refused
 
 from invert.face_detection import Face
 from invert.latents import Latent
@@ -141,6 +141,19 @@ def test_generators_of_aligned_faces_look_for_one_unless_the_photograph_is_squar
     plant(run)
     refused(run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is")
     assert run("project", wide, *args, "--crop", "centre").code == 0
+
+
+def test_a_picture_goes_back_into_its_photograph_and_into_no_other(run: Shell, network: Path, photo: Path) -> None:
+    assert run("project", photo, "--network", network, *QUICK, "--crop", "10,0,40").code == 0
+    assert run("render", "face.pt", "--network", network, "--into", photo, "-o", "back.png").code == 0
+    changed = (pixels("back.png") != pixels(photo)).any(2)
+    assert changed[16:24, 26:34].any()
+    assert not changed[:, :10].any()
+    assert not changed[40:].any()
+    other = make_photo(Path("photos/other.png"), (70, 64))
+    refused(run("render", "face.pt", "--network", network, "--into", other), 2, "this one has [70, 64]")
+    small_generator().sample(0).save("seed.pt")
+    refused(run("render", "seed.pt", "--network", network, "--into", photo), 2, "does not say where it was cut")
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])

@@ -22,6 +22,9 @@ from invert.commands.parsing import check_seed, parse_seeds
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
     from invert.generator import Generator
 
 
@@ -59,20 +62,24 @@ def generate(
 @click.argument("latents", nargs=-1, type=FILE)
 @latent_network_option
 @click.option("-o", "--output", type=FILE, help="PNG file; NAME.render.png by default.")
+@click.option("--into", "photograph", type=FILE, help="Put the picture back into the photograph it was cut from.")
 @noise_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For --noise random.")
 @force_option
 @device_option
 def render(
-    latents: tuple[Path, ...], network: str | None, output: Path | None, noise: Any, seed: int, force: bool, device: str
-) -> None:
+    latents: tuple[Path, ...], network: str | None, output: Path | None, photograph: Path | None, noise: Any, seed: int,
+    force: bool, device: str,
+) -> None:  # fmt: skip
     """Draw latent files; without one, the newest projection in this folder.
 
     \b
     Example:  invert render portrait.pt -o again.png
+              invert render friends.smile+3.pt --into friends.jpg -o smiling.png
     """
-    from invert.images import write_png
+    from invert.images import read_image, write_png
     from invert.latents import Latent
+    from invert.pasting import paste
 
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
@@ -83,9 +90,13 @@ def render(
         wanted = network or network_of(Latent.load(path))
         if generator is None or wanted != opened:
             generator, opened = open_generator(wanted, device), wanted
-        images = generator.render(load_latent(path, generator, force), noise, seed=check_seed(seed))
+        latent = load_latent(path, generator, force)
+        images = generator.render(latent, noise, seed=check_seed(seed))
         target = output or Path(f"{path.with_suffix('')}.render.png")
         for k, image in enumerate(images):
             where = target if len(images) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
-            write_png(image[None], where)
+            picture: Image.Image | Tensor = image[None]
+            if photograph is not None:
+                picture = paste(read_image(photograph), image[None], latent.metadata.get("image", {}))
+            write_png(picture, where)
             click.echo(where)
