@@ -13,7 +13,7 @@ from torch import Tensor
 
 from invert.alignment import choose_face, cut_face
 from invert.encoder import Encoder
-from invert.errors import UsageError
+from invert.errors import ModelUnavailableError, UsageError
 from invert.face_detection import face_detector
 from invert.generator import Generator
 from invert.image_files import shown
@@ -74,7 +74,11 @@ def load_target(generator: Generator, source: Path, job: ProjectionJob) -> tuple
         halves = layer.rgb_size is not None and layer.rgb_size < layer.size
         fitted = fit_canvas(picture, cell * 2 if halves else cell)
     elif (crop := job.crop or default_crop(generator, picture, job.face)) == "face":
-        face = choose_face(shown(source), face_detector()(picture), job.face)
+        try:
+            detector = face_detector()
+        except ModelUnavailableError as error:
+            raise ModelUnavailableError(f"{error}; --crop centre needs none of it") from error
+        face = choose_face(shown(source), detector(picture), job.face)
         fitted, facts["face"] = cut_face(shown(source), picture, face, generator.resolution)
     else:
         box = square_crop(picture, crop if isinstance(crop, tuple) else None)
@@ -110,8 +114,7 @@ def project_file(
     target, facts = load_target(generator, source, job)
     if encoder is not None:
         init = encoder_start(generator, target, job.space, encoder)
-    asked = None if job.settings.perceptual == "none" else job.settings.perceptual
-    cropped = job.settings.crop_perceptual if asked and job.settings.crop_weight else None
+    asked, cropped, reported = distance_names(job.settings)
     frames: list[Tensor] = []
     result = project(
         generator,
@@ -125,7 +128,6 @@ def project_file(
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
     paths = OutputPaths.of(folder, name)
-    reported = () if job.settings.perceptual == "none" else REPORTED
     distances = [distance(name, generator) for name in reported]
     seconds = [step.seconds for step in result.history]
     report = {
@@ -146,6 +148,13 @@ def project_file(
     if job.progress_format:
         write_animation([to_images(f)[0] for f in frames], folder / f"{name}.progress.{job.progress_format}", fps=12)
     return report
+
+
+def distance_names(settings: ProjectionSettings) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """The perceptual distances of the loss, of its crops, and of the report."""
+    if settings.perceptual == "none":
+        return None, None, ()
+    return settings.perceptual, settings.crop_perceptual if settings.crop_weight else None, REPORTED
 
 
 @cache

@@ -11,6 +11,7 @@ from networks import small_generator
 from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, pixels, refused
 
+from invert.errors import ModelUnavailableError
 from invert.face_detection import Face
 from invert.latents import Latent
 
@@ -109,6 +110,10 @@ def plant(run: Shell, *faces: Face) -> None:
     run.monkeypatch.setattr("invert.jobs.face_detector", lambda: lambda picture: list(faces))
 
 
+def unavailable() -> None:
+    raise ModelUnavailableError("mtcnn: not here")
+
+
 def planted(x: float, y: float, scale: float = 1) -> Face:
     points = [(-4, 0), (4, 0), (0, 4), (-3, 8), (3, 8)]
     return Face((0, 0, 1, 1), 1.0, tuple((x + scale * a, y + scale * b) for a, b in points))
@@ -140,6 +145,8 @@ def test_generators_of_aligned_faces_look_for_one_unless_the_photograph_is_squar
         assert {"face", "crop"} & set(image) == {found}
     plant(run)
     refused(run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is")
+    run.monkeypatch.setattr("invert.jobs.face_detector", unavailable)
+    refused(run("project", wide, *args), 4, "mtcnn: not here; --crop centre needs none of it")
     assert run("project", wide, *args, "--crop", "centre").code == 0
 
 

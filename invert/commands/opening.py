@@ -23,16 +23,23 @@ DEFAULT_NETWORK = "ffhq-mobile"
 def open_generator(network: str, device: str) -> Generator:
     """The generator, with a bar for a first download; sets the CPU allocator before the first tensor."""
     from invert.allocator import keep_large_blocks
-    from invert.models import MODELS, cached, ensure
 
     keep_large_blocks()
     chosen = pick_device(device)
-    if network in MODELS and cached(network) is None:
-        with download_bar(network) as report:
-            ensure(network, progress=report)
+    fetch(network)
     from invert.generator import load_generator
 
     return load_generator(network, device=chosen)
+
+
+def fetch(*names: str) -> None:
+    """Download what is not in the cache, with a bar for each; names that no registered model has are passed over."""
+    from invert.models import MODELS, cached, ensure
+
+    for name in names:
+        if name in MODELS and cached(name) is None:
+            with download_bar(name) as report:
+                ensure(name, progress=report)
 
 
 def open_generator_of(path: Path, network: str | None, device: str) -> Generator:

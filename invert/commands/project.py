@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.bars import progress_bar
-from invert.commands.opening import load_latent, open_generator
+from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option
 from invert.commands.parsing import check_seed, parse_crop
 from invert.errors import InvertError, UsageError
@@ -67,7 +67,7 @@ def project(
     """
     from invert.encoder_files import load_encoder
     from invert.images import ReadOptions
-    from invert.jobs import ProjectionJob, project_file
+    from invert.jobs import ProjectionJob, distance_names, project_file
     from invert.outputs import output_names
     from invert.settings import preset
     from invert.spaces import Space
@@ -83,6 +83,8 @@ def project(
         keep_size=o["keep_size"], reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
     )  # fmt: skip
     generator = open_generator(network, device)
+    asked, cropped, reported = distance_names(settings)
+    fetch(*filter(None, (asked, cropped, *reported)), *(["mtcnn"] if job.crop == "face" else []))
     if o["init"] and o["encoder_file"]:
         raise UsageError("--init and --encoder both say where to start; give one")
     start: str | None = o["init"]
