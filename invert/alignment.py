@@ -31,6 +31,7 @@ DEPTH = 0.3  # sides of the square over which that fades to the photograph's med
 SIDE_VIEW = 0.45  # of the distance from eyes to mouth: nearer eyes belong to a head that looks aside
 ENLARGED = 4.0  # times a face may be enlarged before a warning
 DRAWN = 0.05  # share of the square that may lie outside the photograph before one
+RESIZED, MOVED, TURNED = 0.25, 0.15, 15.0  # the square's side, centre (in sides) and degrees that count as FFHQ's still
 SURE = 0.9  # probability below which a face counts only where there is no surer one
 
 
@@ -66,6 +67,14 @@ def ffhq_square(face: Face) -> Square:
     dx, dy = right * (length / max(float(np.hypot(*right)), 1e-9))
     x, y = eyes + BELOW_EYES * down
     return Square((float(x), float(y)), (float(dx), float(dy)))
+
+
+def lies_as_in_ffhq(square: Square, size: tuple[int, int]) -> bool:
+    """Whether a photograph of that size (width, height) shows about the square already, so that none need be cut."""
+    width, height = size
+    angle = math.degrees(math.atan2(square.right[1], square.right[0]))
+    away = max(abs(square.centre[0] - width / 2), abs(square.centre[1] - height / 2))
+    return width == height and abs(square.side / width - 1) < RESIZED and away < MOVED * width and abs(angle) < TURNED
 
 
 def choose_face(name: str, faces: Sequence[Face], index: int | None = None) -> Face:

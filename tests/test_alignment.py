@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invert.alignment import Square, choose_face, cut, cut_face, ffhq_square, share_outside
+from invert.alignment import Square, choose_face, cut, cut_face, ffhq_square, lies_as_in_ffhq, share_outside
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.face_detection import Face
 
@@ -56,6 +56,15 @@ def test_the_square_moves_grows_and_turns_with_the_face(degrees: float) -> None:
 def test_corners_are_named_as_the_cut_picture_shows_them() -> None:
     assert Square((10, 10), (5, 0)).corners == [(5, 5), (15, 5), (15, 15), (5, 15)]
     assert Square((10, 10), (0, 5)).corners == [(15, 5), (15, 15), (5, 15), (5, 5)]  # a quarter turn clockwise
+
+
+def test_a_square_photograph_of_the_face_alone_lies_as_in_ffhq() -> None:
+    size = (100, 100)
+    assert lies_as_in_ffhq(Square((50, 50), (50, 0)), size)
+    assert lies_as_in_ffhq(Square((60, 45), (45, 8)), size)
+    for other in (Square((50, 50), (30, 0)), Square((70, 50), (50, 0)), Square((50, 50), (40, 30))):
+        assert not lies_as_in_ffhq(other, size)  # smaller, aside, turned
+    assert not lies_as_in_ffhq(Square((50, 50), (50, 0)), (100, 120))
 
 
 # -- what

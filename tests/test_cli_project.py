@@ -107,7 +107,7 @@ def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo:
 
 def plant(run: Shell, *faces: Face) -> None:
     """Let the detector, whose weights would have to be fetched, find these faces."""
-    run.monkeypatch.setattr("invert.jobs.face_detector", lambda: lambda picture: list(faces))
+    run.monkeypatch.setattr("invert.photographs.face_detector", lambda: lambda picture: list(faces))
 
 
 def unavailable() -> None:
@@ -133,19 +133,26 @@ def test_crop_face_cuts_as_ffhq_does_and_says_where(run: Shell, network: Path, p
     assert json.loads(Path("face.json").read_text())["image"]["face"]["side"] == 25.6
 
 
-def test_generators_of_aligned_faces_look_for_one_unless_the_photograph_is_square(run: Shell, network: Path) -> None:
+def test_generators_of_aligned_faces_look_for_one_that_does_not_lie_so_already(run: Shell, network: Path) -> None:
     wide, square = make_photo(Path("photos/a.png")), make_photo(Path("photos/b.png"), (64, 64))
     aligned = network.rename(network.with_name("ffhq-mobile.safetensors"))  # a name of the registry
-    plant(run, planted(30, 24))
     args = ("--network", aligned, *QUICK, "--steps", "0")
-    for photo, more, found in ((wide, (), "face"), (square, (), "crop"), (square, ("--face", "0"), "face"),
-                               (wide, ("--crop", "centre"), "crop"), (wide, ("--crop", "0,0,64"), "crop")):  # fmt: skip
+    small, large = planted(30, 24), planted(32, 30, 2)
+    for photo, face, more, found in (
+        (wide, large, (), "face"),
+        (square, small, (), "face"),
+        (square, large, (), "crop"),
+        (square, large, ("--face", "0"), "face"),
+        (square, small, ("--crop", "centre"), "crop"),
+        (wide, large, ("--crop", "0,0,64"), "crop"),
+    ):
+        plant(run, face)
         assert run("project", photo, *args, *more).code == 0
         image = json.loads(Path(f"{photo.stem}.json").read_text())["image"]
         assert {"face", "crop"} & set(image) == {found}
     plant(run)
     refused(run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is")
-    run.monkeypatch.setattr("invert.jobs.face_detector", unavailable)
+    run.monkeypatch.setattr("invert.photographs.face_detector", unavailable)
     refused(run("project", wide, *args), 4, "mtcnn: not here; --crop centre needs none of it")
     assert run("project", wide, *args, "--crop", "centre").code == 0
 

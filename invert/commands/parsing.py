@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
-    from invert.jobs import Crop
+    from invert.photographs import Crop
 
 Point = int | Path  # a seed, or a latent file
 MAX_SEEDS = 1_000_000  # in one range

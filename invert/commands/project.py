@@ -42,8 +42,8 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--crop",
-    help="face, centre, or x,y,side in pixels. Of photographs that are not square, ffhq-mobile takes the face by "
-    "default, other generators the centre.",
+    help="face, centre, or x,y,side in pixels. By default ffhq-mobile takes the face, unless it lies as in FFHQ "
+    "already, and other generators the centre.",
 )
 @click.option("--face", type=int, help="Which face, from 0 at the left; the largest by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
@@ -69,6 +69,7 @@ def project(
     from invert.images import ReadOptions
     from invert.jobs import ProjectionJob, distance_names, project_file
     from invert.outputs import output_names
+    from invert.photographs import Framing
     from invert.settings import preset
     from invert.spaces import Space
     from invert.starts import START_NAMES
@@ -78,13 +79,12 @@ def project(
     settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
     limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
     reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
+    framing = Framing(parse_crop(o["crop"]), o["face"], o["keep_size"], reading)
     job = ProjectionJob(
-        target, settings, seed=check_seed(o["seed"]), crop=parse_crop(o["crop"]), face=o["face"],
-        keep_size=o["keep_size"], reading=reading, progress_format=o["save_progress"], trunk=o["trunk"],
+        target, settings, seed=check_seed(o["seed"]), framing=framing, progress_format=o["save_progress"],
+        trunk=o["trunk"],
     )  # fmt: skip
     generator = open_generator(network, device)
-    asked, cropped, reported = distance_names(settings)
-    fetch(*filter(None, (asked, cropped, *reported)), *(["mtcnn"] if job.crop == "face" else []))
     if o["init"] and o["encoder_file"]:
         raise UsageError("--init and --encoder both say where to start; give one")
     start: str | None = o["init"]
@@ -94,6 +94,8 @@ def project(
             raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
         init = load_latent(Path(start), generator, force=False)
     encoder = load_encoder(o["encoder_file"], generator) if o["encoder_file"] else None
+    asked, cropped, reported = distance_names(settings)
+    fetch(*filter(None, (asked, cropped, *reported)))
     out.mkdir(parents=True, exist_ok=True)
     failures = 0
     for source, name in zip(images, output_names(list(images), out, str(target)), strict=True):

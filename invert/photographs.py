@@ -1,0 +1,91 @@
+"""A photograph as the image to project: what is cut out of it, and where that was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+from torch import Tensor
+
+from invert.alignment import choose_face, cut_face, ffhq_square, lies_as_in_ffhq
+from invert.errors import ModelUnavailableError, UsageError
+from invert.face_detection import Face, face_detector
+from invert.generator import Generator
+from invert.image_files import shown
+from invert.images import ReadOptions, crop_to, fit_canvas, read_image, square_crop, to_tensor
+from invert.models import MODELS
+from invert.spaces import Space
+
+Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side in pixels; or the square around a face
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How photographs are read and what is cut out of them.
+
+    crop       None: the centre square, or what a generator of aligned faces knows: the photograph as it is where it is
+               square and its face lies about as in FFHQ, else the face
+    face       which one, from 0 at the left, where there are several; None: the largest
+    keep_size  nothing is cut, as far as cells of F_i go
+    """
+
+    crop: Crop | None = None
+    face: int | None = None
+    keep_size: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+
+def load_target(generator: Generator, space: Space, source: Path, framing: Framing) -> tuple[Tensor, dict[str, Any]]:
+    """The photograph as [1, 3, H, W] in [−1, 1] at the size to project, and where it was cut from the file.
+
+    Raises :class:`ImageError` for a file that is no picture, or has no face where one is needed, and
+    :class:`UsageError` for a framing that does not fit.
+    """
+    if framing.face is not None and framing.crop not in (None, "face"):
+        raise UsageError("--face and --crop both say where to cut; give one, or --crop face with --face")
+    picture = read_image(source, framing.reading)
+    facts: dict[str, Any] = {"file": source.name, "size": list(picture.size)}
+    if framing.keep_size:
+        fitted = canvas(generator, space, picture, framing)
+    else:
+        fitted, where = cut_square(generator, shown(source), picture, framing)
+        facts |= where
+    facts["projected_size"] = list(fitted.size)
+    return to_tensor(fitted), facts
+
+
+def canvas(generator: Generator, space: Space, picture: Image.Image, framing: Framing) -> Image.Image:
+    """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and R_i."""
+    if space.layer is None or framing.crop is not None or framing.face is not None:
+        raise UsageError("--keep-size needs a space with features, like FNW5, and no --crop or --face")
+    layer = generator.layer(space.layer)
+    cell = generator.resolution // layer.size
+    halves = layer.rgb_size is not None and layer.rgb_size < layer.size
+    return fit_canvas(picture, cell * 2 if halves else cell)
+
+
+def cut_square(
+    generator: Generator, name: str, picture: Image.Image, framing: Framing
+) -> tuple[Image.Image, dict[str, Any]]:
+    """The square to project at the generator's size, and where it was: "crop" or "face"."""
+    size, crop = generator.resolution, framing.crop
+    asked = crop == "face" or framing.face is not None
+    aligned = generator.name in MODELS and MODELS[generator.name].aligned
+    if asked or (crop is None and aligned):
+        face = find_face(name, picture, framing.face)
+        if asked or not lies_as_in_ffhq(ffhq_square(face), picture.size):
+            fitted, where = cut_face(name, picture, face, size)
+            return fitted, {"face": where}
+    box = square_crop(picture, crop if isinstance(crop, tuple) else None)
+    return crop_to(picture, box, (size, size)), {"crop": list(box)}
+
+
+def find_face(name: str, picture: Image.Image, index: int | None) -> Face:
+    """The face to cut. Raises :class:`ImageError` when there is none."""
+    try:
+        detector = face_detector()
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{error}; --crop centre needs none of it") from error
+    return choose_face(name, detector(picture), index)
