@@ -1,4 +1,4 @@
-"""Write examples/portrait.png: the face square of scikit-image's `astronaut`, at 1024×1024.
+"""Write examples/astronaut.jpg, scikit-image's `astronaut`, and examples/portrait.png: her face at 1024×1024.
 
 Needs scikit-image (`pip install scikit-image`), which carries the photograph; nothing is downloaded.
 """
@@ -13,11 +13,13 @@ from skimage import data
 from invert.images import crop_to, write_png
 
 FACE = (138.8, 19.4, 173.0)  # x, y, side in pixels of the 512×512 original: the FFHQ alignment of this face
-PORTRAIT = Path(__file__).resolve().parents[1] / "examples" / "portrait.png"
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
 
 
 def main() -> None:
-    write_png(crop_to(Image.fromarray(data.astronaut()), FACE, (1024, 1024)), PORTRAIT)
+    photograph = Image.fromarray(data.astronaut())
+    photograph.save(FOLDER / "astronaut.jpg", quality=92, subsampling=0)
+    write_png(crop_to(photograph, FACE, (1024, 1024)), FOLDER / "portrait.png")
 
 
 if __name__ == "__main__":
