@@ -26,6 +26,7 @@ import fig_4_1
 import fig_4_3
 import fig_6_2b
 import page
+import regularized
 import seams
 import targets
 import two_spaces
@@ -335,6 +336,23 @@ def test_shares_are_means_over_the_pictures_of_both_halves() -> None:
     assert [finding.value for finding in found] == pytest.approx([0, 0.4] * 2)
     assert [finding.holds for finding in found] == [False, None] * 2
     assert all("2 pictures" in finding.what for finding in found)
+
+
+def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
+    def run(steps: int, weight: float, styles: float, distance: float, response: float) -> regularized.Run:
+        return {"steps": steps, "weight": weight, "wasserstein styles": styles, regularized.MAIN: distance,
+                "response, all": response}  # fmt: skip
+
+    runs = [run(200, 0, 0.1, 0.040, 0.5), run(200, 0.1, 0.05, 0.041, 0.6), run(200, 1, 0.01, 0.05, 0.7),
+            run(900, 0, 0.2, 0.010, 0.2), run(900, 1, 0.01, 0.02, 0.65)]  # fmt: skip
+    found = {finding.what: finding for finding in regularized.findings_of(runs, 900)}
+    at = f"steps: largest of these falls at equal {regularized.MAIN}, 1 where there is none"
+    assert found[f"200 {at}"].value == pytest.approx(2)
+    assert found[f"900 {at}"].value == 1
+    assert not found[f"900 {at}"].holds
+    assert found["λ = 0: response at 900 steps over that at 200"].value == pytest.approx(0.4)
+    assert found["λ = 1: response at 900 steps over that at 200"].holds
+    assert found["200 steps: response with λ = 0.1 over that without"].value == pytest.approx(1.2)
 
 
 def test_an_unknown_figure_is_refused_before_anything_is_loaded() -> None:

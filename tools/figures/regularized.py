@@ -64,14 +64,15 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
     """What the regularizer did: to the distribution, to long runs, and to the strength of edits."""
     found = []
     for steps in (DEFAULT, long):
-        plain = next(run for run in runs if run["steps"] == steps and run["weight"] == 0)
-        equal = [
-            run for run in runs
-            if run["steps"] == steps and run["weight"] > 0 and run[MAIN] <= plain[MAIN] * (1 + TOLERANCE)
-        ]  # fmt: skip
-        fall = max((plain["wasserstein styles"] / run["wasserstein styles"] for run in equal), default=None)
-        what = f"{steps} steps: fall of the styles' Wasserstein distance at equal {MAIN}"
-        found.append(Finding(what, fall, at_least=5))
+        plain, *others = [run for run in runs if run["steps"] == steps]
+        falls = {run["weight"]: plain["wasserstein styles"] / run["wasserstein styles"] for run in others}
+        farther = {run["weight"]: run[MAIN] / plain[MAIN] for run in others}
+        for weight, fall in falls.items():
+            found.append(Finding(f"{steps} steps, λ = {weight:g}: fall of the styles' Wasserstein distance", fall))
+            found.append(Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight]))
+        equal = [fall for weight, fall in falls.items() if farther[weight] <= 1 + TOLERANCE]
+        what = f"{steps} steps: largest of these falls at equal {MAIN}, 1 where there is none"
+        found.append(Finding(what, max(equal, default=1.0), at_least=5))
     for weight in LONG_WEIGHTS:
         of = {run["steps"]: run["response, all"] for run in runs if run["weight"] == weight}
         kept = of[long] / of[DEFAULT] if of[DEFAULT] and of[long] is not None else None
