@@ -57,11 +57,16 @@ class Square:
         ]
 
 
-def ffhq_square(face: Face) -> Square:
-    """Where FFHQ would cut a face: upright by its eyes and mouth, and as large as either asks."""
+def eyes_and_ways(face: Face) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The middle between the eyes, and the ways [2] from the left one to the right one and from there to the mouth."""
     left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(face.landmarks)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
-    between, down = right_eye - left_eye, mouth - eyes
+    return eyes, right_eye - left_eye, mouth - eyes
+
+
+def ffhq_square(face: Face) -> Square:
+    """Where FFHQ would cut a face: upright by its eyes and mouth, and as large as either asks."""
+    eyes, between, down = eyes_and_ways(face)
     right = between + np.array([down[1], -down[0]])  # both say where right is; their sum settles it
     length = max(EYES * float(np.hypot(*between)), MOUTH * float(np.hypot(*down)))
     dx, dy = right * (length / max(float(np.hypot(*right)), 1e-9))
@@ -102,8 +107,7 @@ def cut_face(name: str, picture: Image.Image, face: Face, size: int) -> tuple[Im
     Warns (:class:`ImageWarning`) when the head looks aside, the face is small, or the square leaves the photograph.
     """
     square = ffhq_square(face)
-    left_eye, right_eye, _, left_mouth, right_mouth = np.asarray(face.landmarks)
-    between, down = right_eye - left_eye, (left_mouth + right_mouth - left_eye - right_eye) / 2
+    _, between, down = eyes_and_ways(face)
     if np.hypot(*between) < SIDE_VIEW * np.hypot(*down):
         warn(f"{name}: the face looks aside; the generator knows few such faces")
     if square.side * ENLARGED < size:
@@ -128,7 +132,7 @@ def cut(picture: Image.Image, square: Square, size: int) -> Image.Image:
         square = Square(*((x / factor, y / factor) for x, y in (square.centre, square.right)))
     corners = np.array(square.corners)
     low, high = np.floor(corners.min(0)) - 2, np.ceil(corners.max(0)) + 2  # two more for the cubic
-    seen = extended(picture, (*low.astype(int), *high.astype(int)), square.side)
+    seen = extended(picture, (*low.astype(int).tolist(), *high.astype(int).tolist()), square.side)
     finer = max(1, math.ceil(square.side / size))  # samples per pixel and axis
     turn = np.column_stack([square.right, (-square.right[1], square.right[0]), np.array(square.centre) - low])
     theta = torch.from_numpy(turn / (np.array(seen.size)[:, None] / 2) - [[0, 0, 1]]).float()[None]

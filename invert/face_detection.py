@@ -48,8 +48,11 @@ class FaceDetector:
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = dict(tensors)
-        for name in POOLS:
-            if missing := {f"{name}.head.weight", f"{name}.conv0.weight"} - set(tensors):
+        for name, pools in POOLS.items():
+            layers = [f"conv{k}" for k in range(len(pools) + 2)] + ["head"]
+            wanted = {f"{name}.{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+            wanted |= {f"{name}.slope{k}" for k in range(len(pools) + 2)}
+            if missing := wanted - set(tensors):
                 raise ModelFileError(f"not weights of MTCNN: no {min(missing)}")
 
     def __call__(self, picture: Image.Image) -> list[Face]:

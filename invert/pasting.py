@@ -24,7 +24,7 @@ def paste(photograph: Image.Image, picture: Tensor, facts: Mapping[str, Any], fe
     It fades in over `feather` times the square's side, inwards; beyond the square no pixel changes. Raises
     :class:`UsageError` for a photograph of another size, and for facts that do not say where.
     """
-    square = cut_square(facts)
+    square = square_of(facts)
     if (size := list(photograph.size)) != facts.get("size"):
         raise UsageError(f"the picture was cut from a photograph of the size {facts.get('size')}, this one has {size}")
     xs, ys = zip(*square.corners, strict=True)
@@ -43,7 +43,7 @@ def paste(photograph: Image.Image, picture: Tensor, facts: Mapping[str, Any], fe
     return result
 
 
-def cut_square(facts: Mapping[str, Any]) -> Square:
+def square_of(facts: Mapping[str, Any]) -> Square:
     """The square of `facts`, in pixels of the photograph. Raises :class:`UsageError` where there is none."""
     try:
         if "face" in facts:

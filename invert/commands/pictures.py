@@ -84,6 +84,7 @@ def render(
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
         raise UsageError(f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png")
+    whole = read_image(photograph) if photograph is not None else None
     generator: Generator | None = None
     opened = ""
     for path in chosen:
@@ -96,7 +97,7 @@ def render(
         for k, image in enumerate(images):
             where = target if len(images) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
             picture: Image.Image | Tensor = image[None]
-            if photograph is not None:
-                picture = paste(read_image(photograph), image[None], latent.metadata.get("image", {}))
+            if whole is not None:
+                picture = paste(whole, image[None], latent.metadata.get("image", {}))
             write_png(picture, where)
             click.echo(where)
