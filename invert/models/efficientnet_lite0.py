@@ -5,13 +5,11 @@ EfficientNet: M. Tan and Q. Le, arXiv:1905.11946; Lite0 is B0 with ReLU6 and wit
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping
 
 import torch
 
-from invert.errors import ModelFileError
+from invert.models.state_dicts import read_state_dict
 
 CLASSIFIER = ("_fc.weight", "_fc.bias")
 
@@ -22,11 +20,11 @@ def convert(members: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
     Raises ModelFileError when the only member is not such a state dictionary.
     """
     ((path, content),) = members.items()
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        kept = {k: v for k, v in state.items() if k not in CLASSIFIER and not k.endswith("num_batches_tracked")}
-        if "_conv_stem.weight" not in kept:
-            raise ValueError("no _conv_stem.weight")
-        return {name: tensor.float().contiguous() for name, tensor in kept.items()}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path}: not weights of EfficientNet-Lite0 ({error})") from error
+    return read_state_dict(path, content, "EfficientNet-Lite0", _trunk)
+
+
+def _trunk(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    kept = {k: v for k, v in state.items() if k not in CLASSIFIER and not k.endswith("num_batches_tracked")}
+    if "_conv_stem.weight" not in kept:
+        raise ValueError("no _conv_stem.weight")
+    return kept

@@ -6,15 +6,14 @@ arXiv:1604.02878. What runs these tensors is :mod:`invert.face_detection`.
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 import torch
 from torch import Tensor
 
-from invert.errors import ModelFileError
+from invert.models.state_dicts import read_state_dict
 
 # Per network: its convolutions, the sides of their kernels, and its heads (face or not, box, landmarks).
 LAYOUTS = {
@@ -33,11 +32,8 @@ def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path, content in members.items():
         name = PurePosixPath(path).stem
-        try:
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            tensors |= {f"{name}.{key}": value.float().contiguous() for key, value in _network(name, state).items()}
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, LookupError) as error:
-            raise ModelFileError(f"{path}: not weights of MTCNN ({error})") from error
+        network = read_state_dict(path, content, "MTCNN", partial(_network, name))
+        tensors |= {f"{name}.{key}": value for key, value in network.items()}
     return tensors
 
 

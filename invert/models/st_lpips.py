@@ -6,14 +6,12 @@ these tensors is :mod:`invert.shift_tolerant`.
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
 from collections.abc import Mapping
 
 import torch
 
-from invert.errors import ModelFileError
+from invert.models.state_dicts import read_state_dict
 
 # A trunk is one flat sequence of layers cut into slices: the second number is a layer's place in it.
 CONVOLUTION = re.compile(r"net\.slice\d+\.(\d+)\.(weight|bias)")
@@ -28,11 +26,7 @@ def convert(members: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
     Raises ModelFileError when the only member is not a state dictionary with the expected names.
     """
     ((path, content),) = members.items()
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return {name: tensor.float().contiguous() for name, tensor in _rename(state).items()}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path}: not weights of shift-tolerant LPIPS ({error})") from error
+    return read_state_dict(path, content, "shift-tolerant LPIPS", _rename)
 
 
 def _rename(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
