@@ -38,13 +38,15 @@ def has_companion(generator: Generator, latent: Latent) -> bool:
     return latent.companion is not None and (latent.places is not None or at_training_size(generator, latent))
 
 
-def with_companion(generator: Generator, latent: Latent) -> Latent:
+def with_companion(generator: Generator, latent: Latent, early: Latent | None = None) -> Latent:
     """The latent with the companion that explains its F_i and R_i best among likely ones (`companion_fit`).
 
-    A start that was fitted to the image alone lies far out, and what edits do there is no guide. The companion's later
-    styles are the latent's own. On a canvas larger than the training size every face that is found gets a companion,
-    and `places` says where; where none is found, it has no companion. A few seconds on a CPU, and less than one
-    for each window that is looked at. Raises :class:`LatentError` where :func:`can_have_companion` is false.
+    `early` is a point on the way to the latent whose F_i and R_i are explained in its place: after thousands of steps
+    there is little left in F_i that any styles explain. A start that was fitted to the image alone lies far out,
+    and what edits do there is no guide. The companion's later styles are the latent's own. On a canvas larger than
+    the training size every face that is found gets a companion, and `places` says where; where none is found, it
+    has no companion. A few seconds on a CPU, and less than one for each window that is looked at. Raises
+    :class:`LatentError` where :func:`can_have_companion` is false.
     """
     if not can_have_companion(generator, latent):
         raise LatentError(
@@ -54,15 +56,16 @@ def with_companion(generator: Generator, latent: Latent) -> Latent:
     latent = latent.detach().to(generator.device, generator.dtype)
     inside = styles_inside(generator, latent.space)
     own = own_styles(latent)
+    seen = latent if early is None else early.detach().to(generator.device, generator.dtype)
     if at_training_size(generator, latent):
         if inside == 0:
             return latent.replace(companion=own)
-        companions, _ = fitted(generator, latent, None, own)
+        companions, _ = fitted(generator, seen, None, own)
         return latent.replace(companion=companions, places=None)
-    places = find_places(generator, latent) if inside else []
+    places = find_places(generator, seen) if inside else []
     if not places:
         return latent.replace(companion=None)
-    companions, missed = fitted(generator, latent, places, own.expand(len(places), -1, -1))
+    companions, missed = fitted(generator, seen, places, own.expand(len(places), -1, -1))
     found = missed < FOUND
     if not found.any():
         return latent.replace(companion=None)

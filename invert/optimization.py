@@ -23,6 +23,7 @@ from invert.variables import Variables, distribution_loss
 PERCEPTUAL_SIDE = 256  # pixels; the perceptual distance sees a 1024 px image at ¼, no image below this
 CROP_SCALES = (1, 2, 4)  # a crop covers so many times its size in pixels, and is downscaled to it
 MAX_RECOVERIES = 3
+EARLY = 200  # steps whose best point is kept beside the best of all: longer runs leave what the generator would make
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ class Projection:
 
     stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not finite and lower
                  rates did not help. In every case `latent` is that of `best_step` and `image` is its render.
+    early        the best point of the first `EARLY` steps; None where that is `latent`.
     """
 
     latent: Latent
+    early: Latent | None
     image: Tensor
     best_step: int
     history: tuple[Step, ...]
@@ -84,11 +87,12 @@ def optimize(
     of random crops, where the luckiest crop would win. With 0 steps the start is returned as it is, unmeasured.
     """
     if settings.steps == 0:
-        return outcome(generator, start.detach(), settings, seed, stage, [], 0, math.inf, "steps")
+        return outcome(generator, start.detach(), None, settings, seed, stage, [], 0, math.inf, "steps")
     variables = Variables(generator, start.detach(), settings)
     loss_of = Loss(generator, image, settings, networks, seed)
     optimizer = new_adam(variables)
     best, best_step, kept = math.inf, 0, variables.snapshot()
+    early = kept
     history: list[Step] = []
     rate, recoveries, stop_reason = 1.0, 0, "steps"
     began = time.perf_counter()
@@ -106,6 +110,7 @@ def optimize(
                 continue
             if fit < best:
                 best, best_step, kept = fit, step, variables.snapshot()
+                early = kept if step <= EARLY else early
             factor = rate * warmup_cooldown(step, settings.steps, settings.warmup, settings.cooldown)
             entry = Step(
                 stage, step, settings.steps, value, perceptual_value, mse, settings.lr * factor,
@@ -123,14 +128,16 @@ def optimize(
                 variables.standardize_noise()
     except KeyboardInterrupt:
         stop_reason = "interrupted"
-    variables.restore(kept)
-    latent = variables.latent().detach().map(Tensor.clone)
-    return outcome(generator, latent, settings, seed, stage, history, best_step, best, stop_reason)
+    before = None if early is kept else variables.latent_of(early)
+    return outcome(
+        generator, variables.latent_of(kept), before, settings, seed, stage, history, best_step, best, stop_reason
+    )
 
 
 def outcome(
     generator: Generator,
     latent: Latent,
+    early: Latent | None,
     settings: ProjectionSettings,
     seed: int,
     stage: str,
@@ -149,7 +156,7 @@ def outcome(
         "stop_reason": stop_reason,
     }
     latent = latent.replace(metadata={**latent.metadata, "projection": facts})
-    return Projection(latent, generator.render(latent), best_step, tuple(history), stop_reason)
+    return Projection(latent, early, generator.render(latent), best_step, tuple(history), stop_reason)
 
 
 def new_adam(variables: Variables) -> torch.optim.Adam:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from torch import Tensor
 
 from invert.companions import can_have_companion, with_companion
@@ -37,7 +39,8 @@ def project(
     (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata.
     `perceptual` and `crop_perceptual` spare loading what the settings name. The same seed gives the same result
     whatever else runs. The point gets a companion of its own (`invert.companions`) where it can have one, through which
-    edits reach F_i. Raises :class:`UsageError` for images, spaces and starts that do not fit.
+    edits reach F_i; that of a long run is found from its early point (:class:`Projection`). Raises
+    :class:`UsageError` for images, spaces and starts that do not fit.
     """
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
@@ -60,14 +63,15 @@ def project(
         raise LatentError(f"the start renders {generator.check(start).image}, the image is {tuple(image.shape[2:])}")
     result = optimize(generator, image, start, settings, networks, seed, callback, "project")
     latent, stop_reason = result.latent, result.stop_reason
-    if settings.steps and stop_reason != "interrupted" and can_have_companion(generator, latent):
+    later = stop_reason == "interrupted" and result.early is None  # whoever edits it finds the same
+    if settings.steps and not later and can_have_companion(generator, latent):
         try:
-            latent = with_companion(generator, latent)
+            latent = with_companion(generator, latent, result.early)
         except KeyboardInterrupt:
             stop_reason = "interrupted"  # the point is done; its companion is the start's
     facts = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
     latent = latent.replace(metadata={**latent.metadata, "projection": facts})
-    return Projection(latent, result.image, result.best_step, result.history, stop_reason)
+    return dataclasses.replace(result, latent=latent, stop_reason=stop_reason)
 
 
 def two_stage_start(

@@ -87,6 +87,11 @@ class Variables:
             for t, value in zip(self.tensors(), snapshot, strict=True):
                 t.copy_(value)
 
+    def latent_of(self, snapshot: list[Tensor]) -> Latent:
+        """The point that a snapshot holds, with tensors of its own; the variables go there."""
+        self.restore(snapshot)
+        return self.latent().detach().map(Tensor.clone)
+
 
 def leaf(t: Tensor) -> Tensor:
     return t.detach().clone().requires_grad_()

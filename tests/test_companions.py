@@ -9,12 +9,14 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
+import invert.optimization
 import invert.projector
 from edits.canvas import crop
 from invert.companions import can_have_companion, ensure_companion, own_styles, with_companion
 from invert.errors import LatentError
 from invert.generator import Generator
 from invert.latents import Latent
+from invert.optimization import Step
 from invert.projector import project
 from invert.settings import ProjectionSettings
 
@@ -95,9 +97,9 @@ def test_features_that_are_the_constant_have_nothing_to_explain(generator: Gener
 def count_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     calls = []
 
-    def counted(generator: Generator, latent: Latent) -> Latent:
+    def counted(generator: Generator, latent: Latent, early: Latent | None) -> Latent:
         calls.append(latent)
-        return with_companion(generator, latent)
+        return with_companion(generator, latent, early)
 
     monkeypatch.setattr(invert.projector, "with_companion", counted)
     return lambda: len(calls)
@@ -114,7 +116,7 @@ def test_projections_get_one_and_starts_stay_as_they_are(generator: Generator, c
 
 
 def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(generator: Generator, latent: Latent) -> Latent:
+    def interrupt(*args: object) -> Latent:
         raise KeyboardInterrupt
 
     image = generator.render(generator.sample(3))
@@ -124,3 +126,48 @@ def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator, m
     assert stopped.stop_reason == stopped.latent.metadata["projection"]["stop_reason"] == "interrupted"
     assert torch.equal(stopped.image, whole.image)
     assert stopped.latent.companion is not None
+
+
+LONG = QUICK.replace(steps=30, warmup=0, cooldown=0.5)
+
+
+def interrupt_at(step: int) -> Callable[[Step], None]:
+    def callback(entry: Step) -> None:
+        if entry.step == step:
+            raise KeyboardInterrupt
+
+    return callback
+
+
+def test_that_of_a_long_run_explains_its_early_point(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = generator.render(generator.sample(3), "random", seed=4)
+    init = generator.sample(5, space="FNW5")
+    plain = project(generator, image, "FNW5", settings=LONG, init=init)
+    assert plain.early is None
+    monkeypatch.setattr(invert.optimization, "EARLY", 4)
+    long = project(generator, image, "FNW5", settings=LONG, init=init)
+    cut = project(generator, image, "FNW5", settings=LONG, init=init, callback=interrupt_at(4))
+    assert torch.equal(long.image, plain.image)
+    assert long.best_step > 4
+    assert long.early is not None
+    assert cut.early is None
+    for early, same in zip(long.early.tensors(), cut.latent.tensors(), strict=True):
+        assert torch.equal(early, same)
+    found = long.latent.companion
+    assert found is not None
+    own = own_styles(long.latent)
+    assert torch.equal(found[:, -own.shape[1] :], own)
+    seen = with_companion(generator, long.early).companion
+    assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])  # type: ignore[index]
+    assert not torch.equal(found, plain.latent.companion)  # type: ignore[arg-type]
+
+
+def test_only_an_early_interrupt_leaves_it_to_the_first_edit(
+    generator: Generator, count_fits: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = generator.render(generator.sample(3), "random", seed=4)
+    monkeypatch.setattr(invert.optimization, "EARLY", 4)
+    for step, fits in ((3, 0), (20, 1)):
+        stopped = project(generator, image, "FNW5", settings=LONG, callback=interrupt_at(step))
+        assert stopped.stop_reason == "interrupted"
+        assert count_fits() == fits

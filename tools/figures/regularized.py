@@ -12,6 +12,8 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio
 from targets import portrait
 
+from invert.companions import fitted, own_styles
+from invert.latents import Latent
 from invert.variables import distribution_parts
 
 DEFAULT = 200  # steps
@@ -50,6 +52,7 @@ def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
                 "weight": weight,
                 **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
                 MAIN: metrics[MAIN],
+                **unexplained(studio, projected.latent),
                 **{f"response, {key}": value for key, value in response.items()},
             }
         )
@@ -58,6 +61,14 @@ def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
     for label, row in zip(labels, zip(*columns, strict=True), strict=True):
         sheet.row(label, *row)
     return Figure(sheet, runs, findings_of(runs, long), {"space": space, "edits": EDITS, "tolerance": TOLERANCE})
+
+
+def unexplained(studio: Studio, point: Latent) -> dict[str, float]:
+    """The share of the variance of F_i that likely styles miss (`invert.companions`), where there is F_i."""
+    if point.features is None:
+        return {}
+    _, missed = fitted(studio.generator, point, None, own_styles(point))
+    return {"F_i missed by styles": missed.item()}
 
 
 def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
