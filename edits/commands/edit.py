@@ -59,7 +59,8 @@ def edit(
     Example:  invert edit --direction smile --strength -3
     """
     from directions.catalog import find
-    from edits.apply import move
+    from edits.along import THROUGH_COMPANION
+    from edits.along import edit as edit_along
     from edits.attribute_catalog import carrier_for
     from invert.companions import can_have_companion, has_companion, with_companion
     from invert.images import hstack, read_mask, to_images, write_png
@@ -76,8 +77,7 @@ def edit(
     for direction in chosen:
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
-    through_companion = carry in ("auto", "repaint", "difference")
-    if through_companion and not has_companion(generator, start) and can_have_companion(generator, start):
+    if carry in THROUGH_COMPANION and not has_companion(generator, start) and can_have_companion(generator, start):
         click.echo(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
         start = with_companion(generator, start)
     height, width = generator.check(start).image
@@ -94,8 +94,7 @@ def edit(
                 click.echo(
                     f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}", err=True
                 )
-            offset = direction.offset(generator.num_ws, strength, limits)
-            result = move(generator, result, offset, carry=carrier, mask=mask)
+            result = edit_along(generator, result, direction, strength, layers=limits, carry=carrier, mask=mask)
         return result
 
     stem = path.with_suffix("")

@@ -12,9 +12,8 @@ from studio import Studio
 from torch import Tensor
 
 from directions.catalog import find
-from edits.apply import move
-from edits.attribute_catalog import carrier_for, find_model
-from invert.companions import ensure_companion
+from edits.along import edit
+from edits.attribute_catalog import find_model
 from invert.latents import Latent
 from invert.spaces import Space
 
@@ -41,12 +40,7 @@ def edited(
     studio: Studio, latent: Latent, name: str, strength: float, *, carry: str = "auto", mask: Tensor | None = None
 ) -> Latent:
     """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
-    direction = find(name)
-    if carry != "model":
-        latent = ensure_companion(studio.generator, latent)
-    offset = direction.offset(studio.generator.num_ws, strength)
-    _, carrier = carrier_for(carry, studio.generator, latent, direction)
-    return move(studio.generator, latent, offset, carry=carrier, mask=mask)
+    return edit(studio.generator, latent, name, strength, carry=carry, mask=mask)
 
 
 def has_model(studio: Studio, name: str, space: str) -> bool:

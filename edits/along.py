@@ -1,0 +1,48 @@
+"""Along a direction that has a name: what `invert edit` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from directions.catalog import find
+from directions.direction import Direction, Range
+from edits.apply import move
+from edits.attribute_catalog import carrier_for
+from edits.carriers import Carrier
+from invert.companions import ensure_companion
+from invert.generator import Generator
+from invert.latents import Latent
+
+THROUGH_COMPANION = ("auto", "repaint", "difference")  # ways to carry that want a companion
+
+
+def edit(
+    generator: Generator,
+    latent: Latent,
+    direction: str | Path | Direction,
+    strength: float,
+    *,
+    layers: Range | None = None,
+    carry: str | Carrier = "auto",
+    mask: Tensor | None = None,
+) -> Latent:
+    """The latent `strength` steps along a direction, a step being one standard deviation of W along it.
+
+    direction  of the catalogue, by name, a direction file, or a :class:`Direction`
+    layers     (first, last) indices of styles that move, last excluded; the direction's own by default
+    carry      how F_i follows: "auto", "repaint", "difference", "model", "styles" or the path of an attribute model
+               (`edits.attribute_catalog.carrier_for`), or any :class:`Carrier`
+    mask       [1, 1, H, W] in [0, 1] at the image's size: only there
+
+    A latent that lacks a companion and can have one gets it first, which takes seconds. Raises :class:`UsageError` for
+    unknown names, masks of another size and edits that nothing can carry, :class:`ModelFileError` for files that are
+    not directions or models, :class:`LatentError` for a latent or direction of another generator.
+    """
+    chosen = direction if isinstance(direction, Direction) else find(direction)
+    chosen.check_generator(generator)
+    if carry in THROUGH_COMPANION:
+        latent = ensure_companion(generator, latent)
+    carrier = carrier_for(carry, generator, latent, chosen, layers)[1] if isinstance(carry, str) else carry
+    return move(generator, latent, chosen.offset(generator.num_ws, strength, layers), carry=carrier, mask=mask)
