@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from edits.masks import at_size
+from edits.motion import motion, moved
 from invert.companion_fit import early_maps
 from invert.companion_places import Views
 from invert.companions import has_companion
@@ -73,37 +74,49 @@ class CompanionDifference:
 
 @dataclass(frozen=True)
 class Repaint:
-    """The companion's difference; what F_i held beyond its companion gives way where the companion changes much.
+    """The companion's difference; what F_i held beyond its companion moves with it, and gives way where it changes.
 
-    A close fit holds more than its companion: F_i = F_i(companion) + rest. Where an edit paints something else, a
-    closed mouth or glasses, a rest that was fitted to what was there shows through. With d the change of the
-    companion's F_i since the latent's origin, a cell keeps the share 1 / (1 + (|d| / half)⁴) of its rest. |d| is the
-    root mean square over the channels, in units of the spread of the companion's F_i over the picture. R_i keeps the
-    share of its cells.
+    A close fit holds more than its companion: F_i = F_i(companion) + rest. The rest was fitted to what was there.
+    When an edit turns the head, the rest goes along: by the motion of the companion's F_i since the latent's origin
+    (`edits.motion`). Where an edit paints something else, a closed mouth or glasses, the rest would show through.
+    With d the change of the companion's F_i that is no motion, a cell keeps the share 1 / (1 + (|d| / half)⁴) of
+    its rest. |d| is the root mean square over the channels, in units of the spread of the companion's F_i over the
+    picture. The rest of R_i moves with its cells and keeps their share.
 
     The result depends on where the companion is, not on the way there: +S then −S returns, and the order of edits does
     not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
     """
 
     half: float = 0.8  # |d| at which half of the rest is left
+    parts: int = 4  # of the way from the origin, over which motion is followed
 
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
         companion, views = check_companion(generator, latent)
         origin = latent.origin or tuple(t for t in (companion, latent.features, latent.rgb) if t is not None)
-        start, before, after = made_maps(generator, latent, [origin[0], companion, companion + offset])
-        kept_before, kept_after = (self.kept(start[0], maps[0]) for maps in (before, after))
-        pushes = []
-        for whole, s, b, a in zip(origin[1:], start, before, after, strict=True):
-            share = at_size(kept_after - kept_before, s.shape[2:])
-            pushes.append(a - b + share * (views.cut(whole) - s))
-        return displacement(latent, views, weight, pushes, origin)
+        before, after = (self.painted(generator, latent, views, origin, c) for c in (companion, companion + offset))
+        return displacement(latent, views, weight, [a - b for a, b in zip(after, before, strict=True)], origin)
 
-    def kept(self, start: Tensor, now: Tensor) -> Tensor:
-        """The share [N, 1, H, W] of the rest that stays when the companion's F_i was `start` and is `now`."""
+    def painted(
+        self, generator: Generator, latent: Latent, views: Views, origin: Sequence[Tensor], companion: Tensor
+    ) -> list[Tensor]:
+        """F_i, or F_i and R_i, of the views once the companion of the origin has become `companion`."""
+        way = [torch.lerp(origin[0], companion, k / self.parts) for k in range(self.parts + 1)]
+        path = made_maps(generator, latent, way)
+        start, now = path[0], path[-1]
+        displacements = motion([maps[0] for maps in path])
+        share = self.kept(moved(start[0], displacements), now[0], start[0])
+        rests = [views.cut(whole) - made for whole, made in zip(origin[1:], start, strict=True)]
+        return [
+            made + at_size(share, made.shape[2:]) * moved(rest, displacements)
+            for made, rest in zip(now, rests, strict=True)
+        ]
+
+    def kept(self, expected: Tensor, found: Tensor, start: Tensor) -> Tensor:
+        """The share [N, 1, H, W] of the rest that stays where a map was expected and another was found."""
         spread = start.var(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True).sqrt()
-        distance = (now - start).square().mean(dim=1, keepdim=True).sqrt() / spread
+        distance = (found - expected).square().mean(dim=1, keepdim=True).sqrt() / spread
         return 1 / (1 + (distance / self.half) ** 4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
+import edits.carriers
 from edits.apply import move
 from edits.carriers import Displacement
 from invert.errors import FingerprintError, UsageError
@@ -101,27 +103,49 @@ def test_the_order_of_edits_does_not_matter(generator: Generator) -> None:
     assert difference(one, move(generator, x, o + p)) < 1e-10
 
 
-def test_a_rest_gives_way_by_how_much_its_cell_changes(generator: Generator) -> None:
+def made(generator: Generator, companion: Tensor) -> Tensor:
+    features = generator.convert(generator.latent(companion), "FW5").features
+    assert features is not None
+    return features
+
+
+def shifted_right(t: Tensor, cells: int) -> Tensor:
+    """The content moved to the right; what comes in is the border, drawn out."""
+    return torch.cat([t[..., :1].expand(*t.shape[:-1], cells), t[..., :-cells]], -1)
+
+
+@pytest.mark.parametrize("cells", [0, 1, 2])
+def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
+    generator: Generator, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planted(path: Sequence[Tensor]) -> Tensor:
+        displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
+        displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells  # nothing moves at the origin
+        return displacement
+
+    def along(t: Tensor) -> Tensor:
+        return shifted_right(t, cells) if cells else t
+
+    monkeypatch.setattr(edits.carriers, "motion", planted)
     x, o = fitted(generator), offset(generator)
     assert x.features is not None
     assert x.companion is not None
-
-    def made(companion: Tensor) -> Tensor:
-        features = generator.convert(generator.latent(companion), "FW5").features
-        assert features is not None
-        return features
-
-    before, after = made(x.companion), made(x.companion + o)
+    before, after = made(generator, x.companion), made(generator, x.companion + o)
     moved = move(generator, x, o)
     assert moved.features is not None
-    share = (moved.features - after) / (x.features - before)
-    distance = (after - before).square().mean(1, keepdim=True).sqrt()
+    distance = (after - along(before)).square().mean(1, keepdim=True).sqrt()
     spread = before[0].flatten(1).var(1).mean().sqrt()
-    assert torch.allclose(share, (1 / (1 + (distance / spread / 0.8) ** 4)).expand_as(share))
+    share = 1 / (1 + (distance / spread / 0.8) ** 4)
     assert share.amin() < 0.5  # or the test would show nothing
+    assert torch.allclose(moved.features, after + share * along(x.features - before))
     if x.rgb is not None:
         assert moved.rgb is not None
         assert moved.rgb.shape[2] * 2 == x.features.shape[2]
+
+
+def test_without_a_rest_repainting_is_the_difference(generator: Generator) -> None:
+    x, o = generator.sample(0, space="FNW5"), offset(generator)
+    assert difference(move(generator, x, o, carry="repaint"), move(generator, x, o, carry="difference")) < 1e-12
 
 
 def test_a_batch_moves_like_its_points(generator: Generator) -> None:

@@ -1,0 +1,76 @@
+"""What moved by a known displacement is found to have moved so, and maps move as they are told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import edits.motion
+from edits.motion import motion, moved
+
+SIDE, WIDTH, CHANNELS = 16, 24, 8
+
+
+def pattern(dx: Tensor | float = 0.0, dy: Tensor | float = 0.0, seed: int = 0) -> Tensor:
+    """Smooth waves [1, CHANNELS, SIDE, WIDTH], moved right and down by cells."""
+    g = torch.Generator().manual_seed(seed)
+    fx, fy, phase = (torch.rand(CHANNELS, 1, 1, generator=g, dtype=torch.float64) for _ in range(3))
+    y, x = torch.meshgrid(torch.arange(SIDE).double(), torch.arange(WIDTH).double(), indexing="ij")
+    return torch.sin(0.9 * (fx - 0.5) * (x - dx) + 0.9 * (fy - 0.5) * (y - dy) + 2 * math.pi * phase)[None]
+
+
+def inner(t: Tensor) -> Tensor:
+    return t[..., 4:-4, 4:-4]
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0.6, 0.0), (0.0, -0.6), (1.5, 1.0), (-2.0, 0.5)])
+def test_a_known_displacement_is_found(dx: float, dy: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = [pattern(dx * k / 8, dy * k / 8) for k in range(9)]
+    monkeypatch.setattr(edits.motion, "DAMPING", 1e-3)
+    found = inner(motion(path))
+    assert (found[:, 0] - dx).abs().max() < 0.15
+    assert (found[:, 1] - dy).abs().max() < 0.15
+    monkeypatch.undo()
+    held_back = inner(motion(path))
+    length = math.hypot(dx, dy)
+    along = (held_back[:, 0] * dx + held_back[:, 1] * dy) / length
+    assert 0.3 * length < along.mean() < length
+
+
+def test_moving_by_what_was_found_brings_nearer() -> None:
+    y, x = torch.meshgrid(torch.linspace(-2, 2, SIDE).double(), torch.linspace(-2, 2, WIDTH).double(), indexing="ij")
+    bump = 2 * torch.exp(-x.square() - y.square())  # the middle moves, the rest stays
+    path = [pattern(bump * k / 4) for k in range(5)]
+    found = motion(path)
+    away = (path[-1] - path[0]).square().mean()
+    assert (path[-1] - moved(path[0], found)).square().mean() < 0.3 * away
+    assert found[0, 0, SIDE // 2, WIDTH // 2] > 1
+    assert found[0, :, :2, :2].abs().max() < 0.2
+
+
+def test_what_does_not_change_does_not_move() -> None:
+    t = pattern()
+    assert not motion([t, t, t]).any()
+    assert not motion([torch.zeros_like(t), torch.zeros_like(t)]).any()
+    assert not motion([torch.ones_like(t), 2 * torch.ones_like(t)]).any()  # without slopes nothing is seen to move
+
+
+def test_a_batch_moves_like_its_parts() -> None:
+    paths = [[pattern(seed=s), pattern(0.5, 0.2, seed=s)] for s in (0, 1)]
+    together = motion([torch.cat(maps) for maps in zip(*paths, strict=True)])
+    assert torch.allclose(together, torch.cat([motion(path) for path in paths]), atol=1e-12)
+
+
+def test_maps_of_another_size_move_by_as_much_of_theirs() -> None:
+    t = pattern()
+    large = F.interpolate(t, scale_factor=2, mode="nearest")
+    right = t.new_zeros(1, 2, SIDE, WIDTH)
+    right[:, 0] = 1
+    assert torch.allclose(moved(t, right)[..., 1:], t[..., :-1])
+    assert torch.allclose(moved(large, right)[..., 2:], large[..., :-2])
+    assert torch.allclose(moved(t, torch.zeros_like(right)), t)
+    assert torch.allclose(moved(t, right)[..., 0], t[..., 0])  # the border, drawn out
