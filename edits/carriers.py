@@ -87,7 +87,7 @@ class Repaint:
     not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
     """
 
-    half: float = 0.8  # |d| at which half of the rest is left
+    half: float = 1.0  # |d| at which half of the rest is left
     parts: int = 4  # of the way from the origin, over which motion is followed
 
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import edits.carriers
 from edits.apply import move
-from edits.carriers import Displacement
+from edits.carriers import Displacement, Repaint
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -135,7 +135,7 @@ def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
     assert moved.features is not None
     distance = (after - along(before)).square().mean(1, keepdim=True).sqrt()
     spread = before[0].flatten(1).var(1).mean().sqrt()
-    share = 1 / (1 + (distance / spread / 0.8) ** 4)
+    share = 1 / (1 + (distance / spread / Repaint().half) ** 4)
     assert share.amin() < 0.5  # or the test would show nothing
     assert torch.allclose(moved.features, after + share * along(x.features - before))
     if x.rgb is not None:

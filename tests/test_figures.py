@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from networks import small_generator
 from PIL import Image, ImageFont
 
+from directions.direction import Direction
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.perceptual import PerceptualDistance
@@ -31,7 +32,7 @@ import seams
 import targets
 import two_spaces
 from catalogue import description, figure_files
-from editing import share
+from editing import edited, repaint_mark, share
 from face_scores import mouth_corners
 from faces import FaceNets
 from projections import Projections, defaults_mark, projection_key
@@ -308,8 +309,28 @@ def test_a_figure_writes_its_picture_and_its_numbers(module: object, generator: 
     assert record["quick"] is True
     assert record["torch"] == torch.__version__
     assert record["projected with"] is None  # nothing was
+    assert record["edited with"] is None
     assert record["generator"]["fingerprint"] == generator.fingerprint[:16]
     assert record["rows"]
+
+
+def test_a_figure_remembers_that_a_point_with_features_was_edited(
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("edits.along.find", lambda name: Direction(name, vector / vector.norm(), step=1.0))
+
+    def draw(space: str) -> dict[str, object]:
+        def edit(studio: Studio) -> Figure:
+            sheet = Sheet()
+            sheet.row("", generator.render(edited(studio, generator.sample(0, space=space), "smile", 1.0)))
+            return Figure(sheet)
+
+        make(Studio(generator, quick=True), space, edit, tmp_path)
+        return json.loads((tmp_path / f"{space}.json").read_text())
+
+    assert draw("NW+")["edited with"] is None
+    assert draw("FNW5")["edited with"] == repaint_mark()
 
 
 def test_the_second_half_of_a_figure_takes_the_first_of_the_same_defaults_only(
@@ -369,11 +390,13 @@ def test_findings_compare_with_their_bounds() -> None:
     assert Finding("", None, at_least=1).holds is None
 
 
-def write(folder: Path, name: str, *, quick: bool = False, projected_with: str | None = None) -> None:
+def write(
+    folder: Path, name: str, *, quick: bool = False, projected_with: str | None = None, edited_with: str | None = None
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"space": "NW+", "distance": 0.123456}, {"space": "FNW5", "distance": float("nan"), "more": 3}]
     findings = [Finding("lower by", 0.4, at_least=0.3), Finding("response", 0.1, at_least=0.9), Finding("seen", 7.0)]
-    facts = {"figure": name, "quick": quick, "projected with": projected_with}
+    facts = {"figure": name, "quick": quick, "projected with": projected_with, "edited with": edited_with}
     write_record(folder / f"{name}.json", Figure(Sheet(), rows, findings), facts)
 
 
@@ -402,6 +425,10 @@ def test_the_page_says_which_figures_are_of_earlier_defaults(tmp_path: Path) -> 
     assert page.EARLIER not in page.page(tmp_path)
     write(tmp_path, "fig_6_3", projected_with="others")
     assert page.page(tmp_path).count(page.EARLIER) == 1
+    write(tmp_path, "fig_6_4", edited_with=repaint_mark())
+    assert page.page(tmp_path).count(page.EARLIER) == 1
+    write(tmp_path, "fig_6_6", edited_with="others")
+    assert page.page(tmp_path).count(page.EARLIER) == 2
 
 
 def test_quick_runs_do_not_count(tmp_path: Path) -> None:

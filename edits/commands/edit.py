@@ -31,7 +31,7 @@ DEFAULT_STRENGTH = 3.0  # steps
     "--carry",
     default="auto",
     show_default=True,
-    help="How F_i follows the styles: repaint (by the companion; what was fitted gives way where the edit paints), "
+    help="How F_i follows the styles: repaint (by the companion; what was fitted moves along and gives way), "
     "difference (by the companion alone), model (a trained attribute model, or its file), styles (it does not). "
     "auto is the first that this latent allows, and says which.",
 )

@@ -14,6 +14,7 @@ from torch import Tensor
 from directions.catalog import find
 from edits.along import edit
 from edits.attribute_catalog import find_model
+from edits.carriers import CARRIERS
 from invert.latents import Latent
 from invert.spaces import Space
 
@@ -36,10 +37,17 @@ class Response:
     identity: float | None
 
 
+def repaint_mark() -> str:
+    """What edits of projections depend on by default."""
+    return str(CARRIERS["repaint"])
+
+
 def edited(
     studio: Studio, latent: Latent, name: str, strength: float, *, carry: str = "auto", mask: Tensor | None = None
 ) -> Latent:
     """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
+    if latent.features is not None and carry in ("auto", "repaint"):
+        studio.edits = repaint_mark()
     return edit(studio.generator, latent, name, strength, carry=carry, mask=mask)
 
 

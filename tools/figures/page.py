@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from catalogue import description, figure_files
+from editing import repaint_mark
 from projections import defaults_mark
 
 DOCS = Path("docs")
@@ -33,7 +34,7 @@ This page is written by `python tools/figures/page.py` from the JSON files besid
 `python tools/figures/all.py --packages FOLDER`, where FOLDER holds the face nets (`tools/label_faces.mjs` says how to
 install them). Every script takes `--quick`."""
 
-EARLIER = "*Drawn with an earlier encoder or earlier default settings; a new run gives other numbers.*"
+EARLIER = "*Drawn with an earlier encoder, earlier default settings or earlier edits; a new run gives other numbers.*"
 
 
 def page(folder: Path) -> str:
@@ -68,7 +69,7 @@ def section(script: Path, heading: str, text: str, record: Mapping[str, Any] | N
     if record is None:
         return "\n\n".join([*parts, "*Not yet run.*"])
     parts.append(f"![{heading}]({FIGURES}/{script.stem}.jpg)")
-    if record["projected with"] not in (None, defaults_mark()):
+    if record["projected with"] not in (None, defaults_mark()) or record["edited with"] not in (None, repaint_mark()):
         parts.append(EARLIER)
     if record["rows"]:
         parts.append(table(record["rows"]))

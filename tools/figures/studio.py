@@ -49,6 +49,7 @@ class Studio:
     packages: Path | None = None
     shared: dict[Any, Any] = field(default_factory=dict)  # results that several figures of one process use
     defaults: str | None = None  # `defaults_mark` once something was projected
+    edits: str | None = None  # `editing.repaint_mark` once a point with F_i was edited
 
     def steps(self, count: int) -> int:
         return min(count, QUICK_STEPS) if self.quick else count
@@ -140,7 +141,7 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
     out = out or (QUICK_OUT if studio.quick else DOCS)
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
-    studio.defaults = None
+    studio.defaults = studio.edits = None
     figure = draw(studio)
     picture = out / f"{name}.jpg"
     figure.sheet.save(picture)
@@ -150,6 +151,7 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
         "generator": {"name": studio.generator.name, "fingerprint": studio.generator.fingerprint[:16]},
         "torch": torch.__version__,
         "projected with": studio.defaults,
+        "edited with": studio.edits,
         "seconds": time.perf_counter() - began,  # without projections that were there already
     }
     write_record(out / f"{name}.json", figure, facts)
