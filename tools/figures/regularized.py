@@ -89,11 +89,12 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
         kept = of[long] / of[DEFAULT] if of[DEFAULT] and of[long] is not None else None
         what = f"λ = {weight:g}: response at {long} steps over that at {DEFAULT}"
         found.append(Finding(what, kept, at_least=0.9 if weight else None))
-    plain, *others = [run for run in runs if run["steps"] == DEFAULT]
-    for run in others:
-        grown = None
-        if plain["response, all"] and run["response, all"] is not None:
-            grown = run["response, all"] / plain["response, all"]
-        what = f"{DEFAULT} steps: response with λ = {run['weight']:g} over that without"
-        found.append(Finding(what, grown, at_least=1))
+    for steps in (DEFAULT, long):
+        plain, *others = [run for run in runs if run["steps"] == steps]
+        for run in others:
+            grown = None
+            if plain["response, all"] and run["response, all"] is not None:
+                grown = run["response, all"] / plain["response, all"]
+            what = f"{steps} steps: response with λ = {run['weight']:g} over that without"
+            found.append(Finding(what, grown, at_least=1))
     return found
