@@ -9,8 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edits.along import edit
-    from edits.mixer import mix
     from invert.allocator import keep_large_blocks
     from invert.errors import InvertError
     from invert.generator import Generator, load_generator
@@ -29,11 +27,9 @@ HOMES = {
     "ProjectionSettings": "invert.settings",
     "Space": "invert.spaces",
     "Step": "invert.optimization",
-    "edit": "edits.along",
     "keep_large_blocks": "invert.allocator",
     "load_generator": "invert.generator",
     "load_perceptual": "invert.perceptual",
-    "mix": "edits.mixer",
     "preset": "invert.settings",
     "project": "invert.projector",
 }
@@ -46,11 +42,9 @@ __all__ = [
     "ProjectionSettings",
     "Space",
     "Step",
-    "edit",
     "keep_large_blocks",
     "load_generator",
     "load_perceptual",
-    "mix",
     "preset",
     "project",
 ]

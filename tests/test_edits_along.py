@@ -1,4 +1,4 @@
-"""`invert.edit` is what the command does: a direction by name or file, its layers, a carrier and a mask."""
+"""`edit` is what the command does: a direction by name or file, its layers, a carrier and a mask."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import pytest
 import torch
 from networks import small_generator
 
-import invert
 from directions.direction import Direction
+from edits.along import edit
 from edits.apply import move
 from edits.carriers import CARRIERS
 from invert.companions import with_companion
 from invert.errors import FingerprintError, UsageError
+from invert.latents import Latent
 
 GENERATOR = small_generator()
 VECTOR = torch.randn(GENERATOR.w_dim, generator=torch.Generator().manual_seed(0))
 TILT = Direction("tilt", VECTOR / VECTOR.norm(), step=1.0, meaning="more of something")
 
 
-def same(a: invert.Latent, b: invert.Latent) -> bool:
+def same(a: Latent, b: Latent) -> bool:
     pairs = zip(a.tensors(), b.tensors(), strict=True)
     return a.space == b.space and all(torch.equal(s, t) for s, t in pairs)
 
@@ -29,9 +30,9 @@ def test_a_direction_moves_by_name_of_its_file_or_as_it_is(tmp_path: Path) -> No
     TILT.save(tmp_path / "tilt.safetensors")
     x = GENERATOR.sample(0, space="FNW5")
     expected = move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 2.0), carry="repaint")
-    assert same(invert.edit(GENERATOR, x, TILT, 2.0), expected)
-    assert same(invert.edit(GENERATOR, x, tmp_path / "tilt.safetensors", 2.0), expected)
-    assert same(invert.edit(GENERATOR, x, TILT, 2.0, carry=CARRIERS["repaint"]), expected)
+    assert same(edit(GENERATOR, x, TILT, 2.0), expected)
+    assert same(edit(GENERATOR, x, tmp_path / "tilt.safetensors", 2.0), expected)
+    assert same(edit(GENERATOR, x, TILT, 2.0, carry=CARRIERS["repaint"]), expected)
 
 
 def test_layers_mask_and_carrier_are_passed_on() -> None:
@@ -41,20 +42,20 @@ def test_layers_mask_and_carrier_are_passed_on() -> None:
     mask[..., : side // 2] = 1
     offset = TILT.offset(GENERATOR.num_ws, -1.0, (2, 6))
     expected = move(GENERATOR, x, offset, carry="difference", mask=mask)
-    assert same(invert.edit(GENERATOR, x, TILT, -1.0, layers=(2, 6), carry="difference", mask=mask), expected)
+    assert same(edit(GENERATOR, x, TILT, -1.0, layers=(2, 6), carry="difference", mask=mask), expected)
 
 
 def test_a_latent_without_a_companion_gets_one_unless_styles_alone_move() -> None:
     x = GENERATOR.sample(0, space="FNW5").replace(companion=None)
-    assert same(invert.edit(GENERATOR, x, TILT, 1.0), invert.edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0))
-    assert invert.edit(GENERATOR, x, TILT, 1.0, carry="styles").companion is None
+    assert same(edit(GENERATOR, x, TILT, 1.0), edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0))
+    assert edit(GENERATOR, x, TILT, 1.0, carry="styles").companion is None
 
 
 def test_what_cannot_be_is_refused() -> None:
     x = GENERATOR.sample(0)
     with pytest.raises(UsageError, match="did you mean smile"):
-        invert.edit(GENERATOR, x, "smlie", 1.0)
+        edit(GENERATOR, x, "smlie", 1.0)
     with pytest.raises(FingerprintError, match="'smile' is 512 wide"):
-        invert.edit(GENERATOR, x, "smile", 1.0)
+        edit(GENERATOR, x, "smile", 1.0)
     with pytest.raises(UsageError, match="unknown carrier 'repiant'"):
-        invert.edit(GENERATOR, x, TILT, 1.0, carry="repiant")
+        edit(GENERATOR, x, TILT, 1.0, carry="repiant")
