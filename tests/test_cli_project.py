@@ -168,6 +168,9 @@ def test_a_picture_goes_back_into_its_photograph_and_into_no_other(run: Shell, n
     refused(run("render", "face.pt", "--network", network, "--into", other), 2, "this one has [70, 64]")
     small_generator().sample(0).save("seed.pt")
     refused(run("render", "seed.pt", "--network", network, "--into", photo), 2, "does not say where it was cut")
+    before = photo.read_bytes()
+    refused(run("render", "face.pt", "--network", network, "--into", photo, "-o", photo), 2, "is the photograph itself")
+    assert photo.read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])

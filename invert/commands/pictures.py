@@ -84,6 +84,8 @@ def render(
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
         raise UsageError(f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png")
+    if photograph is not None and output is not None and output.resolve() == photograph.resolve():
+        raise UsageError(f"--output is the photograph itself; it would be lost, write to another name than {output}")
     whole = read_image(photograph) if photograph is not None else None
     generator: Generator | None = None
     opened = ""
