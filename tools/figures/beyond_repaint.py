@@ -2,7 +2,8 @@
 
 [S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of generated faces moves:
 when a mouth closes, the fitted teeth show through. The carrier "repaint" moves F_5 by what the edit does to its W+
-companion, as "difference" does, and where that is much, what was fitted beyond the companion gives way.
+companion, as "difference" does; what was fitted beyond the companion moves along, and gives way where the edit paints
+something else.
 
 Projections into FNW5; *share* is the mean change of the score from −s to +s over that of generated faces in NW+.
 *Identity* is the mean distance of the face descriptor from that of the unedited projection (0.6 and less is usually one
