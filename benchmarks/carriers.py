@@ -2,6 +2,7 @@
 
     python benchmarks/carriers.py
     python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2   # as constants are chosen
+    python benchmarks/carriers.py --first-seed 3000 --damping 0.1
     python benchmarks/carriers.py --missed 0.6
 
 What a projection holds beyond its companion cannot be edited by other means, so nobody knows what it should become.
@@ -26,6 +27,7 @@ from torch import Tensor
 import invert
 from directions.catalog import find
 from edits.carriers import Carrier, CompanionDifference, Repaint
+from edits.motion import DAMPING
 from invert.companion_fit import early_maps
 from invert.generator import Generator
 from invert.latents import Latent
@@ -79,10 +81,12 @@ def held_still(path: Sequence[Tensor]) -> Tensor:
 @click.option("--first-seed", default=FIRST_SEED, show_default=True)
 @click.option("--missed", default=0.3, show_default=True, help="Share of F_i.")
 @click.option("--half", "halves", multiple=True, type=float, help="Of `Repaint`; its default without.")
+@click.option("--damping", default=DAMPING, show_default=True, help="Of motion.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/carriers.json"), show_default=True)
 def main(
-    network: str, layer: int, faces: int, first_seed: int, missed: float, halves: tuple[float, ...], out: Path
-) -> None:
+    network: str, layer: int, faces: int, first_seed: int, missed: float, halves: tuple[float, ...], damping: float,
+    out: Path,
+) -> None:  # fmt: skip
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
     space = Space("W+", layer)
@@ -99,7 +103,8 @@ def main(
     for half in halves or (Repaint().half,):
         with patch("edits.carriers.motion", held_still):
             measure(f"repaint {half:g}, held still", Repaint(half))
-        measure(f"repaint {half:g}", Repaint(half))
+        with patch("edits.motion.DAMPING", damping):
+            measure(f"repaint {half:g}", Repaint(half))
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {"network": network, "layer": layer, "faces": faces, "first_seed": first_seed, "missed": missed}
     out.write_text(json.dumps({"torch": torch.__version__, **settings, "not made": rows}, indent=2) + "\n")
