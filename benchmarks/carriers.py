@@ -107,7 +107,8 @@ def main(
             measure(f"repaint {half:g}", Repaint(half))
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {"network": network, "layer": layer, "faces": faces, "first_seed": first_seed, "missed": missed}
-    out.write_text(json.dumps({"torch": torch.__version__, **settings, "not made": rows}, indent=2) + "\n")
+    facts = {"torch": torch.__version__, **settings, "damping": damping, "not made": rows}
+    out.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def edit(
 
     A latent that lacks a companion and can have one gets it first, which takes seconds. Raises :class:`UsageError` for
     unknown names, masks of another size and edits that nothing can carry, :class:`ModelFileError` for files that are
-    not directions or models, :class:`LatentError` for a latent or direction of another generator.
+    not directions or models, :class:`LatentError` for a latent that does not fit the generator, and
+    :class:`FingerprintError` for a direction of another one.
     """
     chosen = direction if isinstance(direction, Direction) else find(direction)
     chosen.check_generator(generator)

@@ -110,7 +110,8 @@ def optimize(
                 continue
             if fit < best:
                 best, best_step, kept = fit, step, variables.snapshot()
-                early = kept if step <= EARLY else early
+                if step <= EARLY:
+                    early = kept
             factor = rate * warmup_cooldown(step, settings.steps, settings.warmup, settings.cooldown)
             entry = Step(
                 stage, step, settings.steps, value, perceptual_value, mse, settings.lr * factor,
