@@ -25,7 +25,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import area_downscale
 from invert.layer_ranges import styles_inside
-from invert.optimization import perceptual_size
+from invert.objective import perceptual_size
 from invert.perceptual import PerceptualDistance
 from invert.spaces import Space
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from invert.errors import LatentError
+from invert.latent_checks import check_parts
 from invert.spaces import Space
 
 Styles = Tensor | tuple[Tensor, ...]
@@ -131,72 +132,3 @@ class Latent:
 
 
 PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin")
-
-
-def check_parts(latent: Latent) -> None:
-    """Raise :class:`LatentError` unless the parts are those of the space and agree in batch size."""
-    space, styles = latent.space, latent.styles
-    name = str(space)
-    if space.spatial != isinstance(styles, tuple):
-        raise LatentError(f"{name} needs {'a tuple of style maps' if space.spatial else 'one style tensor'}")
-    if isinstance(styles, tuple):
-        wrong = [list(s.shape) for s in styles if s.ndim != 4]
-        expected = "maps [N, w_dim, h, w]"
-    else:
-        rank = 3 if space.base == "W+" else 2
-        wrong = [] if styles.ndim == rank else [list(styles.shape)]
-        expected = "[N, layers, w_dim]" if rank == 3 else "[N, dim]"
-    if wrong or (isinstance(styles, tuple) and not styles):
-        raise LatentError(f"{name} needs styles {expected}, got {wrong or 'none'}")
-    if (latent.features is not None) != (space.layer is not None):
-        raise LatentError(f"{name} {'needs' if space.layer else 'has no'} features F_i")
-    if latent.rgb is not None and space.layer is None:
-        raise LatentError(f"{name} has no RGB map R_i")
-    if (latent.noise is not None) != space.noise:
-        raise LatentError(f"{name} {'needs' if space.noise else 'has no'} noise maps")
-    if latent.label is not None and space.base != "Z":
-        raise LatentError(f"{name} has no label; only z needs one")
-    check_companion(latent)
-    lone = [part for part in ("noise", "origin") if isinstance(getattr(latent, part), Tensor)]
-    if lone:
-        raise LatentError(f"{name} needs a tuple of tensors as {lone[0]}, got one tensor")
-    if latent.origin is not None:
-        alike = [t.shape for t in (latent.companion, latent.features, latent.rgb) if t is not None]
-        if latent.companion is None or [t.shape for t in latent.origin] != alike:
-            raise LatentError(f"{name} needs an origin of the sizes of its companion, features and rgb, or none")
-    for part, channels in (("features", None), ("rgb", 3)):
-        t = getattr(latent, part)
-        if t is not None and (t.ndim != 4 or (channels and t.shape[1] != channels)):
-            raise LatentError(f"{name} needs {part} [N, {channels or 'C'}, H, W], got {list(t.shape)}")
-    for n in latent.noise or ():
-        if n.ndim != 4 or n.shape[1] != 1:
-            raise LatentError(f"{name} needs noise maps [N, 1, H, W], got {list(n.shape)}")
-    tensors = latent.tensors()
-    batches = sorted({t.shape[0] for t in tensors})
-    if len(batches) != 1:
-        raise LatentError(f"{name} parts disagree in batch size: {batches}")
-    if not all(t.is_floating_point() for t in tensors):
-        raise LatentError(f"{name} parts must be floating point")
-
-
-def check_companion(latent: Latent) -> None:
-    """Raise :class:`LatentError` unless a companion has a space with features, and its places lie on the canvas."""
-    companion, places, features = latent.companion, latent.places, latent.features
-    if companion is None:
-        if places is not None:
-            raise LatentError("places say where companions are, and there is none")
-        return
-    if features is None:
-        raise LatentError(f"{latent.space} has no companion")
-    if places is None:
-        if companion.ndim != 3:
-            raise LatentError("a companion is [N, num_ws, w_dim], or [N, K, num_ws, w_dim] with places [N, K, 2]")
-        return
-    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2) or places.numel() == 0:
-        raise LatentError(
-            f"companions are [N, K, num_ws, w_dim] with places [N, K, 2], got {list(companion.shape)} with "
-            f"{list(places.shape)}"
-        )
-    canvas = torch.tensor([features.shape[3], features.shape[2]]).to(places)
-    if bool((places != places.round()).any() or (places < 0).any() or (places >= canvas).any()):
-        raise LatentError(f"places are whole cells of the {features.shape[3]}×{features.shape[2]} of F_i")

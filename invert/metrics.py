@@ -11,7 +11,7 @@ from torch import Tensor
 from invert.generator import Generator
 from invert.images import area_downscale
 from invert.latents import Latent
-from invert.optimization import PERCEPTUAL_SIDE
+from invert.objective import PERCEPTUAL_SIDE
 from invert.perceptual import PerceptualDistance
 from invert.variables import distribution_distances
 

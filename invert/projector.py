@@ -10,7 +10,8 @@ from invert.companions import can_have_companion, with_companion
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.optimization import Callback, Networks, Projection, Step, optimize
+from invert.objective import Networks
+from invert.optimization import Callback, Projection, Step, optimize
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space

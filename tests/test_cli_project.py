@@ -183,11 +183,12 @@ def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path,
 def test_an_interrupt_saves_the_best_so_far(
     run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invert.optimization import Loss, Variables
+    from invert.objective import Loss, Terms
+    from invert.variables import Variables
 
     real = Loss.__call__
 
-    def interrupted(self: Loss, variables: Variables, step: int):  # type: ignore[no-untyped-def]
+    def interrupted(self: Loss, variables: Variables, step: int) -> Terms:
         if variables.features is not None and step == 2:
             raise KeyboardInterrupt
         return real(self, variables, step)

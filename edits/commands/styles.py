@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -22,9 +22,6 @@ from invert.commands.options import (
 from invert.commands.parsing import Point, check_range, parse_layers, parse_point, parse_points, parse_seeds
 from invert.commands.writing import write_edited, write_pictures
 from invert.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("style-mix")

@@ -23,7 +23,6 @@ from face_scores import geometry, mouth_corners
 
 SIDE = 256  # of the pictures that the nets see
 HAPPY = 1  # of the seven expressions
-SAME_PERSON = 0.6  # descriptor distance under which two faces usually are one person's
 
 
 @dataclass(frozen=True, eq=False)

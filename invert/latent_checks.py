@@ -1,0 +1,110 @@
+"""What the parts of a latent must be in its space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from invert.errors import LatentError
+
+if TYPE_CHECKING:
+    from invert.latents import Latent
+
+
+def check_parts(latent: Latent) -> None:
+    """Raise :class:`LatentError` unless the parts are those of the space, of its shapes, and agree in batch size."""
+    check_styles(latent)
+    check_presence(latent)
+    check_maps(latent)
+    check_companion(latent)
+    check_origin(latent)
+    check_batch(latent)
+
+
+def check_styles(latent: Latent) -> None:
+    """One tensor, or maps in spatial spaces."""
+    space, styles = latent.space, latent.styles
+    if space.spatial != isinstance(styles, tuple):
+        raise LatentError(f"{space} needs {'a tuple of style maps' if space.spatial else 'one style tensor'}")
+    if isinstance(styles, tuple):
+        wrong = [list(s.shape) for s in styles if s.ndim != 4]
+        expected = "maps [N, w_dim, h, w]"
+    else:
+        rank = 3 if space.base == "W+" else 2
+        wrong = [] if styles.ndim == rank else [list(styles.shape)]
+        expected = "[N, layers, w_dim]" if rank == 3 else "[N, dim]"
+    if wrong or (isinstance(styles, tuple) and not styles):
+        raise LatentError(f"{space} needs styles {expected}, got {wrong or 'none'}")
+
+
+def check_presence(latent: Latent) -> None:
+    """Features, noise and label where the space has them, and nowhere else."""
+    space = latent.space
+    if (latent.features is not None) != (space.layer is not None):
+        raise LatentError(f"{space} {'needs' if space.layer else 'has no'} features F_i")
+    if latent.rgb is not None and space.layer is None:
+        raise LatentError(f"{space} has no RGB map R_i")
+    if (latent.noise is not None) != space.noise:
+        raise LatentError(f"{space} {'needs' if space.noise else 'has no'} noise maps")
+    if latent.label is not None and space.base != "Z":
+        raise LatentError(f"{space} has no label; only z needs one")
+
+
+def check_maps(latent: Latent) -> None:
+    """Features, RGB and noise are maps with the right channels."""
+    space, features, rgb, noise = latent.space, latent.features, latent.rgb, latent.noise
+    if features is not None and features.ndim != 4:
+        raise LatentError(f"{space} needs features [N, C, H, W], got {list(features.shape)}")
+    if rgb is not None and (rgb.ndim != 4 or rgb.shape[1] != 3):
+        raise LatentError(f"{space} needs rgb [N, 3, H, W], got {list(rgb.shape)}")
+    if noise is not None and not isinstance(noise, tuple):
+        raise LatentError(f"{space} needs a tuple of tensors as noise, got one tensor")
+    for n in noise or ():
+        if n.ndim != 4 or n.shape[1] != 1:
+            raise LatentError(f"{space} needs noise maps [N, 1, H, W], got {list(n.shape)}")
+
+
+def check_companion(latent: Latent) -> None:
+    """A companion has a space with features, and its places lie on the canvas."""
+    companion, places, features = latent.companion, latent.places, latent.features
+    if companion is None:
+        if places is not None:
+            raise LatentError("places say where companions are, and there is none")
+        return
+    if features is None:
+        raise LatentError(f"{latent.space} has no companion")
+    if places is None:
+        if companion.ndim != 3:
+            raise LatentError("a companion is [N, num_ws, w_dim], or [N, K, num_ws, w_dim] with places [N, K, 2]")
+        return
+    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2) or places.numel() == 0:
+        raise LatentError(
+            f"companions are [N, K, num_ws, w_dim] with places [N, K, 2], got {list(companion.shape)} with "
+            f"{list(places.shape)}"
+        )
+    canvas = torch.tensor([features.shape[3], features.shape[2]]).to(places)
+    if bool((places != places.round()).any() or (places < 0).any() or (places >= canvas).any()):
+        raise LatentError(f"places are whole cells of the {features.shape[3]}×{features.shape[2]} of F_i")
+
+
+def check_origin(latent: Latent) -> None:
+    """An origin looks like the companion, features and RGB of now."""
+    origin = latent.origin
+    if origin is None:
+        return
+    if not isinstance(origin, tuple):
+        raise LatentError(f"{latent.space} needs a tuple of tensors as origin, got one tensor")
+    alike = [t.shape for t in (latent.companion, latent.features, latent.rgb) if t is not None]
+    if latent.companion is None or [t.shape for t in origin] != alike:
+        raise LatentError(f"{latent.space} needs an origin of the sizes of its companion, features and rgb, or none")
+
+
+def check_batch(latent: Latent) -> None:
+    """One batch size, and floating point throughout."""
+    tensors = latent.tensors()
+    batches = sorted({t.shape[0] for t in tensors})
+    if len(batches) != 1:
+        raise LatentError(f"{latent.space} parts disagree in batch size: {batches}")
+    if not all(t.is_floating_point() for t in tensors):
+        raise LatentError(f"{latent.space} parts must be floating point")
