@@ -376,6 +376,17 @@ def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
     assert found["200 steps: response with λ = 0.1 over that without"].value == pytest.approx(1.2)
 
 
+def test_runs_of_several_pictures_are_judged_by_their_means() -> None:
+    def run(image: str, steps: int, response: float | None) -> regularized.Run:
+        return {"image": image, "steps": steps, "weight": 1.0, "response, all": response}
+
+    runs = [run("a", 200, 0.5), run("a", 900, 0.4), run("b", 200, 1.0), run("b", 900, None)]
+    assert regularized.means(runs) == [
+        {"steps": 200, "weight": 1.0, "response, all": 0.75},
+        {"steps": 900, "weight": 1.0, "response, all": None},
+    ]
+
+
 def test_an_unknown_figure_is_refused_before_anything_is_loaded() -> None:
     result = CliRunner().invoke(all_figures.main, ["fig_9_9"])
     assert result.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any
 
 from editability import EDITS, SHOWN, pictures, relative_responses
@@ -10,13 +11,15 @@ from histogram import histogram
 from record import Figure, Finding
 from sheet import Sheet, Tile
 from studio import DISTANCES, Studio
-from targets import portrait
+from targets import faces
+from torch import Tensor
 
 from invert.companions import fitted, own_styles
 from invert.latents import Latent
 from invert.variables import distribution_parts
 
 DEFAULT = 200  # steps
+IMAGES = 1  # the portrait, then generated faces
 WEIGHTS, LONG_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 1.0)  # λ at DEFAULT steps, and in the long runs
 LIMITS = {"styles": (-2.5, 2.5)}
 WIDE = 4.0  # standard deviations that a histogram of features shows
@@ -28,13 +31,23 @@ Run = dict[str, Any]
 
 
 def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
-    """Projections of the portrait into `space` over weights, in `DEFAULT` and in `long` steps."""
-    image = portrait(studio.generator)
+    """Projections of pictures into `space` over weights, in `DEFAULT` and in `long` steps; findings are of means."""
     weights = LONG_WEIGHTS if studio.quick else WEIGHTS
-    runs_of = [(DEFAULT, weight) for weight in weights] + [(long, weight) for weight in LONG_WEIGHTS]
-    sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in runs_of], TILE)
+    ways = [(DEFAULT, weight) for weight in weights] + [(long, weight) for weight in LONG_WEIGHTS]
+    sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in ways], TILE)
+    runs: list[Run] = []
+    for name, image in faces(studio.generator, studio.count(IMAGES)).items():
+        runs += project_all(studio, name, image, space, ways, sheet)
+    settings = {"space": space, "edits": EDITS, "tolerance": TOLERANCE}
+    return Figure(sheet, runs, findings_of(means(runs), long), settings)
+
+
+def project_all(
+    studio: Studio, name: str, image: Tensor, space: str, ways: Sequence[tuple[int, float]], sheet: Sheet
+) -> list[Run]:
+    """One picture, projected with every number of steps and weight; a column each is drawn on the sheet."""
     columns, runs = [], []
-    for steps, weight in runs_of:
+    for steps, weight in ways:
         projected = studio.project(image, space, steps, dist_weight=weight)
         metrics = studio.measured(projected, image)
         tiles = []
@@ -48,6 +61,7 @@ def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
         response = relative_responses(studio, projected.latent)
         runs.append(
             {
+                "image": name,
                 "steps": steps,
                 "weight": weight,
                 **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
@@ -57,10 +71,24 @@ def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
             }
         )
     parts = len(columns[0]) - 1 - len(SHOWN)
-    labels = [f"portrait, {space}", *[""] * parts, *(f"{edit} {EDITS[edit]:+g}" for edit in SHOWN)]
+    labels = [f"{name}, {space}", *[""] * parts, *(f"{edit} {EDITS[edit]:+g}" for edit in SHOWN)]
     for label, row in zip(labels, zip(*columns, strict=True), strict=True):
         sheet.row(label, *row)
-    return Figure(sheet, runs, findings_of(runs, long), {"space": space, "edits": EDITS, "tolerance": TOLERANCE})
+    return runs
+
+
+def means(runs: Sequence[Run]) -> list[Run]:
+    """One run per number of steps and weight, with the mean over the pictures of every value; None where one misses."""
+    groups: dict[tuple[int, float], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run["steps"], run["weight"]), []).append(run)
+    return [
+        {
+            key: None if None in (values := [run[key] for run in group]) else mean(values)
+            for key in group[0].keys() - {"image"}
+        }
+        for group in groups.values()
+    ]
 
 
 def unexplained(studio: Studio, point: Latent) -> dict[str, float]:
