@@ -94,7 +94,7 @@ class Repaint:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
         companion, views = check_companion(generator, latent)
-        origin = latent.origin or tuple(t for t in (companion, latent.features, latent.rgb) if t is not None)
+        origin = latent.origin or latent.own_origin()
         before, after = (self.painted(generator, latent, views, origin, c) for c in (companion, companion + offset))
         return displacement(latent, views, weight, [a - b for a, b in zip(after, before, strict=True)], origin)
 

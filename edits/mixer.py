@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -63,12 +65,12 @@ def mix(
     return record(mixed, "mix", facts)
 
 
-def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Tensor | None]:
-    """Companion and places of the one that an empty or full mask leaves; none for a mixture."""
+def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Any]:
+    """Companion, places and origin of the one that an empty or full mask leaves; none for a mixture."""
     if m.numel() > 1 or m.item() not in (0, 1):
-        return {"companion": None, "places": None}
+        return {"companion": None}
     sole = b if m.item() else a
-    return {"companion": sole.companion, "places": sole.places}
+    return {"companion": sole.companion, "places": sole.places, "origin": sole.origin}
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:

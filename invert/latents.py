@@ -99,9 +99,17 @@ class Latent:
             raise LatentError(f"{self.space} has no style per layer; convert to W+ first")
         return list(self.styles) if isinstance(self.styles, tuple) else list(self.styles.unbind(1))
 
+    def own_origin(self) -> tuple[Tensor, ...]:
+        """(companion, F_i) or (companion, F_i, R_i) as they are now: where edits from here on begin."""
+        return tuple(t for t in (self.companion, self.features, self.rgb) if t is not None)
+
     @classmethod
     def cat(cls, latents: Sequence[Latent]) -> Latent:
-        """One batch of several latents of the same space, generator and sizes. Keeps the first one's metadata."""
+        """One batch of several latents of the same space, generator and sizes. Keeps the first one's metadata.
+
+        Companions are kept where all have them in the same sizes and number, else none is. An edited and an unedited
+        point go together: what was not edited is its own origin.
+        """
         if not latents:
             raise LatentError("expected at least one latent, got none")
         first = latents[0]
@@ -111,6 +119,11 @@ class Latent:
                     f"expected latents of one space and generator, got {first.space} and {other.space}"
                     + ("" if other.fingerprint == first.fingerprint else " of different generators")
                 )
+        if len({tuple(None if t is None else t.shape[1:] for t in (x.companion, x.places)) for x in latents}) > 1:
+            latents = [latent.replace(companion=None) for latent in latents]
+        if any(latent.origin is not None for latent in latents):
+            latents = [latent.replace(origin=latent.origin or latent.own_origin()) for latent in latents]
+        first = latents[0]
         stacks = [latent.tensors() for latent in latents]
         if any([t.shape[1:] for t in s] != [t.shape[1:] for t in stacks[0]] for s in stacks):
             raise LatentError("expected latents of the same sizes; map sizes differ")

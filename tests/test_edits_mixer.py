@@ -141,6 +141,17 @@ def test_only_what_is_no_mixture_keeps_a_companion(generator: Generator) -> None
     assert mix(generator, a, b, full, shift=(2, 0)).companion is None
 
 
+def test_what_an_edit_let_go_of_comes_back_after_an_empty_or_full_mask(generator: Generator) -> None:
+    a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
+    offset = torch.full((generator.num_ws, generator.w_dim), 0.3, dtype=torch.float64)
+    moved = move(generator, a.replace(features=a.features + b.features), offset)  # type: ignore[operator]
+    expected = generator.render(move(generator, moved, -offset))
+    for pair, value in (((moved, b), 0), ((b, moved), 1)):
+        mixed = mix(generator, *pair, uniform(generator, value))
+        assert mixed.origin is not None
+        assert (generator.render(move(generator, mixed, -offset)) - expected).abs().max() < 1e-10
+
+
 def test_one_point_mixes_into_every_point_of_a_batch(generator: Generator) -> None:
     a, b = generator.sample([0, 1], space="FNW5"), generator.sample(2, space="FNW5")
     both = mix(generator, a, b, left_half(generator))

@@ -70,6 +70,21 @@ def test_an_origin_is_saved_and_ends_with_what_it_belongs_to(tmp_path: Path) -> 
     assert x.replace(noise=x.noise).origin is not None
 
 
+def test_edited_and_unedited_points_join() -> None:
+    x = latent("FNW5")[0]
+    assert x.companion is not None
+    assert x.features is not None
+    assert x.rgb is not None
+    edited = x.replace(origin=(x.companion + 1, x.features + 1, x.rgb + 1))
+    both = Latent.cat([x, edited])
+    assert all(torch.equal(a, b) for a, b in zip(both[0].origin or (), x.own_origin(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(both[1].origin or (), edited.origin or (), strict=True))
+    without = Latent.cat([edited, x.replace(companion=None)])
+    assert len(without) == 2
+    assert without.companion is None
+    assert without.origin is None
+
+
 def test_parts_that_contradict_the_space_are_refused() -> None:
     x = latent("FNW5")
     assert x.features is not None
