@@ -12,11 +12,12 @@ from record import Figure
 from regularized import regularized_figure
 from studio import Studio, command
 
+IMAGES = 2  # the portrait, then generated faces
 STEPS = 2000
 
 
 def draw(studio: Studio) -> Figure:
-    return regularized_figure(studio, "FNW5", STEPS)
+    return regularized_figure(studio, IMAGES, "FNW5", STEPS)
 
 
 if __name__ == "__main__":

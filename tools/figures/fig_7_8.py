@@ -14,11 +14,12 @@ from record import Figure
 from regularized import regularized_figure
 from studio import Studio, command
 
+IMAGES = 1  # the portrait, then generated faces
 STEPS = 600
 
 
 def draw(studio: Studio) -> Figure:
-    return regularized_figure(studio, "NW+", STEPS)
+    return regularized_figure(studio, IMAGES, "NW+", STEPS)
 
 
 if __name__ == "__main__":

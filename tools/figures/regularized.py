@@ -19,7 +19,6 @@ from invert.latents import Latent
 from invert.variables import distribution_parts
 
 DEFAULT = 200  # steps
-IMAGES = 1  # the portrait, then generated faces
 WEIGHTS, LONG_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 1.0)  # λ at DEFAULT steps, and in the long runs
 LIMITS = {"styles": (-2.5, 2.5)}
 WIDE = 4.0  # standard deviations that a histogram of features shows
@@ -30,13 +29,13 @@ MAIN = DISTANCES[0]
 Run = dict[str, Any]
 
 
-def regularized_figure(studio: Studio, space: str, long: int) -> Figure:
-    """Projections of pictures into `space` over weights, in `DEFAULT` and in `long` steps; findings are of means."""
+def regularized_figure(studio: Studio, images: int, space: str, long: int) -> Figure:
+    """The portrait and generated faces projected into `space`, in `DEFAULT` and `long` steps; findings are of means."""
     weights = LONG_WEIGHTS if studio.quick else WEIGHTS
     ways = [(DEFAULT, weight) for weight in weights] + [(long, weight) for weight in LONG_WEIGHTS]
     sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in ways], TILE)
     runs: list[Run] = []
-    for name, image in faces(studio.generator, studio.count(IMAGES)).items():
+    for name, image in faces(studio.generator, studio.count(images)).items():
         runs += project_all(studio, name, image, space, ways, sheet)
     settings = {"space": space, "edits": EDITS, "tolerance": TOLERANCE}
     return Figure(sheet, runs, findings_of(means(runs), long), settings)
