@@ -22,6 +22,7 @@ from edits.commands.training import attribute
 from invert.commands.files import convert, convert_network, download, info, networks
 from invert.commands.pictures import generate, render
 from invert.commands.project import project
+from invert.commands.terminal import say
 from invert.commands.training import encoder
 from invert.errors import InvertError
 
@@ -77,7 +78,7 @@ for command in (*COMMANDS, train):
 
 
 def show_warning(message: Any, category: Any, *_: Any) -> None:
-    click.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}", err=True)
 
 
 @contextmanager
@@ -131,7 +132,7 @@ def fail(message: str, code: int, debug: bool) -> None:
         import traceback
 
         traceback.print_exc()
-    click.echo("error: " + " ".join(message.split("\n")), err=True)
+    say("error: " + " ".join(message.split()), err=True)
     sys.exit(code)
 
 

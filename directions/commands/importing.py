@@ -20,6 +20,7 @@ from directions.commands.options import (
 )
 from invert.commands.opening import open_generator, open_layers
 from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.terminal import say
 from invert.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def import_file(
     if check and not measured.meaningful:
         raise ModelFileError(f"{file}: {measured.verdict}; import it without --check to try it all the same")
     if sign is None and measured.leakage.get(name, 0) < 0:
-        click.echo(f"turned round: in the file, + is less {name}; --sign 1 leaves it so", err=True)
+        say(f"turned round: in the file, + is less {name}; --sign 1 leaves it so", err=True)
         direction = read(-1)
     write(direction, path)
 
@@ -112,11 +113,11 @@ def measure(direction: str, held_out: Path | None, psi: float, as_json: bool, ne
     if as_json:
         click.echo(json.dumps(measured.to_json(), sort_keys=True))
         return
-    click.echo(measured.verdict)
+    say(measured.verdict)
     if measured.correlation is not None:
-        click.echo(f"correlation with {held_out}: {measured.correlation:.3f}")
+        say(f"correlation with {held_out}: {measured.correlation:.3f}")
     for name, value in measured.leakage.items():
-        click.echo(f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}")
+        say(f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}")
 
 
 def compare(direction: Direction, space: WSpace) -> Measurement:

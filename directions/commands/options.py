@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from invert.commands.options import FILE, check_psi
+from invert.commands.terminal import say
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write(direction: Direction, path: Path) -> None:
     """Save a direction, and say where and what was measured."""
     direction.save(path)
     measured = ", ".join(f"{key} {value}" for key, value in direction.measured.items())
-    click.echo(f"{path}  {measured}".rstrip())
+    say(f"{path}  {measured}".rstrip())
 
 
 def write_all(made: Iterable[Direction], folder: Path) -> None:

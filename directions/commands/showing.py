@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.options import json_option
+from invert.commands.terminal import LONGEST_LABEL, LONGEST_VALUE, printable, say
 
 if TYPE_CHECKING:
     from directions.direction import Direction
@@ -30,7 +31,7 @@ def list_directions(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for direction in found:
-        click.echo(f"{direction.name:18} + is {direction.meaning}")
+        say(f"{direction.name:18} + is {direction.meaning}")
 
 
 @click.command()
@@ -51,7 +52,8 @@ def show(direction: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, sort_keys=True))
         return
     for key, value in flat(facts):
-        click.echo(f"{key:30} {value if isinstance(value, str) else json.dumps(value)}")
+        text = value if isinstance(value, str) else json.dumps(value)
+        say(f"{printable(key, LONGEST_LABEL):30} {printable(text, LONGEST_VALUE)}")
 
 
 def describe(direction: Direction) -> dict[str, Any]:

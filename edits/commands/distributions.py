@@ -17,6 +17,7 @@ from invert.commands.options import (
     latent_network_option,
     output_option,
 )
+from invert.commands.terminal import say
 from invert.commands.writing import write_edited
 
 
@@ -76,6 +77,6 @@ def stats(
     if as_json:
         click.echo(json.dumps({"file": str(where), "wasserstein": distances}, sort_keys=True))
         return
-    click.echo(where)
+    say(where)
     for name, value in distances.items():
-        click.echo(f"{name:10} {value:.4f}")
+        say(f"{name:10} {value:.4f}")

@@ -10,6 +10,7 @@ import click
 from invert.commands.opening import newest, open_latents, open_layers
 from invert.commands.options import FILE, device_option, force_option, latent_network_option
 from invert.commands.parsing import parse_strip
+from invert.commands.terminal import say
 from invert.commands.writing import write_edited
 from invert.errors import UsageError
 
@@ -78,7 +79,7 @@ def edit(
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
     if carry in THROUGH_COMPANION and not has_companion(generator, start) and can_have_companion(generator, start):
-        click.echo(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
+        say(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
         start = with_companion(generator, start)
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
@@ -91,9 +92,7 @@ def edit(
             name, carrier = carrier_for(carry, generator, result, direction, limits)
             if carry == "auto" and result.space.layer is not None and (direction.name, name) not in told:
                 told.add((direction.name, name))
-                click.echo(
-                    f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}", err=True
-                )
+                say(f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}", err=True)
             result = edit_along(generator, result, direction, strength, layers=limits, carry=carrier, mask=mask)
         return result
 
@@ -102,7 +101,7 @@ def edit(
         pictures = [to_images(generator.render(moved([strength])))[0] for strength in sweep]
         where = output or Path(f"{stem}.{chosen[0].name}.strip.png")
         write_png(hstack(pictures), where)
-        click.echo(where)
+        say(where)
         return
     label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
     write_edited(generator, moved(amounts), output or Path(f"{stem}{label}.png"))

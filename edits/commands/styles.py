@@ -20,6 +20,7 @@ from invert.commands.options import (
     psi_option,
 )
 from invert.commands.parsing import Point, check_range, parse_layers, parse_point, parse_points, parse_seeds
+from invert.commands.terminal import say
 from invert.commands.writing import write_edited, write_pictures
 from invert.errors import UsageError
 
@@ -134,7 +135,7 @@ def interpolate(
     generator, [first, second] = open_latents(points, network, device, force=force, psi=psi, label=label)
     way = counted(frames(generator, first, second, count, travel), count, "frame")
     write_animation([to_images(generator.render(x))[0] for x in way], output, fps=fps)
-    click.echo(output)
+    say(output)
 
 
 @click.command()

@@ -12,6 +12,7 @@ import click
 from invert.commands.bars import stage_bars
 from invert.commands.opening import open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.terminal import say
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def attribute(
     if as_json:
         click.echo(json.dumps({"file": str(path), "explained": model.training["explained"]}, sort_keys=True))
         return
-    click.echo(path)
+    say(path)
     for strength, shares in model.training["explained"].items():
-        click.echo(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
+        say(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
 
 
 def training_bar(name: str) -> AbstractContextManager[Callback]:

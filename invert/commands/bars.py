@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
+from invert.commands.terminal import LONGEST_LABEL, printable
+
 Item = TypeVar("Item")
 
 
@@ -34,7 +36,8 @@ def stage_bars(label: Callable[[str], str], facts: Callable[[Any], dict[str, str
 
     def update(step: Any) -> None:
         if step.stage not in bars:
-            bars[step.stage] = tqdm(total=step.steps, desc=label(step.stage), unit="step", leave=False, disable=None)
+            name = printable(label(step.stage), LONGEST_LABEL)
+            bars[step.stage] = tqdm(total=step.steps, desc=name, unit="step", leave=False, disable=None)
         bar = bars[step.stage]
         if found := facts(step):
             bar.set_postfix(found, refresh=False)
@@ -52,6 +55,7 @@ def download_bar(name: str) -> Iterator[Callable[[str, int, int], None]]:
     """A progress callback for downloads."""
     from tqdm import tqdm
 
+    name = printable(name, LONGEST_LABEL)
     with tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=None) as bar:
 
         def update(stage: str, done: int, total: int) -> None:

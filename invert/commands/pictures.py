@@ -19,6 +19,7 @@ from invert.commands.options import (
     psi_option,
 )
 from invert.commands.parsing import check_seed, parse_seeds
+from invert.commands.terminal import say
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def generate(
         path = out / f"seed{seed:04d}.png"
         write_png(generator.render(latent, noise), path)
         latent.save(path.with_suffix(".pt"))
-        click.echo(path)
+        say(path)
 
 
 @click.command()
@@ -102,4 +103,4 @@ def render(
             if whole is not None:
                 picture = paste(whole, image[None], latent.metadata.get("image", {}))
             write_png(picture, where)
-            click.echo(where)
+            say(where)

@@ -12,6 +12,7 @@ from invert.commands.bars import progress_bar
 from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option
 from invert.commands.parsing import check_seed, parse_crop
+from invert.commands.terminal import say
 from invert.errors import InvertError, UsageError
 
 if TYPE_CHECKING:
@@ -106,14 +107,17 @@ def project(
             if len(images) == 1:
                 raise
             failures += 1
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             continue
-        click.echo(json.dumps(report, sort_keys=True) if as_json else summary(report))
+        if as_json:
+            click.echo(json.dumps(report, sort_keys=True))
+        else:
+            say(summary(report))
         if report["stop_reason"] == "interrupted":
-            click.echo(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
+            say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
             raise KeyboardInterrupt
     if failures:
-        click.echo(f"{failures} of {len(images)} photographs failed", err=True)
+        say(f"{failures} of {len(images)} photographs failed", err=True)
         raise SystemExit(SOME_FAILED)
 
 

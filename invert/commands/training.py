@@ -11,6 +11,7 @@ import click
 from invert.commands.opening import open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option
 from invert.commands.parsing import check_range
+from invert.commands.terminal import LONGEST_LABEL, printable, say
 
 
 @click.command()
@@ -56,7 +57,9 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
     distance = None
     if settings.image_batch and o["perceptual"] != "none":
         distance = load_perceptual(o["perceptual"], device=generator.device, dtype=generator.dtype)
-    with tqdm(total=o["steps"], desc=output.name, unit="step", leave=False, disable=None) as bar:
+    with tqdm(
+        total=o["steps"], desc=printable(output.name, LONGEST_LABEL), unit="step", leave=False, disable=None
+    ) as bar:
 
         def update(step: EncoderStep) -> None:
             bar.set_postfix(
@@ -74,4 +77,4 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
         click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))
         return
     missed = ", ".join(f"{name} {value:.3f}" for name, value in facts["held_out"].items())
-    click.echo(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")
+    say(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from invert.commands.bars import counted
+from invert.commands.terminal import say
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ def write_edited(generator: Generator, latent: Latent, output: Path) -> None:
     stem, suffix = output.with_suffix(""), ".pt" if output.suffix == ".png" else output.suffix
     write_png(generator.render(latent), Path(f"{stem}.png"))
     latent.save(Path(f"{stem}{suffix}"))
-    click.echo(f"{stem}.png")
-    click.echo(f"{stem}{suffix}")
+    say(f"{stem}.png")
+    say(f"{stem}{suffix}")
 
 
 def write_pictures(generator: Generator, latents: Sequence[Latent | None], columns: int, output: Path) -> None:
@@ -42,4 +41,4 @@ def write_pictures(generator: Generator, latents: Sequence[Latent | None], colum
         if latent is not None:
             sheet.paste(to_picture(generator.render(latent)), (k % columns * width, k // columns * height))
     write_png(sheet, output)
-    click.echo(output)
+    say(output)
