@@ -21,7 +21,7 @@ def reconstruction_metrics(image: Tensor, target: Tensor, distances: list[Percep
     side has 256 px: mse (of [−1, 1] values), psnr (dB, peak 2), and every perceptual distance by its name."""
     scale = min(1.0, PERCEPTUAL_SIDE / min(image.shape[2:]))
     size = (round(image.shape[2] * scale), round(image.shape[3] * scale))
-    small, small_target = (area_downscale(t.clamp(-1, 1), size) for t in (image, target))
+    small, small_target = (area_downscale(t.to(image).clamp(-1, 1), size) for t in (image, target))
     mse = (small - small_target).square().mean().item()
     result = {"mse": mse, "psnr": 10 * math.log10(4 / mse) if mse else math.inf}
     with torch.inference_mode():

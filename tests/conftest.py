@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from networks import small_checkpoint
 from shell import Shell, make_photo
+from simulated_device import register
 
 from invert.checkpoints import write_checkpoint
+
+register()  # autograd asks for devices once, at the first backward pass of the process
 
 
 @pytest.fixture
