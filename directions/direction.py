@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsAbs
 
 import torch
 from torch import Tensor
@@ -64,8 +64,8 @@ class Direction:
         `layers` replaces the direction's own range. Raises :class:`UsageError` for a strength beyond ±100 or a range
         outside the generator's or the direction's layers.
         """
-        if not abs(strength) <= MAX_STRENGTH:  # also false for NaN
-            raise UsageError(f"strength is {strength:g} steps, expected a number within ±{MAX_STRENGTH:g}")
+        if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:  # also false for NaN
+            raise UsageError(f"strength is {strength!r} steps, expected a number within ±{MAX_STRENGTH:g}")
         first, stop = self.layer_range(num_ws, layers)
         out = torch.zeros(num_ws, self.w_dim)
         out[first:stop] = strength * self.step * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])

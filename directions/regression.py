@@ -14,6 +14,7 @@ from torch import Tensor
 
 from directions.direction import Direction, Range, root_mean_square_norm, unit
 from directions.w_space import WSpace
+from invert.arguments import check_seed
 from invert.errors import UsageError
 
 Kind = Literal["auto", "logistic", "linear"]
@@ -55,6 +56,7 @@ def learn(
     samples, constant or non-finite scores, or when nothing is left.
     """
     x, y = checked(ws, scores, space)
+    check_seed(seed)
     if kind == "auto":
         kind = "logistic" if len(np.unique(y)) == 2 else "linear"
     middle: float | None = None

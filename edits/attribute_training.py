@@ -21,6 +21,7 @@ from edits.attribute_fit import NormalEquations, explained, principal_channels
 from edits.attribute_flow import RGB, LinearFlow
 from edits.attribute_model import AttributeModel
 from edits.attribute_samples import CHUNK, Pairs, PairSampler
+from invert.arguments import check_kinds
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import area_downscale
@@ -56,6 +57,7 @@ class AttributeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if not 0 < self.limit <= 100 or self.kernel_size not in (1, 3, 5) or (self.rank is not None and self.rank < 1):
             raise UsageError(
                 f"expected 0 < limit ≤ 100, kernel_size 1, 3 or 5 and rank ≥ 1 or None, got {self.limit:g}, "

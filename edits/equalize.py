@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edits.history import record
 from edits.points import join_styles
+from invert.arguments import check_number
 from invert.distributions import group_means
 from invert.errors import UsageError
 from invert.generator import Generator
@@ -28,8 +29,7 @@ def equalize(generator: Generator, latent: Latent, amount: float, parts: Sequenc
     `parts` names some of "styles", "features", "rgb"; all that the latent has by default. Raises :class:`UsageError`
     for an amount outside and for parts that the latent has not.
     """
-    if not 0 <= amount <= 1:  # NaN fails too
-        raise UsageError(f"amount is a number in [0, 1], got {amount}")
+    check_number("amount", amount, 0, 1)
     generator.check(latent)
     latent = latent.to(generator.device, generator.dtype)
     present = distribution_parts(generator, latent)

@@ -12,6 +12,7 @@ from edits.history import record
 from edits.masks import at_size, check_mask, feathered, style_mask
 from edits.points import check_same_canvas, to_common_space
 from edits.windows import check_even, feature_size, window
+from invert.arguments import whole
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -43,8 +44,8 @@ def mix(
         b = shifted(b, shift)
     image = check_same_canvas(generator, [a, b])
     kept = len(a.styles)
-    if not 0 <= keep_styles <= kept:
-        raise UsageError(f"keep_styles is between 0 and the {kept} styles of {a.space}, got {keep_styles}")
+    if whole(keep_styles) is None or not 0 <= keep_styles <= kept:
+        raise UsageError(f"keep_styles is between 0 and the {kept} styles of {a.space}, got {keep_styles!r}")
     m = feathered(check_mask(mask, image, a.tensors()[0]), feather)
     styles = []
     for k, (s, t) in enumerate(zip(a.style_list(), b.style_list(), strict=True)):

@@ -12,6 +12,7 @@ from edits.blending import blend_noise, elementwise
 from edits.history import record
 from edits.mixer import mix
 from edits.points import check_same_canvas, join_styles, to_common_space
+from invert.arguments import check_number, whole
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
@@ -78,8 +79,7 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     Z is interpolated as the w it maps to. Raises :class:`UsageError` for t outside, :class:`LatentError` for images of
     different sizes.
     """
-    if not 0 <= t <= 1:  # NaN fails too
-        raise UsageError(f"t is a number in [0, 1], got {t}")
+    check_number("t", t, 0, 1)
     a, b = to_common_space(generator, [a, b])
     check_same_canvas(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
@@ -98,8 +98,8 @@ def frames(
     The mask has a soft edge and travels "right", "left", "down" or "up", b behind it ([S] fig. 4.2). Made one by one:
     style maps are large. Raises :class:`UsageError` at once, not at the first frame.
     """
-    if count < 2:
-        raise UsageError(f"expected at least 2 frames, got {count}")
+    if whole(count) is None or count < 2:
+        raise UsageError(f"expected at least 2 frames, got {count!r}")
     if mask_travel is not None and mask_travel not in TRAVELS:
         raise UsageError(f"unknown mask travel {mask_travel!r}; known: {', '.join(TRAVELS)}")
     a, b = to_common_space(generator, [a, b])

@@ -12,19 +12,23 @@ if TYPE_CHECKING:
     from invert.allocator import keep_large_blocks
     from invert.errors import InvertError
     from invert.generator import Generator, load_generator
+    from invert.image_files import ReadOptions
     from invert.latents import Latent
     from invert.optimization import Projection, Step
     from invert.perceptual import load_perceptual
+    from invert.photographs import Framing
     from invert.projector import project
     from invert.settings import ProjectionSettings, preset
     from invert.spaces import Space
 
 HOMES = {
+    "Framing": "invert.photographs",
     "Generator": "invert.generator",
     "InvertError": "invert.errors",
     "Latent": "invert.latents",
     "Projection": "invert.optimization",
     "ProjectionSettings": "invert.settings",
+    "ReadOptions": "invert.image_files",
     "Space": "invert.spaces",
     "Step": "invert.optimization",
     "keep_large_blocks": "invert.allocator",
@@ -35,11 +39,13 @@ HOMES = {
 }
 
 __all__ = [
+    "Framing",
     "Generator",
     "InvertError",
     "Latent",
     "Projection",
     "ProjectionSettings",
+    "ReadOptions",
     "Space",
     "Step",
     "keep_large_blocks",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invert.arguments import check_psi, check_seed, check_seeds, whole
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from invert.conversion import constant_noise, convert_latent, layer_styles
 from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
@@ -24,7 +25,6 @@ from invert.spaces import Space, check_conversion
 from invert.statistics import Statistics, cached_map_distributions, w_statistics
 
 NoiseMode = Literal["const", "none", "random"]
-MAX_SEED = 2**32 - 1
 
 
 class Generator:
@@ -150,10 +150,7 @@ class Generator:
         z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the truncation towards the
         mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is a class index.
         """
-        seeds = [seeds] if isinstance(seeds, int) else list(seeds)
-        bad = [s for s in seeds if not 0 <= s <= MAX_SEED]
-        if bad or not seeds:
-            raise UsageError(f"seeds are integers in [0, {MAX_SEED}], got {bad[0] if bad else 'none'}")
+        seeds, psi = check_seeds(seeds), check_psi(psi)
         target = Space.parse(space)
         z = torch.from_numpy(np.concatenate([np.random.RandomState(s).randn(1, self.z_dim) for s in seeds]))
         z = z.to(self.device, self.dtype)
@@ -235,7 +232,7 @@ class Generator:
         if latent.noise is not None:
             return list(latent.noise)
         if mode == "random":
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator().manual_seed(check_seed(seed))
             return [torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype) for h, w in sizes.noise]
         maps = constant_noise(self.network, latent.space, sizes, n)
         return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
@@ -292,7 +289,7 @@ class Generator:
             if label is not None:
                 raise UsageError("this generator is not conditional: it takes no label")
             return None
-        if label is None or not 0 <= label < self.c_dim:
+        if label is None or whole(label) is None or not 0 <= label < self.c_dim:
             raise UsageError(f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}")
         return torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()
 

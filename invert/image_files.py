@@ -142,6 +142,19 @@ def load_frame(path: str | os.PathLike[str], options: ReadOptions) -> Image.Imag
     return image
 
 
+def load_picture(name: str, picture: Image.Image, options: ReadOptions) -> Image.Image:
+    """A picture at hand, decoded, if its size is allowed. Call inside :func:`as_image_errors`."""
+    check_pixels(name, picture.size, options)
+    check_shape(name, picture.size, options)
+    picture.load()
+    return picture
+
+
+def picture_name(picture: Image.Image) -> str:
+    """What messages call a picture at hand: the file that Pillow opened it from, if any."""
+    return shown(getattr(picture, "filename", "") or "the picture")
+
+
 def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageFile:
     """The image with only its header parsed."""
     kind = kind_of(data)

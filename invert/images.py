@@ -23,12 +23,21 @@ from invert.animation_files import check_animation, mp4_animation, pillow_animat
 from invert.atomic import write_atomically
 from invert.errors import UsageError
 from invert.image_colour import to_srgb
-from invert.image_files import DEFAULTS, ReadOptions, as_image_errors, load_frame, shown
+from invert.image_files import (
+    DEFAULTS,
+    ReadOptions,
+    as_image_errors,
+    load_frame,
+    load_picture,
+    picture_name,
+    shown,
+)
 from invert.mask_files import read_mask
 
 __all__ = [
     "ReadOptions",
     "area_downscale",
+    "convert_picture",
     "crop_to",
     "error_map",
     "fit_canvas",
@@ -56,6 +65,19 @@ def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) ->
     """
     with as_image_errors(path):
         return to_srgb(shown(path), load_frame(path, options), options.background)
+
+
+def convert_picture(picture: Image.Image, options: ReadOptions = DEFAULTS) -> Image.Image:
+    """A picture of any mode, opened by Pillow or made in memory, as :func:`read_image` gives it.
+
+    Its present frame is taken, and `picture` stays as it is but for being loaded. Raises and warns
+    as :func:`read_image`; :class:`UsageError` for `options.frame`, which is for files.
+    """
+    if options.frame is not None:
+        raise UsageError("frame chooses one of a file's; call seek(frame) of a picture at hand")
+    name = picture_name(picture)
+    with as_image_errors(name):
+        return to_srgb(name, load_picture(name, picture, options), options.background)
 
 
 def square_crop(image: Image.Image, box: tuple[float, float, float] | None = None) -> tuple[float, float, float]:

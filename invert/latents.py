@@ -50,6 +50,7 @@ class Latent:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "space", Space.parse(self.space))
         check_parts(self)
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ from invert.alignment import choose_face, cut_face, ffhq_square, lies_as_in_ffhq
 from invert.errors import ModelUnavailableError, UsageError
 from invert.face_detection import Face, face_detector
 from invert.generator import Generator
-from invert.image_files import shown
-from invert.images import ReadOptions, crop_to, fit_canvas, read_image, square_crop, to_tensor
+from invert.image_files import picture_name, shown
+from invert.images import ReadOptions, convert_picture, crop_to, fit_canvas, read_image, square_crop, to_tensor
 from invert.models import MODELS
 from invert.spaces import Space
 
@@ -37,20 +38,28 @@ class Framing:
     reading: ReadOptions = field(default_factory=ReadOptions)
 
 
-def load_target(generator: Generator, space: Space, source: Path, framing: Framing) -> tuple[Tensor, dict[str, Any]]:
-    """The photograph as [1, 3, H, W] in [−1, 1] at the size to project, and where it was cut from the file.
+def load_target(
+    generator: Generator, space: Space, source: str | os.PathLike[str] | Image.Image, framing: Framing
+) -> tuple[Tensor, dict[str, Any]]:
+    """The photograph as [1, 3, H, W] in [−1, 1] at the size to project, and where that was in it.
 
-    Raises :class:`ImageError` for a file that is no picture, or has no face where one is needed, and
-    :class:`UsageError` for a framing that does not fit.
+    `source` is a file, or a picture of any mode that Pillow reads. Raises :class:`ImageError` for
+    what is no picture, or has no face where one is needed, and :class:`UsageError` for a framing
+    that does not fit.
     """
     if framing.face is not None and framing.crop not in (None, "face"):
         raise UsageError("--face and --crop both say where to cut; give one, or --crop face with --face")
-    picture = read_image(source, framing.reading)
-    facts: dict[str, Any] = {"file": source.name, "size": list(picture.size)}
+    if isinstance(source, Image.Image):
+        picture, name = convert_picture(source, framing.reading), picture_name(source)
+        path = getattr(source, "filename", "")
+    else:
+        picture, name, path = read_image(source, framing.reading), shown(source), source
+    facts: dict[str, Any] = {"file": Path(path).name} if path else {}
+    facts["size"] = list(picture.size)
     if framing.keep_size:
         fitted = canvas(generator, space, picture, framing)
     else:
-        fitted, where = cut_square(generator, shown(source), picture, framing)
+        fitted, where = cut_square(generator, name, picture, framing)
         facts |= where
     facts["projected_size"] = list(fitted.size)
     return to_tensor(fitted), facts

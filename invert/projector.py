@@ -6,6 +6,7 @@ import dataclasses
 
 from torch import Tensor
 
+from invert.arguments import check_seed
 from invert.companions import can_have_companion, with_companion
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
@@ -13,18 +14,21 @@ from invert.latents import Latent
 from invert.objective import Networks
 from invert.optimization import Callback, Projection, Step, optimize
 from invert.perceptual import PerceptualDistance, load_perceptual
+from invert.photographs import Framing
 from invert.settings import ProjectionSettings, preset
 from invert.spaces import Space
 from invert.starts import encoder_start, mean_start, starts_for
+from invert.targets import Source, make_target
 
 __all__ = ["Projection", "Step", "project"]
 
 
 def project(
     generator: Generator,
-    image: Tensor,
+    image: Source,
     space: str | Space = "FNW5",
     *,
+    framing: Framing | None = None,
     settings: ProjectionSettings | None = None,
     init: Latent | str | None = None,
     perceptual: PerceptualDistance | None = None,
@@ -32,9 +36,12 @@ def project(
     seed: int = 0,
     callback: Callback | None = None,
 ) -> Projection:
-    """The point of `space` whose image is closest to `image` [1, 3, H, W] in [−1, 1].
+    """The point of `space` whose image is closest to `image`.
 
-    H × W is the generator's size or, in spaces with features, any multiple of a feature cell. `init` is a latent, or
+    That is a path, a PIL image, or a tensor [1, 3, H, W] in [−1, 1]. A path or PIL image is read
+    and cut as `invert project` does, or as `framing` says (`invert.photographs`), and the latent's
+    metadata tell where ("image"). A tensor is taken as it is: H × W is the generator's size or, in
+    spaces with features, any multiple of a feature cell. `init` is a latent, or
     "encoder" (one forward pass), "two-stage" (F… spaces: a short projection into W+ that is then opened) or "mean"
     (the mean w). Without it F… spaces take the encoder that comes for this generator and layer, else two stages, else
     (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata.
@@ -45,6 +52,9 @@ def project(
     """
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
+    check_seed(seed)
+    check_space(target_space)
+    image, facts = make_target(generator, target_space, image, framing)
     image = check_image(generator, image, target_space)
     networks = networks_for(generator, settings, perceptual, crop_perceptual)
     if isinstance(init, Latent):
@@ -70,8 +80,9 @@ def project(
             latent = with_companion(generator, latent, result.early)
         except KeyboardInterrupt:
             stop_reason = "interrupted"  # the point is done; its companion is the start's
-    facts = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
-    latent = latent.replace(metadata={**latent.metadata, "projection": facts})
+    story = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
+    where = {"image": facts} if facts else {}
+    latent = latent.replace(metadata={**latent.metadata, "projection": story, **where})
     return dataclasses.replace(result, latent=latent, stop_reason=stop_reason)
 
 
@@ -111,16 +122,14 @@ def networks_for(
     return Networks(generator.half(), half, half if crop is whole else crop and crop.halved())
 
 
-def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
-    """The image on the generator's device; raises :class:`UsageError` unless the space can hold it."""
+def check_space(space: Space) -> None:
+    """Raise :class:`UsageError` for a space that nothing can be projected into."""
     if space.base == "Z":
         raise UsageError(f"cannot project into {space}: z is not optimized; use W or an N/F/S space of W+")
-    if image.ndim == 3:
-        image = image[None]
-    if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise UsageError(f"expected one image [1, 3, H, W], got {list(image.shape)}; project images one by one")
-    if not bool(image.isfinite().all()):
-        raise UsageError("the image has values that are not finite")
+
+
+def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
+    """The image on the generator's device; raises :class:`UsageError` unless the space can hold it."""
     cell = generator.resolution // generator.layer(space.first).size
     rgb_half = generator.layer(space.first).rgb_size not in (None, generator.layer(space.first).size)
     multiple = cell * (2 if rgb_half else 1)

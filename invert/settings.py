@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from invert.arguments import check_integer, check_kinds, check_number
 from invert.errors import UsageError
 from invert.spaces import Space
 
@@ -49,13 +49,11 @@ class ProjectionSettings:
             ("offset_size", 1, 1024),
             ("crop_size", 32, 1024),
         ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UsageError(f"{name} is an integer in [{low}, {high}], got {value}")
+            check_integer(name, getattr(self, name), low, high)
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= 1e9):
-                raise UsageError(f"{field.name} is a number in [0, 1e9], got {value}")
+            if field.type == "float":
+                check_number(field.name, getattr(self, field.name), 0, 1e9)
+        check_kinds(self)
         if self.cooldown > 1:
             raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
         for name in ("beta1", "beta2"):

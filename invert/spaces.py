@@ -44,6 +44,8 @@ class Space:
         """
         if isinstance(name, Space):
             return name
+        if not isinstance(name, str):
+            raise SpaceError(f"expected the name of a space, got {name!r}; known: {NAMES}")
         match = PATTERN.fullmatch(name.strip().upper().replace("_", ""))
         if match is None:
             raise SpaceError(f"unknown space {name!r}; known: {NAMES}")

@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from invert.commands.opening import DEFAULT_NETWORK
-from invert.commands.parsing import check_range
 
 FILE = click.Path(path_type=Path)
 
 
 def check_psi(context: click.Context, parameter: click.Parameter, psi: float) -> float:
     """The truncation that was asked for. Raises :class:`UsageError` outside [-10, 10] and for NaN."""
-    return check_range("psi", psi, -10, 10)
+    from invert.arguments import check_psi as checked
+
+    return checked(psi)
 
 
 network_option = click.option(

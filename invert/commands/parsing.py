@@ -95,8 +95,10 @@ def parse_points(texts: Iterable[str]) -> list[Point]:
 
 
 def check_seed(seed: int) -> int:
-    """The seed, which numpy takes in [0, 2**32 - 1]."""
-    return int(check_range("seed", seed, 0, 2**32 - 1))
+    """The seed, if it is in [0, 2**32 - 1]."""
+    from invert.arguments import MAX_SEED
+
+    return int(check_range("seed", seed, 0, MAX_SEED))
 
 
 def check_range(name: str, value: float, low: float, high: float) -> float:

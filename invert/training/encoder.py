@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from invert.arguments import check_kinds
 from invert.atomic import write_atomically
 from invert.encoder import Encoder, Encoding, new_encoder
 from invert.errors import ModelFileError, UsageError
@@ -54,6 +55,7 @@ class EncoderSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.trunk not in TRUNK_NAMES:
             raise UsageError(f"unknown trunk {self.trunk!r}; known: {', '.join(TRUNK_NAMES)}")
         if not 1 <= self.fresh <= self.batch or not 0 <= self.image_batch <= self.batch:
