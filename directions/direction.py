@@ -104,11 +104,11 @@ class Direction:
                 "use a direction made for it"
             )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, record: Mapping[str, Any] | None = None) -> None:
         """Write a `.safetensors` file, atomically. See :mod:`directions.direction_files`."""
         from directions.direction_files import save_direction
 
-        save_direction(self, Path(path))
+        save_direction(self, Path(path), record)
 
     @classmethod
     def load(cls, path: str | Path) -> Direction:

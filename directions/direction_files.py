@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ FORMAT, VERSION = "invert-direction", 1
 MAX_BYTES = 16 << 20  # 18 layers of 512 floats are 37 kB
 
 
-def save_direction(direction: Direction, path: Path) -> None:
-    """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for the suffix."""
+def save_direction(direction: Direction, path: Path, record: Mapping[str, Any] | None = None) -> None:
+    """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for the suffix.
+
+    A `record` says what it was made from (:mod:`invert.provenance`).
+    """
     from safetensors.torch import save
 
     if path.suffix != ".safetensors":
@@ -33,6 +37,7 @@ def save_direction(direction: Direction, path: Path) -> None:
         "layers": list(direction.layers) if direction.layers else None,
         "source": dict(direction.source),
         "measured": dict(direction.measured),
+        **(record or {}),
     }
     data = save(
         {"vectors": direction.vectors.detach().cpu().float().contiguous()},

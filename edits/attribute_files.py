@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor
@@ -25,8 +26,11 @@ MAX_BYTES = 256 << 20  # 1024 channels of 3×3 in float64 are 75 MB
 TENSORS = ("basis", "kernel", "offset")
 
 
-def save_attribute_model(model: AttributeModel, path: Path) -> None:
-    """Write `model` in the precision it has: old file or new file, never torn. Raises :class:`UsageError`."""
+def save_attribute_model(model: AttributeModel, path: Path, record: Mapping[str, Any] | None = None) -> None:
+    """Write `model` in the precision it has: old file or new file, never torn. Raises :class:`UsageError`.
+
+    A `record` says what it was made from (:mod:`invert.provenance`).
+    """
     if path.suffix != ".safetensors":
         raise UsageError(f"{path}: attribute models are written as .safetensors; give the file that suffix")
     metadata = {
@@ -38,6 +42,7 @@ def save_attribute_model(model: AttributeModel, path: Path) -> None:
         "rgb_scale": model.flow.rgb_scale,
         "limit": model.limit,
         "training": dict(model.training),
+        **(record or {}),
     }
     tensors = {"basis": model.flow.basis, "kernel": model.flow.kernel, "offset": model.offset}
     data = safetensors.torch.save(

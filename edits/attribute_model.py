@@ -115,11 +115,11 @@ class AttributeModel:
         flow = self.flow
         return replace(self, flow=LinearFlow(flow.basis.half(), flow.kernel.half(), flow.rgb_scale))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, record: Mapping[str, Any] | None = None) -> None:
         """Write a `.safetensors` file, atomically. See :mod:`edits.attribute_files`."""
         from edits.attribute_files import save_attribute_model
 
-        save_attribute_model(self, Path(path))
+        save_attribute_model(self, Path(path), record)
 
     @classmethod
     def load(cls, path: str | Path, generator: Generator | None = None) -> AttributeModel:

@@ -15,6 +15,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import check_suffix
 from invert.latents import Latent
+from invert.provenance import KEY, Record, as_text
 from invert.variables import distribution_parts
 
 BINS = 100
@@ -44,9 +45,12 @@ def distributions(generator: Generator, latent: Latent) -> list[Distribution]:
     return [Distribution(name, v, t, wasserstein(v, t).mean().item()) for name, (v, t) in parts.items()]
 
 
-def distribution_figure(generator: Generator, latent: Latent, path: str | Path) -> dict[str, float]:
+def distribution_figure(
+    generator: Generator, latent: Latent, path: str | Path, record: Record | None = None
+) -> dict[str, float]:
     """Write histograms of every part against the generator's to a `.png`; returns the Wasserstein distances by part.
 
+    A `record` says what it was made from (:mod:`invert.provenance`).
     Raises :class:`UsageError` without matplotlib, for another suffix, and for a latent that has no part to show.
     """
     check_suffix(path, ".png")
@@ -77,7 +81,8 @@ def distribution_figure(generator: Generator, latent: Latent, path: str | Path) 
         axes.set_yticks([])
     figure.axes[0].legend(frameon=False, fontsize="small")
     encoded = io.BytesIO()
-    figure.savefig(encoded, format="png", dpi=120, metadata={"Software": None})
+    metadata = {"Software": None} | ({} if record is None else {KEY: as_text(record)})
+    figure.savefig(encoded, format="png", dpi=120, metadata=metadata)
     write_atomically(path, lambda f: f.write(encoded.getvalue()))
     return {part.name: part.distance for part in found}
 

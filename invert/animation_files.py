@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, features
 
 from invert.errors import UsageError
 from invert.image_files import shown
+from invert.provenance import EXIF_DESCRIPTION
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_FPS = 50  # viewers slow faster GIFs down tenfold
@@ -34,8 +36,14 @@ def check_animation(path: str | os.PathLike[str], fps: float) -> str:
     return suffix
 
 
-def pillow_animation(pictures: Sequence[Image.Image], suffix: str, fps: float) -> bytes:
-    """An endless GIF or WebP; frame times add up exactly (GIF counts in 10 ms)."""
+def pillow_animation(pictures: Sequence[Image.Image], suffix: str, fps: float, comment: str | None = None) -> bytes:
+    """An endless GIF or WebP; frame times add up exactly (GIF counts in 10 ms). WebP has comments in its EXIF data."""
+    metadata: dict[str, Any] = {}
+    if comment is not None and suffix == ".gif":
+        metadata["comment"] = comment.encode()
+    elif comment is not None:
+        metadata["exif"] = Image.Exif()
+        metadata["exif"][EXIF_DESCRIPTION] = comment
     unit = 10 if suffix == ".gif" else 1  # ms
     ends = [round(1000 * k / fps / unit) * unit for k in range(len(pictures) + 1)]
     durations = [end - start for start, end in pairwise(ends)]
@@ -47,11 +55,12 @@ def pillow_animation(pictures: Sequence[Image.Image], suffix: str, fps: float) -
         append_images=pictures[1:],
         duration=durations,
         loop=0,
+        **metadata,
     )
     return encoded.getvalue()
 
 
-def mp4_animation(pictures: Sequence[Image.Image], fps: float) -> bytes:
+def mp4_animation(pictures: Sequence[Image.Image], fps: float, comment: str | None = None) -> bytes:
     """H.264 with 4:2:0 chroma, which every player shows; an odd last row or column is left out.
 
     The colours are BT.709 and say so: players take what says nothing for BT.601 or BT.709 by its size.
@@ -62,6 +71,8 @@ def mp4_animation(pictures: Sequence[Image.Image], fps: float) -> bytes:
     width, height = (side // 2 * 2 for side in pictures[0].size)
     encoded = io.BytesIO()
     with av.open(encoded, "w", format="mp4") as container:
+        if comment is not None:
+            container.metadata["comment"] = comment
         stream = container.add_stream("libx264", Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": str(MP4_QUALITY)}

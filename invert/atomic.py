@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,17 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], Any]) -> Non
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def write_set(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, in this order: where the last one is, the others are."""
+    for path, data in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, partial(put, data))
+
+
+def put(data: bytes, file: IO[bytes]) -> None:
+    file.write(data)
 
 
 def current_umask() -> int:

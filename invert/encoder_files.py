@@ -26,14 +26,20 @@ MAX_BYTES = 256 << 20
 BUNDLED = "encoders"  # folder of package invert.models
 
 
-def save_encoder(encoder: Encoder, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the file, atomically, weights as float16. `facts` say how it was made and measured."""
+def save_encoder(
+    encoder: Encoder, path: Path, facts: Mapping[str, Any], record: Mapping[str, Any] | None = None
+) -> None:
+    """Write the file, atomically, weights as float16. `facts` say how it was made and measured.
+
+    A `record` says what from (:mod:`invert.provenance`).
+    """
     metadata = {
         "architecture": ARCHITECTURE,
         "version": VERSION,
         "fingerprint": encoder.fingerprint,
         "shape": shape_facts(encoder.shape),
         "facts": dict(facts),
+        **(record or {}),
     }
     tensors = {
         name: t.detach().cpu().to(torch.float16 if t.is_floating_point() else t.dtype).contiguous()

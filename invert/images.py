@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from invert.animation_files import check_animation, mp4_animation, pillow_animation
@@ -33,12 +34,15 @@ from invert.image_files import (
     shown,
 )
 from invert.mask_files import read_mask
+from invert.provenance import KEY, Record, as_text
 
 __all__ = [
     "ReadOptions",
     "area_downscale",
     "convert_picture",
     "crop_to",
+    "encode_animation",
+    "encode_png",
     "error_map",
     "fit_canvas",
     "hstack",
@@ -183,31 +187,56 @@ def to_picture(image: Image.Image | Tensor) -> Image.Image:
     return to_images(batch)[0]
 
 
-def write_png(image: Image.Image | Tensor, path: str | os.PathLike[str]) -> None:
-    """Write one picture to a `.png`, atomically: equal pixels give equal bytes, without any metadata.
+def write_png(image: Image.Image | Tensor, path: str | os.PathLike[str], record: Record | None = None) -> None:
+    """Write one picture to a `.png`, atomically: equal pixels and records give equal bytes.
 
-    Raises :class:`InvertError` naming the path when the disk or the folder refuses.
+    There is no metadata in it but a `record` of what it was made from (:mod:`invert.provenance`). Raises
+    :class:`InvertError` naming the path when the disk or the folder refuses.
     """
     check_suffix(path, ".png")
+    data = encode_png(image, record)
+    write_atomically(Path(path), lambda f: f.write(data))
+
+
+def encode_png(image: Image.Image | Tensor, record: Record | None = None) -> bytes:
+    """One picture as the bytes of a PNG, with a record in its text chunk `invert` if there is one."""
     bare = to_picture(image).copy()
     bare.info.clear()  # Pillow would write the profile and the resolution found there
+    chunks = PngInfo()
+    if record is not None:
+        chunks.add_text(KEY, as_text(record))
     encoded = io.BytesIO()  # in memory first: Pillow hides why writing to a file failed
-    bare.save(encoded, format="PNG")
-    write_atomically(Path(path), lambda f: f.write(encoded.getvalue()))
+    bare.save(encoded, format="PNG", pnginfo=chunks)
+    return encoded.getvalue()
 
 
-def write_animation(frames: Tensor | Iterable[Image.Image], path: str | os.PathLike[str], fps: float = 20.0) -> None:
-    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically.
+def write_animation(
+    frames: Tensor | Iterable[Image.Image],
+    path: str | os.PathLike[str],
+    fps: float = 20.0,
+    record: Record | None = None,
+) -> None:
+    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically; with a record if there is one.
 
     Raises :class:`UsageError` for no frames, mixed sizes, and what `animation_files.check_animation` refuses.
     """
+    data = encode_animation(frames, path, fps, record)
+    write_atomically(Path(path), lambda f: f.write(data))
+
+
+def encode_animation(
+    frames: Tensor | Iterable[Image.Image], path: str | os.PathLike[str], fps: float, record: Record | None = None
+) -> bytes:
+    """The bytes of an animation of the kind that `path` ends in; raises as :func:`write_animation` does."""
     suffix = check_animation(path, fps)
     pictures = to_images(frames) if isinstance(frames, Tensor) else list(frames)
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) != 1:
         raise UsageError(f"{shown(path)}: expected frames of one size, got {sizes or 'no frames'}")
-    encoded = mp4_animation(pictures, fps) if suffix == ".mp4" else pillow_animation(pictures, suffix, fps)
-    write_atomically(Path(path), lambda f: f.write(encoded))
+    comment = None if record is None else as_text(record)
+    if suffix == ".mp4":
+        return mp4_animation(pictures, fps, comment)
+    return pillow_animation(pictures, suffix, fps, comment)
 
 
 def check_suffix(path: str | os.PathLike[str], *allowed: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -44,17 +44,19 @@ class ProjectionJob:
 def project_file(
     generator: Generator,
     source: Path,
-    folder: Path,
-    name: str,
+    paths: OutputPaths,
     job: ProjectionJob,
     *,
     init: Latent | str | None = None,
     encoder: Encoder | None = None,
     callback: Callable[[Step], object] | None = None,
+    record: Mapping[str, Any] | None = None,
+    before_writing: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """Project one photograph and write its files into `folder`; the report that is also NAME.json.
+    """Project one photograph and write its files to `paths`; the report that is also NAME.json.
 
     `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from each photograph.
+    The files hold a `record` of what they were made from (:mod:`invert.provenance`).
     """
     target, facts = load_target(generator, job.space, source, job.framing)
     if encoder is not None:
@@ -72,7 +74,6 @@ def project_file(
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
-    paths = OutputPaths.of(folder, name)
     distances = [distance(name, generator) for name in reported]
     seconds = [step.seconds for step in result.history]
     report = {
@@ -87,11 +88,14 @@ def project_file(
         "seconds_per_step": seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else None,
         "metrics": projection_metrics(generator, result.latent, result.image, target, distances),
         "files": {key: str(path) for key, path in asdict(paths).items()},
+        **(record or {}),
     }
     latent = result.latent.replace(metadata={**result.latent.metadata, "image": facts})
-    write_projection(paths, latent, result.image, target, report)
+    before_writing()
+    write_projection(paths, latent, result.image, target, report, record)
     if job.progress_format:
-        write_animation([to_images(f)[0] for f in frames], folder / f"{name}.progress.{job.progress_format}", fps=12)
+        animation = paths.progress(job.progress_format)
+        write_animation([to_images(f)[0] for f in frames], animation, fps=12, record=record)
     return report
 
 

@@ -5,6 +5,7 @@ The format is described in docs/latent-files.md. Readers refuse a version they d
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,12 @@ FORMAT, VERSION = "invert-latent", 1
 
 def save_latent(latent: Latent, path: Path) -> None:
     """Write `latent` to `path`: old file or new file, never a torn one."""
+    data = encode_latent(latent, path.suffix)
+    write_atomically(path, lambda f: f.write(data))
+
+
+def encode_latent(latent: Latent, suffix: str) -> bytes:
+    """The bytes of a latent file of that suffix."""
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -35,13 +42,14 @@ def save_latent(latent: Latent, path: Path) -> None:
         "metadata": json.loads(json.dumps(latent.metadata)),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in flatten(latent).items()}
-    if path.suffix == ".safetensors":
-        data = save(tensors, {"invert": json.dumps(header, sort_keys=True)})
-        write_atomically(path, lambda f: f.write(data))
-    else:
-        # clone: a view would drag its whole storage into the file
-        content = header | {"tensors": {k: t.clone() for k, t in tensors.items()}}
-        write_atomically(path, lambda f: torch.save(content, f))
+    if suffix == ".safetensors":
+        return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
+
+    # clone: a view would drag its whole storage into the file
+    content = header | {"tensors": {k: t.clone() for k, t in tensors.items()}}
+    encoded = io.BytesIO()
+    torch.save(content, encoded)
+    return encoded.getvalue()
 
 
 def load_latent(path: Path) -> Latent:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from invert.atomic import write_atomically
+from invert.atomic import write_set
 from invert.errors import ModelFileError
-from invert.images import error_map, hstack, to_images, write_png
+from invert.images import encode_png, error_map, hstack, to_images
+from invert.latent_files import encode_latent
 from invert.latents import Latent
+from invert.provenance import picture_of
 
 MADE_BY_PROJECT = "project"
 
@@ -28,43 +33,72 @@ class OutputPaths:
     report: Path
 
     @classmethod
-    def of(cls, folder: Path, name: str) -> OutputPaths:
+    def of(cls, folder: Path, name: str, picture: str = "") -> OutputPaths:
+        """NAME.pt, NAME.png, NAME.compare.png and NAME.json; with `picture` NAMEpicture.png instead of NAME.png."""
         # not with_suffix: a name may contain dots
-        return cls(*(folder / f"{name}{end}" for end in (".pt", ".png", ".compare.png", ".json")))
+        return cls(*(folder / f"{name}{end}" for end in (".pt", f"{picture}.png", ".compare.png", ".json")))
 
     def all(self) -> list[Path]:
         return [self.latent, self.image, self.compare, self.report]
 
+    def progress(self, kind: str) -> Path:
+        """Where the animation of the steps goes, a gif or webp."""
+        return self.latent.with_name(f"{self.latent.name.removesuffix('.pt')}.progress.{kind}")
 
-def output_names(sources: list[Path], folder: Path, space: str) -> list[str]:
-    """A file stem for each source image: its own, unless that would overwrite a source or an earlier one's files.
 
-    `a.png` projected into its own folder becomes `a-FNW5`; a second `a.jpg` becomes `a-2`.
+def output_paths(sources: Sequence[Path], folder: Path, inputs: Iterable[Path] = ()) -> list[OutputPaths]:
+    """The files of each source image, under its own stem, so that none is an input or an earlier source's file.
+
+    `a.png` projected into its own folder has `a.pt` as ever, and its picture is `a.projected.png`. A second `a.jpg`
+    becomes `a-2.pt`, and so does what would overwrite another input. A name that differs in case alone is the same.
     """
-    resolved = {source.resolve() for source in sources}
-    names: list[str] = []
+    taken = {name_on_disk(path) for path in (*sources, *inputs)}
+    chosen: list[OutputPaths] = []
     for source in sources:
-        stem = source.stem
-        if any(path.resolve() in resolved for path in OutputPaths.of(folder, stem).all()):
-            stem = f"{stem}-{space}"
-        name, count = stem, 1
-        while name in names:
-            count += 1
-            name = f"{stem}-{count}"
-        names.append(name)
-    return names
+        for paths in candidates(folder, source.stem):
+            names = {name_on_disk(path) for path in paths.all()}
+            if not names & taken:
+                break
+        taken |= names
+        chosen.append(paths)
+    return chosen
+
+
+def candidates(folder: Path, stem: str) -> Iterator[OutputPaths]:
+    """Files under a stem, under the next best one, and so on."""
+    for name in chain([stem], (f"{stem}-{count}" for count in count_from(2))):
+        yield OutputPaths.of(folder, name)
+        yield OutputPaths.of(folder, name, picture=".projected")
+
+
+def name_on_disk(path: Path) -> str:
+    """What two names of one file share: links followed, upper and lower case alike."""
+    return os.path.realpath(path).casefold()
 
 
 def write_projection(
-    paths: OutputPaths, latent: Latent, image: Tensor, target: Tensor, report: Mapping[str, Any]
+    paths: OutputPaths,
+    latent: Latent,
+    image: Tensor,
+    target: Tensor,
+    report: Mapping[str, Any],
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the four files, the latent last: where it exists, the others do."""
+    record = record or {"made_by": MADE_BY_PROJECT}
+    latent = latent.replace(metadata={**latent.metadata, **record})
     reconstruction, original = to_images(image)[0], to_images(target)[0]
-    write_png(reconstruction, paths.image)
-    write_png(hstack([original, reconstruction, error_map(target, image)]), paths.compare)
+    compared = hstack([original, reconstruction, error_map(target, image)])
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-    write_atomically(paths.report, lambda f: f.write(text.encode()))
-    latent.replace(metadata={**latent.metadata, "made_by": MADE_BY_PROJECT}).save(paths.latent)
+
+    write_set(
+        {
+            paths.image: encode_png(reconstruction, picture_of(latent)),
+            paths.compare: encode_png(compared, record),
+            paths.report: text.encode(),
+            paths.latent: encode_latent(latent, ".pt"),
+        }
+    )
 
 
 def newest_projection(folder: Path) -> Path:

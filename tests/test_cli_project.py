@@ -63,7 +63,8 @@ def test_a_photograph_is_never_overwritten(run: Shell, network: Path, tmp_path: 
     run.monkeypatch.chdir(photo.parent)
     assert run("project", "me.png", "--network", network, *QUICK).code == 0
     assert photo.read_bytes() == before
-    assert Path("me-FNW5.pt").exists()
+    assert Path("me.pt").exists()
+    assert Path("me.projected.png").exists()
 
 
 def test_one_bad_photograph_of_many_does_not_stop_the_others(run: Shell, network: Path, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from directions.commands.options import (
     psi_option,
     write,
 )
+from invert.commands.destinations import claim
 from invert.commands.opening import open_generator, open_layers
-from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.terminal import say
 from invert.errors import ModelFileError
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @layers_option
 @meaning_option
 @output_option
+@overwrite_option
 @network_option
 @device_option
 def import_file(
@@ -55,6 +57,7 @@ def import_file(
     layers: str | None,
     meaning: str,
     output: Path | None,
+    overwrite: bool,
     network: str,
     device: str,
 ) -> None:
@@ -68,6 +71,7 @@ def import_file(
     from directions.w_space import WSpace
 
     path = direction_file(output, name)
+    destinations = claim("directions import", [path], files=[file], network=network, overwrite=overwrite)
     generator = open_generator(network, device)
     limits, space = open_layers(generator, layers), WSpace.of(generator)
 
@@ -83,7 +87,7 @@ def import_file(
     if sign is None and measured.leakage.get(name, 0) < 0:
         say(f"turned round: in the file, + is less {name}; --sign 1 leaves it so", err=True)
         direction = read(-1)
-    write(direction, path)
+    write(direction, destinations)
 
 
 @click.command()

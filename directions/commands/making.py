@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from directions.commands.options import (
+    claim_all,
     count_option,
     direction_file,
     folder_option,
@@ -19,8 +20,9 @@ from directions.commands.options import (
     write,
     write_all,
 )
-from invert.commands.opening import open_generator, open_generator_for, open_layers
-from invert.commands.options import FILE, device_option, network_option, point_network_option
+from invert.commands.destinations import check_folder, claim
+from invert.commands.opening import DEFAULT_NETWORK, open_generator, open_generator_for, open_layers
+from invert.commands.options import FILE, device_option, network_option, overwrite_option, point_network_option
 from invert.commands.parsing import check_seed, parse_points
 
 
@@ -40,6 +42,7 @@ from invert.commands.parsing import check_seed, parse_points
 @psi_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split into training and held-out rows.")
 @output_option
+@overwrite_option
 @point_network_option
 @device_option
 def learn(
@@ -52,6 +55,7 @@ def learn(
     psi: float,
     seed: int,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     device: str,
 ) -> None:
@@ -69,6 +73,10 @@ def learn(
     path = direction_file(output, name)
     rows = read_scores(table)
     others = [find(other) for other in against]
+    destinations = claim(
+        "directions learn", [path], files=[table], network=network or DEFAULT_NETWORK,
+        settings=[*rows.subjects, *against], overwrite=overwrite,
+    )  # fmt: skip
     generator = open_generator_for(rows.subjects, network, device)
     for other in others:
         other.check_generator(generator)
@@ -78,7 +86,7 @@ def learn(
         ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, layers=limits,
         meaning=meaning, seed=check_seed(seed),
     )  # fmt: skip
-    write(learned, path)
+    write(learned, destinations)
 
 
 @click.command()
@@ -89,6 +97,7 @@ def learn(
 @meaning_option
 @psi_option
 @output_option
+@overwrite_option
 @point_network_option
 @device_option
 def exemplars(
@@ -99,6 +108,7 @@ def exemplars(
     meaning: str,
     psi: float,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     device: str,
 ) -> None:
@@ -114,6 +124,10 @@ def exemplars(
 
     path = direction_file(output, name)
     with_it, without = parse_points(positive), parse_points(negative)
+    destinations = claim(
+        "directions exemplars", [path], latents=with_it + without, network=network or DEFAULT_NETWORK,
+        overwrite=overwrite,
+    )  # fmt: skip
     generator = open_generator_for(with_it + without, network, device)
     limits = open_layers(generator, layers)
     ws = style_vectors(generator, with_it + without, psi=psi)  # together: W+ for all if for any
@@ -125,7 +139,7 @@ def exemplars(
         layers=limits,
         meaning=meaning,
     )
-    write(made, path)
+    write(made, destinations)
 
 
 @click.command()
@@ -133,9 +147,12 @@ def exemplars(
 @click.option("--samples", type=int, help="Of W; many by default.")
 @layers_option
 @folder_option
+@overwrite_option
 @network_option
 @device_option
-def pca(count: int, samples: int | None, layers: str | None, output: Path, network: str, device: str) -> None:
+def pca(
+    count: int, samples: int | None, layers: str | None, output: Path, overwrite: bool, network: str, device: str
+) -> None:
     """Write the directions along which W varies most (GANSpace), largest first.
 
     \b
@@ -144,19 +161,21 @@ def pca(count: int, samples: int | None, layers: str | None, output: Path, netwo
     """
     from directions.pca import SAMPLES, principal_directions
 
+    destinations = claim_all("directions pca", [f"pca-{k}" for k in range(count)], output, network, overwrite)
     generator = open_generator(network, device)
     limits = open_layers(generator, layers)
     number = SAMPLES if samples is None else samples
-    write_all(principal_directions(generator, count, samples=number, layers=limits), output)
+    write_all(principal_directions(generator, count, samples=number, layers=limits), destinations)
 
 
 @click.command()
 @count_option
 @layers_option
 @folder_option
+@overwrite_option
 @network_option
 @device_option
-def sefa(count: int, layers: str | None, output: Path, network: str, device: str) -> None:
+def sefa(count: int, layers: str | None, output: Path, overwrite: bool, network: str, device: str) -> None:
     """Write the directions that the affine layers amplify most (SeFa), largest first.
 
     \b
@@ -165,6 +184,10 @@ def sefa(count: int, layers: str | None, output: Path, network: str, device: str
     """
     from directions.sefa import factorize
 
+    check_folder(output)
     generator = open_generator(network, device)
     limits = open_layers(generator, layers)
-    write_all(factorize(generator, limits, count), output)
+    first, stop = limits or (0, generator.num_ws)
+    names = [f"sefa-{first}-{stop}-{k}" for k in range(count)]
+    destinations = claim_all("directions sefa", names, output, network, overwrite)
+    write_all(factorize(generator, limits, count), destinations)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invert.commands.destinations import Destinations, claim, with_suffix_of
 from invert.commands.options import FILE, check_psi
 from invert.commands.terminal import say
-from invert.errors import UsageError
 
 if TYPE_CHECKING:
     from directions.direction import Direction
@@ -37,21 +37,23 @@ folder_option = click.option("-o", "--output", type=FILE, required=True, help="F
 
 def direction_file(output: Path | None, name: str) -> Path:
     """Where the direction goes; raises :class:`UsageError` for another suffix before there is work lost."""
-    path = output or Path(f"{name}{SUFFIX}")
-    if path.suffix != SUFFIX:
-        raise UsageError(f"{path}: expected a name that ends in {SUFFIX}")
-    return path
+    return with_suffix_of(output or Path(f"{name}{SUFFIX}"), SUFFIX)
 
 
-def write(direction: Direction, path: Path) -> None:
+def write(direction: Direction, destinations: Destinations) -> None:
     """Save a direction, and say where and what was measured."""
-    direction.save(path)
+    path = destinations.ready()
+    direction.save(path, destinations.record)
     measured = ", ".join(f"{key} {value}" for key, value in direction.measured.items())
     say(f"{path}  {measured}".rstrip())
 
 
-def write_all(made: Iterable[Direction], folder: Path) -> None:
-    """Save directions in a folder under their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for direction in made:
-        write(direction, folder / f"{direction.name}{SUFFIX}")
+def claim_all(command: str, names: Iterable[str], folder: Path, network: str, overwrite: bool) -> list[Destinations]:
+    """The files of several directions of a network in one folder."""
+    return [claim(command, [folder / f"{name}{SUFFIX}"], network=network, overwrite=overwrite) for name in names]
+
+
+def write_all(made: Iterable[Direction], destinations: Iterable[Destinations]) -> None:
+    """Save directions, each in its file."""
+    for direction, file in zip(made, destinations, strict=True):
+        write(direction, file)

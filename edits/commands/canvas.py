@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invert.commands.destinations import claim, with_twin
 from invert.commands.opening import open_latents
-from invert.commands.options import FILE, device_option, force_option, latent_network_option, output_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    force_option,
+    latent_network_option,
+    output_option,
+    overwrite_option,
+)
 from invert.commands.parsing import parse_integers
 from invert.commands.writing import write_edited
 from invert.errors import LatentError, UsageError
@@ -29,6 +37,7 @@ WHOLE = "whole"
 @click.option("--size", metavar="W,H", help="Of the canvas. By default it ends where the last latent ends.")
 @click.option("--feather", type=click.FloatRange(min=0), help="Width of the soft seams; two feature cells by default.")
 @output_option
+@overwrite_option
 @latent_network_option
 @force_option
 @device_option
@@ -39,6 +48,7 @@ def canvas(
     size: str | None,
     feather: float | None,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -64,6 +74,8 @@ def canvas(
     corners = [parse_integers("--at", "x,y", text) for text in at]
     crops = [None if text == WHOLE else parse_integers("--crop", "x,y,width,height", text) for text in crop]
     wanted = parse_integers("--size", "width,height", size) if size else None
+    files = with_twin(output or Path(f"{latents[0].with_suffix('')}.canvas.png"))
+    destinations = claim("canvas", files, latents=latents, settings=[network], overwrite=overwrite)
     generator, points = open_latents(latents, network, device, force=force)
     grid = Grid.of(generator, points)
     placements = []
@@ -81,7 +93,7 @@ def canvas(
         result = place(generator, (columns, rows), placements, feather=feather)
     except UsageError as error:
         raise UsageError(f"{error}; a cell is {grid.cell} px") from error
-    write_edited(generator, result, output or Path(f"{latents[0].with_suffix('')}.canvas.png"))
+    write_edited(generator, result, destinations)
 
 
 @dataclass(frozen=True)

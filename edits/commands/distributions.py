@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from invert.commands.destinations import claim, with_suffix_of, with_twin
 from invert.commands.opening import newest, open_latents
 from invert.commands.options import (
     FILE,
@@ -16,6 +17,7 @@ from invert.commands.options import (
     json_option,
     latent_network_option,
     output_option,
+    overwrite_option,
 )
 from invert.commands.terminal import say
 from invert.commands.writing import write_edited
@@ -28,6 +30,7 @@ from invert.commands.writing import write_edited
     "--part", "parts", multiple=True, type=click.Choice(["styles", "features", "rgb"]), help="All by default."
 )
 @output_option
+@overwrite_option
 @latent_network_option
 @force_option
 @device_option
@@ -36,6 +39,7 @@ def equalize(
     amount: float,
     parts: tuple[Any, ...],
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -48,20 +52,28 @@ def equalize(
     from edits.equalize import equalize as equalize_latent
 
     path = latent or newest()
+    files = with_twin(output or Path(f"{path.with_suffix('')}.equalized{amount:g}.png"))
+    destinations = claim("equalize", files, latents=[path], settings=[network], overwrite=overwrite)
     generator, [point] = open_latents([path], network, device, force=force)
-    result = equalize_latent(generator, point, amount, parts or None)
-    write_edited(generator, result, output or Path(f"{path.with_suffix('')}.equalized{amount:g}.png"))
+    write_edited(generator, equalize_latent(generator, point, amount, parts or None), destinations)
 
 
 @click.command()
 @click.argument("latent", required=False, type=FILE)
 @click.option("-o", "--output", type=FILE, help="PNG file; NAME.stats.png by default.")
+@overwrite_option
 @latent_network_option
 @force_option
 @json_option
 @device_option
 def stats(
-    latent: Path | None, output: Path | None, network: str | None, force: bool, as_json: bool, device: str
+    latent: Path | None,
+    output: Path | None,
+    overwrite: bool,
+    network: str | None,
+    force: bool,
+    as_json: bool,
+    device: str,
 ) -> None:
     """Draw histograms of a latent's parts against the generator's, with their Wasserstein distances.
 
@@ -71,9 +83,10 @@ def stats(
     from edits.plots import distribution_figure
 
     path = latent or newest()
+    where = with_suffix_of(output or Path(f"{path.with_suffix('')}.stats.png"), ".png")
+    destinations = claim("stats", [where], latents=[path], settings=[network], overwrite=overwrite)
     generator, [point] = open_latents([path], network, device, force=force)
-    where = output or Path(f"{path.with_suffix('')}.stats.png")
-    distances = distribution_figure(generator, point, where)
+    distances = distribution_figure(generator, point, destinations.ready(), destinations.record)
     if as_json:
         click.echo(json.dumps({"file": str(where), "wasserstein": distances}, sort_keys=True))
         return

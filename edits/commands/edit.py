@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invert.commands.destinations import claim, with_suffix_of, with_twin
 from invert.commands.opening import newest, open_latents, open_layers
-from invert.commands.options import FILE, device_option, force_option, latent_network_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    force_option,
+    latent_network_option,
+    overwrite_option,
+)
 from invert.commands.parsing import parse_strip
 from invert.commands.terminal import say
-from invert.commands.writing import write_edited
+from invert.commands.writing import write_edited, write_picture
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ DEFAULT_STRENGTH = 3.0  # steps
 )
 @click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
 @click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")
+@overwrite_option
 @latent_network_option
 @force_option
 @device_option
@@ -50,6 +58,7 @@ def edit(
     carry: str,
     strip: str | None,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -64,7 +73,7 @@ def edit(
     from edits.along import edit as edit_along
     from edits.attribute_catalog import carrier_for
     from invert.companions import can_have_companion, has_companion, with_companion
-    from invert.images import hstack, read_mask, to_images, write_png
+    from invert.images import hstack, read_mask, to_images
 
     chosen = [find(name) for name in names]
     amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
@@ -74,6 +83,15 @@ def edit(
     if sweep and len(chosen) > 1:
         raise UsageError("--strip takes one direction")
     path = latent or newest()
+    stem = path.with_suffix("")
+    label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
+    files: tuple[Path, ...]
+    if sweep:
+        files = (with_suffix_of(output or Path(f"{stem}.{chosen[0].name}.strip.png"), ".png"),)
+    else:
+        files = with_twin(output or Path(f"{stem}{label}.png"))
+    settings = [*names, mask_file, carry, network]
+    destinations = claim("edit", files, latents=[path], settings=settings, overwrite=overwrite)
     generator, [start] = open_latents([path], network, device, force=force)
     for direction in chosen:
         direction.check_generator(generator)
@@ -96,15 +114,10 @@ def edit(
             result = edit_along(generator, result, direction, strength, layers=limits, carry=carrier, mask=mask)
         return result
 
-    stem = path.with_suffix("")
     if sweep:
-        pictures = [to_images(generator.render(moved([strength])))[0] for strength in sweep]
-        where = output or Path(f"{stem}.{chosen[0].name}.strip.png")
-        write_png(hstack(pictures), where)
-        say(where)
-        return
-    label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
-    write_edited(generator, moved(amounts), output or Path(f"{stem}{label}.png"))
+        write_picture(hstack([to_images(generator.render(moved([strength])))[0] for strength in sweep]), destinations)
+    else:
+        write_edited(generator, moved(amounts), destinations)
 
 
 def faces_found(latent: Latent) -> str:

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
+from invert.commands.destinations import claim, with_twin
 from invert.commands.opening import open_latents
-from invert.commands.options import FILE, device_option, force_option, latent_network_option, output_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    force_option,
+    latent_network_option,
+    output_option,
+    overwrite_option,
+)
 from invert.commands.parsing import parse_shift
 from invert.commands.writing import write_edited
 
@@ -22,6 +30,7 @@ from invert.commands.writing import write_edited
 @click.option("--shift", default="0,0", show_default=True, help="Move b right and down by dx,dy feature cells first.")
 @click.option("--feather", default=0.0, show_default=True, help="Width in pixels of soft edges for a hard mask.")
 @output_option
+@overwrite_option
 @latent_network_option
 @force_option
 @device_option
@@ -33,6 +42,7 @@ def mix(
     shift: str,
     feather: float,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -46,8 +56,10 @@ def mix(
     from invert.images import read_mask
 
     cells = parse_shift(shift)
+    files = with_twin(output or Path(f"{a.with_suffix('')}+{b.stem}.png"))
+    destinations = claim("mix", files, latents=[a, b], settings=[mask_file, network], overwrite=overwrite)
     generator, [first, second] = open_latents([a, b], network, device, force=force)
     height, width = generator.check(first).image
     mask = read_mask(mask_file, (width, height))
     mixed = mix_latents(generator, first, second, mask, keep_styles=keep_styles, shift=cells, feather=feather)
-    write_edited(generator, mixed, output or Path(f"{a.with_suffix('')}+{b.stem}.png"))
+    write_edited(generator, mixed, destinations)

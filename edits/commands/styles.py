@@ -9,13 +9,15 @@ from typing import Any
 import click
 
 from invert.commands.bars import counted
-from invert.commands.opening import open_latents
+from invert.commands.destinations import Destinations, claim, with_suffix_of, with_twin
+from invert.commands.opening import DEFAULT_NETWORK, open_latents
 from invert.commands.options import (
     FILE,
     class_option,
     device_option,
     force_option,
     output_option,
+    overwrite_option,
     point_network_option,
     psi_option,
 )
@@ -33,6 +35,7 @@ from invert.errors import UsageError
 @psi_option
 @class_option
 @output_option
+@overwrite_option
 @point_network_option
 @force_option
 @device_option
@@ -44,6 +47,7 @@ def style_mix(
     psi: float,
     label: int | None,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -66,22 +70,29 @@ def style_mix(
     columns = parse_points([matrix]) if matrix else []
     seeds = parse_seeds(sample) if sample else []
     check_style_mix(rows, columns, seeds)
+    name, files = stem(rows[0]), tuple[Path, ...]()
+    if columns or len(seeds) > 1:
+        files = (with_suffix_of(output or Path(f"{name}.{layers}.{'matrix' if columns else 'samples'}.png"), ".png"),)
+    elif seeds:
+        files = with_twin(output or Path(f"{name}.{layers}-sample{seeds[0]:04d}.png"))
+    else:
+        files = with_twin(output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png"))
+    destinations = claim_points("style-mix", files, [*rows, *columns, *seeds], network, overwrite)
     generator, latents = open_latents([*rows, *columns], network, device, force=force, psi=psi, label=label)
     chosen = layer_range(generator, parse_layers(layers))
-    a, name = latents[0], stem(rows[0])
+    a = latents[0]
     if columns:
         left, top = latents[: len(rows)], latents[len(rows) :]
         cells = [None, *top, *(x for a in left for x in (a, *(mixed(generator, a, b, chosen) for b in top)))]
-        write_pictures(generator, cells, len(top) + 1, output or Path(f"{name}.{layers}.matrix.png"))
+        write_pictures(generator, cells, len(top) + 1, destinations)
     elif seeds:
         drawn = [resample(generator, a, chosen, seed, psi=psi, label=label) for seed in seeds]
         if len(drawn) > 1:
-            write_pictures(generator, [a, *drawn], len(drawn) + 1, output or Path(f"{name}.{layers}.samples.png"))
+            write_pictures(generator, [a, *drawn], len(drawn) + 1, destinations)
         else:
-            write_edited(generator, drawn[0], output or Path(f"{name}.{layers}-sample{seeds[0]:04d}.png"))
+            write_edited(generator, drawn[0], destinations)
     else:
-        where = output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png")
-        write_edited(generator, mixed(generator, a, latents[1], chosen), where)
+        write_edited(generator, mixed(generator, a, latents[1], chosen), destinations)
 
 
 def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequence[int]) -> None:
@@ -101,6 +112,7 @@ def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequ
 @click.option("--fps", default=20.0, show_default=True)
 @click.option("--travel", type=click.Choice(["right", "left", "down", "up"]), help="B comes in from one side instead.")
 @click.option("-o", "--output", type=FILE, required=True, help="A .gif, .webp or .mp4 file.")
+@overwrite_option
 @psi_option
 @class_option
 @point_network_option
@@ -113,6 +125,7 @@ def interpolate(
     fps: float,
     travel: Any,
     output: Path,
+    overwrite: bool,
     psi: float,
     label: int | None,
     network: str | None,
@@ -132,9 +145,11 @@ def interpolate(
     check_range("frames", count, 2, 10_000)
     check_animation(output, fps)
     points = [parse_point(a), parse_point(b)]
+    destinations = claim_points("interpolate", [output], points, network, overwrite)
     generator, [first, second] = open_latents(points, network, device, force=force, psi=psi, label=label)
     way = counted(frames(generator, first, second, count, travel), count, "frame")
-    write_animation([to_images(generator.render(x))[0] for x in way], output, fps=fps)
+    pictures = [to_images(generator.render(x))[0] for x in way]
+    write_animation(pictures, destinations.ready(), fps=fps, record=destinations.record)
     say(output)
 
 
@@ -143,6 +158,7 @@ def interpolate(
 @psi_option
 @class_option
 @output_option
+@overwrite_option
 @point_network_option
 @force_option
 @device_option
@@ -151,6 +167,7 @@ def combine(
     psi: float,
     label: int | None,
     output: Path | None,
+    overwrite: bool,
     network: str | None,
     force: bool,
     device: str,
@@ -163,11 +180,11 @@ def combine(
     from edits.styles import combine as combine_latents
 
     points = parse_sum(terms)
-    generator, [a, b, c] = open_latents(points, network, device, force=force, psi=psi, label=label)
     first, plus, minus = (stem(point) for point in points)
-    write_edited(
-        generator, combine_latents(generator, a, b, c), output or Path(f"{first}+{plus.name}-{minus.name}.png")
-    )
+    files = with_twin(output or Path(f"{first}+{plus.name}-{minus.name}.png"))
+    destinations = claim_points("combine", files, points, network, overwrite)
+    generator, [a, b, c] = open_latents(points, network, device, force=force, psi=psi, label=label)
+    write_edited(generator, combine_latents(generator, a, b, c), destinations)
 
 
 def parse_sum(terms: Sequence[str]) -> list[Point]:
@@ -176,6 +193,14 @@ def parse_sum(terms: Sequence[str]) -> list[Point]:
         case [a, "+", b, "-", c] | [a, "-", c, "+", b]:
             return [parse_point(term) for term in (a, b, c)]
     raise UsageError(f"expected A + B - C, latent files or seeds with spaces between; got {' '.join(terms)!r}")
+
+
+def claim_points(
+    command: str, files: Sequence[Path], points: Sequence[Point], network: str | None, overwrite: bool
+) -> Destinations:
+    """The files, made from latent files and seeds; what a seed is, the network says."""
+    of_seeds = (network or DEFAULT_NETWORK) if any(isinstance(point, int) for point in points) else None
+    return claim(command, files, latents=points, network=of_seeds, settings=[network], overwrite=overwrite)
 
 
 def stem(point: Point) -> Path:

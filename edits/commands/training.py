@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.bars import stage_bars
+from invert.commands.destinations import Destinations, claim
 from invert.commands.opening import open_generator
-from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.terminal import say
 from invert.errors import UsageError
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… distances.")
 @click.option("--seed", type=int, help="Of the points, in [0, 1023].")
 @click.option("-o", "--output", type=FILE, help="DIRECTION-layerI-NETWORK.safetensors by default.")
+@overwrite_option
 @network_option
 @device_option
 @json_option
@@ -44,6 +46,7 @@ def attribute(
     trunk: Path | None,
     seed: int | None,
     output: Path | None,
+    overwrite: bool,
     network: str,
     device: str,
     as_json: bool,
@@ -68,20 +71,32 @@ def attribute(
         raise UsageError(f"{output}: attribute models are written as .safetensors; give the file that suffix")
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"{output.parent}: no such folder; make it before the training starts")
+    if output is not None:  # else its name takes the generator's
+        destinations = claim_model(output, direction, network, trunk, overwrite)
     generator = open_generator(network, device)
+    if output is None:
+        path = Path(file_name(chosen.name, layer, generator.name))
+        destinations = claim_model(path, direction, network, trunk, overwrite)
     distance = None
     if settings.perceptual_steps:
         distance = load_perceptual(perceptual, trunk=trunk, device=generator.device)
     with training_bar(chosen.name) as report:
         model = train_attribute_model(generator, chosen, layer, settings=settings, perceptual=distance, callback=report)
-    path = output or Path(file_name(chosen.name, layer, generator.name))
-    model.half().save(path)
+    path = destinations.ready()
+    model.half().save(path, destinations.record)
     if as_json:
         click.echo(json.dumps({"file": str(path), "explained": model.training["explained"]}, sort_keys=True))
         return
     say(path)
     for strength, shares in model.training["explained"].items():
         say(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
+
+
+def claim_model(path: Path, direction: str, network: str, trunk: Path | None, overwrite: bool) -> Destinations:
+    """The model's file, made from a direction and a network."""
+    file = Path(direction)
+    source = file if file.is_file() else f"direction {direction}"
+    return claim("train attribute", [path], files=[source], network=network, settings=[trunk], overwrite=overwrite)
 
 
 def training_bar(name: str) -> AbstractContextManager[Callback]:

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from invert.commands.bars import download_bar
+from invert.commands.destinations import claim, with_suffix_of
 from invert.commands.opening import load_latent, open_generator_of
-from invert.commands.options import FILE, device_option, force_option, json_option, latent_network_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    force_option,
+    json_option,
+    latent_network_option,
+    overwrite_option,
+)
 from invert.commands.terminal import LONGEST_LABEL, LONGEST_VALUE, printable, say
-from invert.errors import UsageError
 
 
 @click.command()
 @click.argument("latent", type=FILE)
 @click.option("--space", required=True, help="Where to go; conversions are exact or refused.")
 @click.option("-o", "--output", type=FILE, help=".pt or .safetensors; NAME.SPACE.pt by default.")
+@overwrite_option
 @latent_network_option
 @force_option
 @device_option
-def convert(latent: Path, space: str, output: Path | None, network: str | None, force: bool, device: str) -> None:
+def convert(
+    latent: Path,
+    space: str,
+    output: Path | None,
+    overwrite: bool,
+    network: str | None,
+    force: bool,
+    device: str,
+) -> None:
     """Write the same image as a point of another space.
 
     \b
@@ -30,9 +47,11 @@ def convert(latent: Path, space: str, output: Path | None, network: str | None, 
     from invert.spaces import Space
 
     target = Space.parse(space)
+    path = with_suffix_of(output or Path(f"{latent.with_suffix('')}.{target}.pt"), ".pt", ".safetensors")
+    destinations = claim("convert", [path], latents=[latent], settings=[network], overwrite=overwrite)
     generator = open_generator_of(latent, network, device)
-    path = output or Path(f"{latent.with_suffix('')}.{target}.pt")
-    generator.convert(load_latent(latent, generator, force), target).save(path)
+    converted = generator.convert(load_latent(latent, generator, force), target)
+    converted.replace(metadata={**converted.metadata, **destinations.record}).save(destinations.ready())
     say(path)
 
 
@@ -60,8 +79,9 @@ def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
 @click.command("convert-network")
 @click.argument("file", type=FILE)
 @click.argument("output", type=FILE)
+@overwrite_option
 @click.option("--allow-nonfinite", is_flag=True, help="Keep weights that hold NaN or infinity.")
-def convert_network(file: Path, output: Path, allow_nonfinite: bool) -> None:
+def convert_network(file: Path, output: Path, overwrite: bool, allow_nonfinite: bool) -> None:
     """Write a checkpoint of any supported format as safetensors.
 
     \b
@@ -70,11 +90,12 @@ def convert_network(file: Path, output: Path, allow_nonfinite: bool) -> None:
     from invert.checkpoints import read_checkpoint, write_checkpoint
     from invert.generator import build_network
 
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output}: expected a name that ends in .safetensors")
+    path = with_suffix_of(output, ".safetensors")
+    destinations = claim("convert-network", [path], files=[file], overwrite=overwrite)
     checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite)
     build_network(checkpoint)  # refuses what would not run
-    write_checkpoint(output, checkpoint)
+    details = {**checkpoint.details, **destinations.record}
+    write_checkpoint(destinations.ready(), replace(checkpoint, details=details))
     say(output)
 
 

@@ -45,5 +45,8 @@ psi_option = click.option(
 )
 class_option = click.option("--class", "label", type=int, help="Class index of a conditional generator.")
 force_option = click.option("--force", is_flag=True, help="Accept a latent made with another generator.")
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace results that are there, whatever they are; an input never."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable results on stdout.")
 output_option = click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.destinations import Destinations, check_folder, check_not_inputs, claim, with_suffix_of, with_twin
 from invert.commands.opening import load_latent, network_of, newest, open_generator
 from invert.commands.options import (
     FILE,
@@ -16,16 +17,15 @@ from invert.commands.options import (
     latent_network_option,
     network_option,
     noise_option,
+    overwrite_option,
     psi_option,
 )
 from invert.commands.parsing import check_seed, parse_seeds
 from invert.commands.terminal import say
+from invert.commands.writing import write_picture, write_shown
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
     from invert.generator import Generator
 
 
@@ -36,71 +36,104 @@ if TYPE_CHECKING:
 @class_option
 @click.option("--space", default="W", show_default=True, help="Space of the latents that are written.")
 @click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
+@overwrite_option
 @noise_option
 @device_option
 def generate(
-    network: str, seeds: str, psi: float, label: int | None, space: str, out: Path, noise: Any, device: str
+    network: str,
+    seeds: str,
+    psi: float,
+    label: int | None,
+    space: str,
+    out: Path,
+    overwrite: bool,
+    noise: Any,
+    device: str,
 ) -> None:
     """Sample images: seedNNNN.png and seedNNNN.pt.
 
     \b
     Example:  invert generate --seeds 0-3 --psi 0.7 --out samples
     """
-    from invert.images import write_png
-
-    chosen = parse_seeds(seeds)
+    chosen = {seed: with_twin(out / f"seed{seed:04d}.png") for seed in parse_seeds(seeds)}
+    check_folder(out)
+    claimed = [
+        claim("generate", files, latents=[seed], network=network, overwrite=overwrite) for seed, files in chosen.items()
+    ]
     generator = open_generator(network, device)
-    out.mkdir(parents=True, exist_ok=True)
-    for seed in chosen:
+    for seed, destinations in zip(chosen, claimed, strict=True):
         latent = generator.sample(seed, psi=psi, label=label, space=space)
-        path = out / f"seed{seed:04d}.png"
-        write_png(generator.render(latent, noise), path)
-        latent.save(path.with_suffix(".pt"))
-        say(path)
+        write_shown(generator.render(latent, noise), latent, destinations)
+        say(destinations.outputs[0])
 
 
 @click.command()
 @click.argument("latents", nargs=-1, type=FILE)
 @latent_network_option
 @click.option("-o", "--output", type=FILE, help="PNG file; NAME.render.png by default.")
+@overwrite_option
 @click.option("--into", "photograph", type=FILE, help="Put the picture back into the photograph it was cut from.")
 @noise_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For --noise random.")
 @force_option
 @device_option
 def render(
-    latents: tuple[Path, ...], network: str | None, output: Path | None, photograph: Path | None, noise: Any, seed: int,
-    force: bool, device: str,
-) -> None:  # fmt: skip
+    latents: tuple[Path, ...],
+    network: str | None,
+    output: Path | None,
+    overwrite: bool,
+    photograph: Path | None,
+    noise: Any,
+    seed: int,
+    force: bool,
+    device: str,
+) -> None:
     """Draw latent files; without one, the newest projection in this folder.
 
     \b
     Example:  invert render portrait.pt -o again.png
               invert render friends.smile+3.pt --into friends.jpg -o smiling.png
     """
-    from invert.images import read_image, write_png
+    from invert.images import read_image
     from invert.latents import Latent
     from invert.pasting import paste
 
+    check_seed(seed)
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
         raise UsageError(f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png")
     if photograph is not None and output is not None and output.resolve() == photograph.resolve():
         raise UsageError(f"--output is the photograph itself; it would be lost, write to another name than {output}")
+    claimed = [claim_pictures(path, output, photograph, overwrite) for path in chosen]
+    inputs = [*chosen, *(Path(x) for x in (network, photograph) if x is not None)]
+    check_not_inputs([claims.outputs[0] for group in claimed for claims in group], inputs)
     whole = read_image(photograph) if photograph is not None else None
     generator: Generator | None = None
     opened = ""
-    for path in chosen:
+    for path, claims in zip(chosen, claimed, strict=True):
         wanted = network or network_of(Latent.load(path))
         if generator is None or wanted != opened:
             generator, opened = open_generator(wanted, device), wanted
         latent = load_latent(path, generator, force)
-        images = generator.render(latent, noise, seed=check_seed(seed))
-        target = output or Path(f"{path.with_suffix('')}.render.png")
-        for k, image in enumerate(images):
-            where = target if len(images) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
-            picture: Image.Image | Tensor = image[None]
-            if whole is not None:
-                picture = paste(whole, image[None], latent.metadata.get("image", {}))
-            write_png(picture, where)
-            say(where)
+        images = generator.render(latent, noise, seed=seed)
+        for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):
+            if whole is None:
+                write_picture(image, destinations, shown=latent[k])
+            else:
+                write_picture(paste(whole, image[None], latent.metadata.get("image", {})), destinations)
+
+
+def claim_pictures(path: Path, output: Path | None, photograph: Path | None, overwrite: bool) -> list[Destinations]:
+    """A PNG for each point in a latent file: NAME.render.png, with .0, .1, … where there are several."""
+    from invert.latents import Latent
+    from invert.provenance import latent_digest
+
+    target = with_suffix_of(output or Path(f"{path.with_suffix('')}.render.png"), ".png")
+    points = Latent.load(path)
+    files: list[Path | str] = [] if photograph is None else [photograph]
+    claims = []
+    for k in range(len(points)):
+        where = target if len(points) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
+        shown = [f"latent {latent_digest(points[k])}", *files]
+        claims.append(claim("render", [where], files=shown, overwrite=overwrite))
+    return claims

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.bars import progress_bar
+from invert.commands.destinations import check_not_inputs, claim
 from invert.commands.opening import fetch, load_latent, open_generator
-from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.parsing import check_seed, parse_crop
 from invert.commands.terminal import say
 from invert.errors import InvertError, UsageError
@@ -26,6 +27,7 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
 @click.option("--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer.")
 @network_option
 @click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
+@overwrite_option
 @click.option("--preset", default="fast", show_default=True, help="fast, thesis or stylegan2.")
 @click.option("--steps", type=int, help="Updates; the preset's by default. 0 renders the start.")
 @click.option("--init-steps", type=int, help="Updates of the W+ start of F… spaces.")
@@ -56,7 +58,14 @@ SOME_FAILED = 6  # exit code when some of many inputs failed
 @device_option
 @json_option
 def project(
-    images: tuple[Path, ...], space: str, network: str, out: Path, device: str, as_json: bool, **o: Any
+    images: tuple[Path, ...],
+    space: str,
+    network: str,
+    out: Path,
+    overwrite: bool,
+    device: str,
+    as_json: bool,
+    **o: Any,
 ) -> None:
     """Find latents whose images are close to photographs.
 
@@ -69,7 +78,7 @@ def project(
     from invert.encoder_files import load_encoder
     from invert.images import ReadOptions
     from invert.jobs import ProjectionJob, distance_names, project_file
-    from invert.outputs import output_names
+    from invert.outputs import output_paths
     from invert.photographs import Framing
     from invert.settings import preset
     from invert.spaces import Space
@@ -85,24 +94,38 @@ def project(
         target, settings, seed=check_seed(o["seed"]), framing=framing, progress_format=o["save_progress"],
         trunk=o["trunk"],
     )  # fmt: skip
-    generator = open_generator(network, device)
     if o["init"] and o["encoder_file"]:
         raise UsageError("--init and --encoder both say where to start; give one")
     start: str | None = o["init"]
     init: Latent | str | None = start
+    if start is not None and start not in START_NAMES and not Path(start).exists():
+        raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
+    inputs = [*images, *(Path(x) for x in (network, start, o["encoder_file"], o["trunk"]) if x is not None)]
+    names = output_paths(list(images), out, inputs)
+    check_not_inputs([path for files in names for path in files.all()], inputs)
+    claimed = []
+    for source, files in zip(images, names, strict=True):
+        outputs = [*files.all(), *([files.progress(job.progress_format)] if job.progress_format else [])]
+        claimed.append(claim("project", outputs, files=[source], network=network, overwrite=overwrite))
+    for source, files in zip(images, names, strict=True):
+        if files.latent.stem != source.stem or files.image.stem != source.stem:
+            say(f"{source}: goes to {files.latent}, {files.image.name}", err=True)
+
+    generator = open_generator(network, device)
     if start is not None and start not in START_NAMES:
-        if not Path(start).exists():
-            raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
         init = load_latent(Path(start), generator, force=False)
     encoder = load_encoder(o["encoder_file"], generator) if o["encoder_file"] else None
     asked, cropped, reported = distance_names(settings)
     fetch(*filter(None, (asked, cropped, *reported)))
-    out.mkdir(parents=True, exist_ok=True)
     failures = 0
-    for source, name in zip(images, output_names(list(images), out, str(target)), strict=True):
+    for source, files, destinations in zip(images, names, claimed, strict=True):
         try:
-            with progress_bar(name) as bar:
-                report = project_file(generator, source, out, name, job, init=init, encoder=encoder, callback=bar)
+            with progress_bar(files.latent.stem) as bar:
+                report = project_file(
+                    generator, source, files, job,
+                    init=init, encoder=encoder, callback=bar, record=destinations.record,
+                    before_writing=destinations.announce,
+                )  # fmt: skip
         except InvertError as error:
             if len(images) == 1:
                 raise

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from invert.commands.destinations import check_folder, claim
 from invert.commands.opening import open_generator
-from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.parsing import check_range
 from invert.commands.terminal import LONGEST_LABEL, printable, say
 
@@ -31,9 +32,10 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
 @click.option("--perceptual", default="st-lpips-alex", show_default=True, help="Distance of image terms, or none.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the samples and the first weights.")
 @click.option("-o", "--output", type=FILE, required=True, help="A .safetensors file; the run is kept in a .run folder.")
+@overwrite_option
 @device_option
 @json_option
-def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, **o: Any) -> None:
+def encoder(network: str, layer: int, output: Path, overwrite: bool, device: str, as_json: bool, **o: Any) -> None:
     """Train an encoder: F_i, R_i and styles of an image in one pass ([S] algorithm 3).
 
     Ctrl-C saves the run and writes the encoder as it is; --resume goes on.
@@ -53,6 +55,8 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
     knobs = ("trunk", "batch", "fresh", "lr", "image_batch", "image_every", "half", "seed")
     settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
+    destinations = claim("train encoder", [output], network=network, settings=[o["start"]], overwrite=overwrite)
+    check_folder(output.with_suffix(".run"))
     generator = open_generator(network, device)
     distance = None
     if settings.image_batch and o["perceptual"] != "none":
@@ -71,7 +75,7 @@ def encoder(network: str, layer: int, output: Path, device: str, as_json: bool, 
         facts = train_encoder(
             generator, layer, output,
             settings=settings, steps=o["steps"], hours=o["hours"], resume=o["resume"], start=o["start"],
-            perceptual=distance, callback=update,
+            perceptual=distance, callback=update, record=destinations.record,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))

@@ -1,44 +1,68 @@
-"""Files that commands leave, named on stdout."""
+"""Files that commands leave, named on stdout. Where they may go is checked by :mod:`invert.commands.destinations`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invert.commands.bars import counted
+from invert.commands.destinations import Destinations
 from invert.commands.terminal import say
-from invert.errors import UsageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
     from invert.generator import Generator
     from invert.latents import Latent
 
 
-def write_edited(generator: Generator, latent: Latent, output: Path) -> None:
-    """Write the latent and its picture under one name, whichever of the two was named."""
-    from invert.images import write_png
-
-    if output.suffix not in (".png", ".pt", ".safetensors"):
-        raise UsageError(f"{output}: expected a name that ends in .png, .pt or .safetensors")
-    stem, suffix = output.with_suffix(""), ".pt" if output.suffix == ".png" else output.suffix
-    write_png(generator.render(latent), Path(f"{stem}.png"))
-    latent.save(Path(f"{stem}{suffix}"))
-    say(f"{stem}.png")
-    say(f"{stem}{suffix}")
+def write_edited(generator: Generator, latent: Latent, destinations: Destinations) -> None:
+    """Write the picture and the latent, the two files of `with_twin`."""
+    write_shown(generator.render(latent), latent, destinations)
+    for path in destinations.outputs:
+        say(path)
 
 
-def write_pictures(generator: Generator, latents: Sequence[Latent | None], columns: int, output: Path) -> None:
+def write_shown(image: Tensor, latent: Latent, destinations: Destinations) -> None:
+    """Write an image [1, 3, H, W] and the latent that it shows, together."""
+    from invert.atomic import write_set
+    from invert.images import encode_png
+    from invert.latent_files import encode_latent
+    from invert.provenance import picture_of
+
+    picture, path = destinations.outputs
+    latent = latent.replace(metadata={**latent.metadata, **destinations.record})
+    destinations.announce()
+    write_set(
+        {picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path.suffix)},
+    )
+
+
+def write_picture(image: Image.Image | Tensor, destinations: Destinations, shown: Latent | None = None) -> None:
+    """Write one picture: the plain one of the latent `shown`, or another."""
+    from invert.atomic import write_set
+    from invert.images import encode_png
+    from invert.provenance import picture_of
+
+    [path] = destinations.outputs
+    data = encode_png(image, destinations.record if shown is None else picture_of(shown))
+    destinations.announce()
+    write_set({path: data})
+    say(path)
+
+
+def write_pictures(
+    generator: Generator, latents: Sequence[Latent | None], columns: int, destinations: Destinations
+) -> None:
     """Write the pictures of latents, of one size, as rows of one PNG; None leaves a white place."""
     from PIL import Image
 
-    from invert.images import check_suffix, to_picture, write_png
+    from invert.images import to_picture
 
-    check_suffix(output, ".png")
     height, width = generator.check(next(x for x in latents if x is not None)).image
     sheet = Image.new("RGB", (columns * width, -(-len(latents) // columns) * height), "white")
     for k, latent in enumerate(counted(latents, len(latents), "image")):
         if latent is not None:
             sheet.paste(to_picture(generator.render(latent)), (k % columns * width, k // columns * height))
-    write_png(sheet, output)
-    say(output)
+    write_picture(sheet, destinations)

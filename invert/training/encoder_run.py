@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -35,11 +35,13 @@ def train_encoder(
     start: Path | None = None,
     perceptual: PerceptualDistance | None = None,
     callback: Callable[[EncoderStep], object] = lambda step: None,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train until `steps` or `hours` in all are reached, write the encoder to `output`, return its facts.
 
     The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`. An interrupted run
-    is saved as it is and the encoder written. `start` is the file of an encoder whose weights are the first. Raises
+    is saved as it is and the encoder written. `start` is the file of an encoder whose weights are the first; the
+    encoder's file holds a `record` of what it was made from (:mod:`invert.provenance`). Raises
     :class:`UsageError` for a run that is there already and not to be resumed, not there and to be resumed, or under way
     in another process, and for a start of another layer or trunk.
     """
@@ -47,7 +49,7 @@ def train_encoder(
         return train_in(
             folder, generator, layer, output,
             settings=settings, steps=steps, hours=hours, resume=resume, start=start, perceptual=perceptual,
-            callback=callback,
+            callback=callback, record=record,
         )  # fmt: skip
 
 
@@ -75,6 +77,7 @@ def train_in(
     start: Path | None,
     perceptual: PerceptualDistance | None,
     callback: Callable[[EncoderStep], object],
+    record: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """What :func:`train_encoder` does, in a folder that is ours."""
     state, history = folder / "run.pt", folder / "history.jsonl"
@@ -121,7 +124,7 @@ def train_in(
         "stop_reason": stop_reason,
         "torch": torch.__version__,
     }
-    save_encoder(training.result, output, facts)
+    save_encoder(training.result, output, facts, record)
     return facts
 
 
