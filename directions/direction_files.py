@@ -13,6 +13,8 @@ from directions.direction import Direction
 from invert.atomic import write_atomically
 from invert.checkpoints.source import naming, read_file
 from invert.errors import ModelFileError, UsageError
+from invert.file_kinds import FileKind
+from invert.recognition import expecting
 
 FORMAT, VERSION = "invert-direction", 1
 MAX_BYTES = 16 << 20  # 18 layers of 512 floats are 37 kB
@@ -51,7 +53,7 @@ def load_direction(path: Path) -> Direction:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    with naming(path):
+    with expecting(FileKind.DIRECTION, path, "not a direction of invert"), naming(path):
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise ModelFileError(f"{path.stat().st_size} bytes, a direction has at most {MAX_BYTES}; check the path")
         data = read_file(path)

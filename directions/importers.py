@@ -9,19 +9,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from directions.arrays import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
 from directions.direction import Direction, Range, unit
 from directions.w_space import WSpace
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import ModelFileError, UsageError
+from invert.file_kinds import FileKind
+from invert.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from invert.recognition import expecting
 
 MAX_BYTES = 256 << 20
 MAX_NUM_WS = 20  # of a 2048 px StyleGAN2; an array with more rows is a set of directions, not a row per layer
 # Where known tools keep their directions: GANSpace (of W, then of activations), its export by e4e, rosinality's SeFa.
 ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
 COLUMN_KEY = "eigvec"  # one direction per column
-LATENT_HINT = "points, not a direction; directions are learned from several (invert directions exemplars)"
+LATENT_HINT = (
+    "points, not a direction; `invert import-latent` takes them, and directions are learned from several "
+    "(`invert directions exemplars`)"
+)
 
 
 def import_direction(
@@ -50,7 +55,7 @@ def import_direction(
     if sign not in (1, -1):
         raise UsageError(f"sign is 1 or -1, got {sign}")
     path = Path(path)
-    with naming(path):
+    with expecting(FileKind.DIRECTIONS, path), naming(path):
         array, source_key = read_array(path, key)
         chosen = choose(array, index, space.w_dim)
         try:

@@ -59,7 +59,7 @@ def carrier_for(
     """
     if carry in CARRIERS:
         return carry, CARRIERS[carry]
-    if carry.endswith(SUFFIX):
+    if carry.endswith(SUFFIX) or (carry not in CARRY and Path(carry).is_file()):
         return carry, AttributeModel.load(carry, generator)
     if carry not in CARRY:
         raise UsageError(f"unknown carrier {carry!r}; known: {', '.join(CARRY)}, or the path of an attribute model")

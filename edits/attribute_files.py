@@ -17,8 +17,10 @@ from invert.checkpoints import JSON
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.checkpoints.source import naming, read_file
 from invert.errors import FingerprintError, ModelFileError, UsageError
+from invert.file_kinds import FileKind
 from invert.generator import Generator
 from invert.layer_ranges import styles_inside
+from invert.recognition import expecting
 from invert.spaces import Space
 
 ARCHITECTURE, VERSION = "attribute-model", 1
@@ -57,7 +59,7 @@ def load_attribute_model(path: Path, generator: Generator | None = None) -> Attr
 
     Raises :class:`ModelFileError` (`PATH: what is wrong; what to do`), :class:`FingerprintError` for another generator.
     """
-    with naming(path):
+    with expecting(FileKind.ATTRIBUTE_MODEL, path), naming(path):
         if path.is_file() and path.stat().st_size > MAX_BYTES:
             raise ModelFileError(f"{path.stat().st_size} bytes, an attribute model has at most {MAX_BYTES}")
         metadata, tensors = load_safetensors(read_file(path))

@@ -1,45 +1,49 @@
-"""What a file is: a latent, or a checkpoint of some format."""
+"""What a file is, and the facts in it that a person wants to know."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from invert.checkpoints import fingerprint, read_checkpoint
-from invert.errors import ModelFileError, NotALatentError
-from invert.latents import Latent
+from invert.errors import ModelFileError
+from invert.file_kinds import FileKind, shown
+from invert.latents import PARTS, Latent
+from invert.recognition import Recognized, recognize
 
 
 def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
-    """Facts for a person, in reading order. Raises :class:`ModelFileError` when the file is neither kind."""
+    """Facts in reading order: `kind` first, what to do with the file (`use`) last.
+
+    Raises :class:`ModelFileError` (`PATH: what; hint`) for an unknown or damaged file.
+    """
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such file; expected a latent or a checkpoint")
-    if may_hold_a_latent(path):
-        try:
-            return describe_latent(Latent.load(path))
-        except NotALatentError:
-            pass  # then it should be a checkpoint
-    return describe_checkpoint(path, allow_nonfinite)
+        raise ModelFileError(f"{shown(path)}: no such file; expected the path of a file")
+    found = recognize(path)
 
-
-def may_hold_a_latent(path: Path) -> bool:
-    """Whether the container is one that latents come in: safetensors, or torch's zip."""
-    with open(path, "rb") as f:
-        return path.suffix == ".safetensors" or f.read(2) == b"PK"
+    if found is None or found.kind is FileKind.CHECKPOINT:
+        kind, facts = FileKind.CHECKPOINT, describe_checkpoint(path, allow_nonfinite)
+    elif found.kind is FileKind.LATENT:
+        kind, facts = FileKind.LATENT, describe_latent(Latent.load(path))
+    else:
+        kind, facts = found.kind, describe_other(found)
+    facts.pop("kind", None)  # of the file's metadata, which may call its keys anything
+    return {"kind": kind.phrase, **facts, "use": kind.use(path)}
 
 
 def describe_latent(latent: Latent) -> dict[str, Any]:
-    parts: dict[str, Any] = {}
-    for name in ("styles", "features", "rgb", "noise", "label"):
+    """The space, the shape of every part that the point has, and what travels with it."""
+    shapes: dict[str, Any] = {}
+    for name in PARTS:
         part = getattr(latent, name)
         if part is not None:
-            shapes = [list(t.shape) for t in part] if isinstance(part, tuple) else list(part.shape)
-            parts[name] = shapes
+            several = isinstance(part, tuple)
+            shapes[name] = [list(t.shape) for t in part] if several else list(part.shape)
     return {
-        "kind": "latent",
         "space": str(latent.space),
         "points": len(latent),
-        **parts,
+        **shapes,
         "generator": str(latent.metadata.get("generator", "")),
         "fingerprint": latent.fingerprint,
         "values": sum(t.numel() for t in latent.tensors()),
@@ -53,7 +57,6 @@ def describe_checkpoint(path: Path, allow_nonfinite: bool) -> dict[str, Any]:
     checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
     network = build_network(checkpoint)
     return {
-        "kind": "checkpoint",
         "format": checkpoint.format,
         "architecture": checkpoint.architecture,
         "resolution": network.resolution,
@@ -68,3 +71,20 @@ def describe_checkpoint(path: Path, allow_nonfinite: bool) -> dict[str, Any]:
         **dict(checkpoint.config),
         **dict(checkpoint.details),
     }
+
+
+def describe_other(found: Recognized) -> dict[str, Any]:
+    """Metadata, and the shapes of arrays by name; of networks only how many numbers they have."""
+    facts = {k: v for k, v in found.metadata.items() if is_json(v)}
+    if found.kind in (FileKind.ENCODER, FileKind.ATTRIBUTE_MODEL, FileKind.WEIGHTS):
+        return {**facts, "parameters": sum(t.numel() for t in found.tensors.values())}
+    shapes = {name or "array": list(array.shape) for name, array in found.tensors.items()}
+    return {**facts, **shapes}
+
+
+def is_json(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(k, str) and is_json(v) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(is_json, value))
+    return value is None or isinstance(value, (str, int, float, bool))

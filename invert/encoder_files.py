@@ -13,12 +13,16 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import safe_open
+from torch import Tensor
 
 from invert.atomic import write_atomically
 from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.source import naming, read_file
 from invert.encoder import Encoder, EncoderShape, shape_facts
 from invert.errors import FingerprintError, ModelFileError
+from invert.file_kinds import FileKind
 from invert.generator import Generator
+from invert.recognition import expecting
 
 ARCHITECTURE = "encoder"
 VERSION = 2
@@ -55,19 +59,8 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
 
     Raises :class:`ModelFileError` for a file that holds none, :class:`FingerprintError` for another generator's.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelFileError(f"{path}: larger than {MAX_BYTES >> 20} MiB, expected an encoder; check the path")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror}); expected an encoder file") from error
-    try:
-        metadata, tensors = load_safetensors(data)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from error
-    if metadata.get("architecture") != ARCHITECTURE or metadata.get("version") != VERSION:
-        found = f"{str(metadata.get('architecture'))[:40]} version {str(metadata.get('version'))[:10]}"
-        raise ModelFileError(f"{path}: expected an encoder of version {VERSION}, got {found}; train or update one")
+    with expecting(FileKind.ENCODER, path, f"expected an encoder of version {VERSION}"):
+        metadata, tensors = read_container(path)
     if metadata.get("fingerprint") != generator.fingerprint:
         raise FingerprintError(
             f"{path}: an encoder of another generator ({str(metadata.get('fingerprint'))[:12]}), expected one of "
@@ -85,6 +78,20 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
         raise ModelFileError(f"{path}: damaged encoder file ({str(error).splitlines()[0][:120]})") from error
     encoder.fingerprint = generator.fingerprint
     return encoder.to(generator.device, generator.dtype).eval().requires_grad_(False)
+
+
+def read_container(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Metadata and tensors of an encoder file of our version. Raises :class:`ModelFileError` for any other file."""
+    with naming(path):
+        if not path.exists():
+            raise ModelFileError("cannot be read (no such file); expected an encoder file")
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise ModelFileError(f"larger than {MAX_BYTES >> 20} MiB, expected an encoder; check the path")
+        metadata, tensors = load_safetensors(read_file(path))
+        if metadata.get("architecture") != ARCHITECTURE or metadata.get("version") != VERSION:
+            found = f"{str(metadata.get('architecture'))[:40]} version {str(metadata.get('version'))[:10]}"
+            raise ModelFileError(f"expected an encoder of version {VERSION}, got {found}; train or update one")
+    return metadata, tensors
 
 
 def bundled_encoder(generator: Generator, layer: int) -> Path | None:

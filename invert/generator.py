@@ -17,9 +17,11 @@ from invert.arguments import check_psi, check_seed, check_seeds, whole
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from invert.conversion import constant_noise, convert_latent, layer_styles
 from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
+from invert.file_kinds import FileKind
 from invert.latents import Latent
 from invert.network import Layer, SynthesisNetwork
 from invert.processor import lacks_bfloat16
+from invert.recognition import expecting
 from invert.shapes import Shapes, check_fit, check_layer, shapes
 from invert.spaces import Space, check_conversion
 from invert.statistics import Statistics, cached_map_distributions, w_statistics
@@ -337,8 +339,8 @@ def load_generator(
             raise ModelFileError(f"{path}: neither a file nor a known network; known: {', '.join(known)}")
         name = path.stem
     try:
-        return Generator.from_checkpoint(
-            read_checkpoint(path, allow_nonfinite=allow_nonfinite), name=name, device=device, dtype=dtype
-        )
+        with expecting(FileKind.CHECKPOINT, path, "expected the checkpoint of a generator"):
+            checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
+        return Generator.from_checkpoint(checkpoint, name=name, device=device, dtype=dtype)
     except ModelFileError as error:
         raise error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}") from error

@@ -23,6 +23,7 @@ from torch import Tensor
 from invert.animation_files import check_animation, mp4_animation, pillow_animation
 from invert.atomic import write_atomically
 from invert.errors import UsageError
+from invert.file_kinds import FileKind
 from invert.image_colour import to_srgb
 from invert.image_files import (
     DEFAULTS,
@@ -35,6 +36,7 @@ from invert.image_files import (
 )
 from invert.mask_files import read_mask
 from invert.provenance import KEY, Record, as_text
+from invert.recognition import expecting
 
 __all__ = [
     "ReadOptions",
@@ -67,7 +69,7 @@ def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) ->
     float values are scaled. Raises :class:`ImageError` (`PATH: WHAT; HINT`); warns with
     :class:`ImageWarning` about everything in the file that the result does not show.
     """
-    with as_image_errors(path):
+    with expecting(FileKind.PICTURE, path), as_image_errors(path):
         return to_srgb(shown(path), load_frame(path, options), options.background)
 
 

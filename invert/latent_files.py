@@ -20,7 +20,9 @@ from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.checkpoints.safe_torch import load_tensors
 from invert.checkpoints.source import naming, read_file
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError
+from invert.file_kinds import FileKind
 from invert.latents import PARTS, Latent
+from invert.recognition import expecting
 from invert.spaces import Space
 
 FORMAT, VERSION = "invert-latent", 1
@@ -56,6 +58,16 @@ def load_latent(path: Path) -> Latent:
     """The latent in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
     if not path.is_file():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
+    with expecting(FileKind.LATENT, path, "not a latent of invert"):
+        header, tensors = read_container(path)
+    try:
+        return build(header, tensors)
+    except (LatentError, SpaceError, ModelFileError) as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
+    """The fields of a latent file, and its tensors. Raises :class:`ModelFileError`; what is in them is not checked."""
     header: Any
     tensors: Any
     if path.suffix == ".safetensors":
@@ -66,10 +78,7 @@ def load_latent(path: Path) -> Latent:
         tensors = header.get("tensors") if isinstance(header, dict) else None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
-    try:
-        return build(header, tensors)
-    except (LatentError, SpaceError, ModelFileError) as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    return header, tensors
 
 
 def build(header: Mapping[str, Any], tensors: Any) -> Latent:

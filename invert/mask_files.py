@@ -16,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from invert.errors import ImageError
+from invert.file_kinds import FileKind
 from invert.image_colour import grey_values, read_orientation, split_alpha, turn_upright, without_profile
 from invert.image_files import ReadOptions, as_image_errors, load_frame, notice, shown
+from invert.recognition import expecting
 
 OPTIONS = ReadOptions(min_side=1, max_aspect=math.inf)
 COLOUR_TOLERANCE = 16  # levels between R, G and B that JPEG puts into a grey picture
@@ -31,7 +33,7 @@ def read_mask(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Ten
     transparent, or holds only 0 and 1.
     """
     name = shown(path)
-    with as_image_errors(path):
+    with expecting(FileKind.PICTURE, path), as_image_errors(path):
         frame = load_frame(path, OPTIONS)
         # Mode F, so that 16-bit masks keep their precision on the way.
         mask = turn_upright(Image.fromarray(weights(name, frame)), read_orientation(name, frame))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.facts import print_facts
 from invert.commands.options import json_option
-from invert.commands.terminal import LONGEST_LABEL, LONGEST_VALUE, printable, say
+from invert.commands.terminal import say
 
 if TYPE_CHECKING:
     from directions.direction import Direction
@@ -47,13 +47,7 @@ def show(direction: str, as_json: bool) -> None:
     """
     from directions.catalog import find
 
-    facts = describe(find(direction))
-    if as_json:
-        click.echo(json.dumps(facts, sort_keys=True))
-        return
-    for key, value in flat(facts):
-        text = value if isinstance(value, str) else json.dumps(value)
-        say(f"{printable(key, LONGEST_LABEL):30} {printable(text, LONGEST_VALUE)}")
+    print_facts(describe(find(direction)), as_json)
 
 
 def describe(direction: Direction) -> dict[str, Any]:
@@ -68,12 +62,3 @@ def describe(direction: Direction) -> dict[str, Any]:
         "source": dict(direction.source),
         "measured": dict(direction.measured),
     }
-
-
-def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys like measured.leakage.age with their values."""
-    for key, value in facts.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -10,6 +10,7 @@ import click
 
 from invert.commands.bars import download_bar
 from invert.commands.destinations import claim, with_suffix_of
+from invert.commands.facts import print_facts
 from invert.commands.opening import load_latent, open_generator_of
 from invert.commands.options import (
     FILE,
@@ -19,7 +20,7 @@ from invert.commands.options import (
     latent_network_option,
     overwrite_option,
 )
-from invert.commands.terminal import LONGEST_LABEL, LONGEST_VALUE, printable, say
+from invert.commands.terminal import say
 
 
 @click.command()
@@ -60,20 +61,14 @@ def convert(
 @click.option("--allow-nonfinite", is_flag=True, help="Read weights that hold NaN or infinity.")
 @json_option
 def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
-    """Say what a checkpoint or latent file is.
+    """Say what a file is: a latent, checkpoint, direction, encoder, attribute model, picture, report or one of others.
 
     \b
     Example:  invert info portrait.pt
     """
     from invert.describe import describe
 
-    facts = describe(file, allow_nonfinite=allow_nonfinite)
-    if as_json:
-        click.echo(json.dumps(facts, sort_keys=True))
-        return
-    for key, value in facts.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        say(f"{printable(key, LONGEST_LABEL):18} {printable(text, LONGEST_VALUE)}")
+    print_facts(describe(file, allow_nonfinite=allow_nonfinite), as_json)
 
 
 @click.command("convert-network")

@@ -63,9 +63,7 @@ class NpzArchive:
         member = f"{name}.npy"
         size = self._archive.getinfo(member).file_size
         if size > MAX_ARRAY_BYTES:
-            raise ModelFileError(
-                f"array {name!r} inflates to {size} bytes, the limit is {MAX_ARRAY_BYTES}; no direction"
-            )
+            raise ModelFileError(f"array {name!r} inflates to {size} bytes, the limit is {MAX_ARRAY_BYTES}; save fewer")
         try:
             data = self._archive.read(member)  # reads no more than the declared size, and checks the sum
         except Exception as error:  # each compression has an error class of its own
