@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from invert.errors import LatentError
 
@@ -14,12 +16,28 @@ if TYPE_CHECKING:
 
 def check_parts(latent: Latent) -> None:
     """Raise :class:`LatentError` unless the parts are those of the space, of its shapes, and agree in batch size."""
+    check_types(latent)
     check_styles(latent)
     check_presence(latent)
     check_maps(latent)
+    check_noise(latent)
     check_companion(latent)
     check_origin(latent)
     check_batch(latent)
+
+
+def check_types(latent: Latent) -> None:
+    """Tensors, or tuples of them where a part has several; the fingerprint is text and the metadata a mapping."""
+    for name in ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin"):
+        part = getattr(latent, name)
+        several = isinstance(part, tuple) and name in ("styles", "noise", "origin")
+        for value in part if several else (part,):
+            if not (isinstance(value, Tensor) or (value is None and not several and name != "styles")):
+                raise LatentError(f"expected a tensor as {name}, got {type(value).__name__}")
+    if not isinstance(latent.fingerprint, str):
+        raise LatentError(f"expected text as fingerprint, got {type(latent.fingerprint).__name__}")
+    if not isinstance(latent.metadata, Mapping):
+        raise LatentError(f"expected a mapping as metadata, got {type(latent.metadata).__name__}")
 
 
 def check_styles(latent: Latent) -> None:
@@ -35,7 +53,7 @@ def check_styles(latent: Latent) -> None:
         wrong = [] if styles.ndim == rank else [list(styles.shape)]
         expected = "[N, layers, w_dim]" if rank == 3 else "[N, dim]"
     if wrong or (isinstance(styles, tuple) and not styles):
-        raise LatentError(f"{space} needs styles {expected}, got {wrong or 'none'}")
+        raise LatentError(f"{space} needs styles {expected}, got {wrong[0] if wrong else 'none'}")
 
 
 def check_presence(latent: Latent) -> None:
@@ -49,20 +67,35 @@ def check_presence(latent: Latent) -> None:
         raise LatentError(f"{space} {'needs' if space.noise else 'has no'} noise maps")
     if latent.label is not None and space.base != "Z":
         raise LatentError(f"{space} has no label; only z needs one")
+    if latent.label is not None and latent.label.ndim != 2:
+        raise LatentError(f"{space} needs a label [N, c_dim], got {list(latent.label.shape)}")
 
 
 def check_maps(latent: Latent) -> None:
-    """Features, RGB and noise are maps with the right channels."""
-    space, features, rgb, noise = latent.space, latent.features, latent.rgb, latent.noise
+    """Features and RGB are maps with the right channels."""
+    space, features, rgb = latent.space, latent.features, latent.rgb
     if features is not None and features.ndim != 4:
         raise LatentError(f"{space} needs features [N, C, H, W], got {list(features.shape)}")
     if rgb is not None and (rgb.ndim != 4 or rgb.shape[1] != 3):
         raise LatentError(f"{space} needs rgb [N, 3, H, W], got {list(rgb.shape)}")
-    if noise is not None and not isinstance(noise, tuple):
+
+
+def check_noise(latent: Latent) -> None:
+    """One map per convolution layer; the last layer, which makes the image, has a style and no noise."""
+    space, styles, noise = latent.space, latent.styles, latent.noise
+    if noise is None:
+        return
+    if not isinstance(noise, tuple):
         raise LatentError(f"{space} needs a tuple of tensors as noise, got one tensor")
-    for n in noise or ():
+    for n in noise:
         if n.ndim != 4 or n.shape[1] != 1:
             raise LatentError(f"{space} needs noise maps [N, 1, H, W], got {list(n.shape)}")
+
+    # Z and W have one style for all layers: how many those are, only the generator knows.
+    if space.base == "W+":
+        layers = len(styles) if isinstance(styles, tuple) else styles.shape[1]
+        if len(noise) != layers - 1:
+            raise LatentError(f"{space} needs {layers - 1} noise maps, one less than its styles, got {len(noise)}")
 
 
 def check_companion(latent: Latent) -> None:
@@ -101,10 +134,13 @@ def check_origin(latent: Latent) -> None:
 
 
 def check_batch(latent: Latent) -> None:
-    """One batch size, and floating point throughout."""
+    """One batch size of at least 1, no map without cells, and floating point throughout."""
     tensors = latent.tensors()
     batches = sorted({t.shape[0] for t in tensors})
     if len(batches) != 1:
         raise LatentError(f"{latent.space} parts disagree in batch size: {batches}")
+    empty = [list(t.shape) for t in tensors if t.numel() == 0]
+    if empty:
+        raise LatentError(f"{latent.space} needs at least one point, and one value in every part, got {empty[0]}")
     if not all(t.is_floating_point() for t in tensors):
         raise LatentError(f"{latent.space} parts must be floating point")

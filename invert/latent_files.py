@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,34 @@ from safetensors.torch import save
 from torch import Tensor
 
 from invert.atomic import write_atomically
+from invert.checkpoints.nodes import quoted
 from invert.checkpoints.safe_safetensors import load_safetensors
-from invert.checkpoints.safe_torch import load_tensors
-from invert.checkpoints.source import naming, read_file
-from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError
+from invert.checkpoints.safe_torch import load_tensors_from
+from invert.checkpoints.source import Kind, naming, read_file, sniff
+from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError, UsageError
 from invert.file_kinds import FileKind
 from invert.latents import PARTS, Latent
 from invert.recognition import expecting
 from invert.spaces import Space
 
 FORMAT, VERSION = "invert-latent", 1
+SUFFIXES = (".pt", ".safetensors")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FINGERPRINT = re.compile(r"[\w.-]{0,128}", re.ASCII)
+FACTS = {"generator": str, "image": dict, "projection": dict, "made_by": str, "edits": list}  # of the metadata
+MAX_FACTS = 100_000  # values in the metadata, however nested
+MAX_INTEGER = 2**64
+
+
+def check_suffix(path: Path) -> None:
+    """Raise :class:`UsageError` unless the name says that the file is a latent's."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: expected a latent file named *.pt or *.safetensors, got {path.name!r}")
 
 
 def save_latent(latent: Latent, path: Path) -> None:
-    """Write `latent` to `path`: old file or new file, never a torn one."""
+    """Write `latent` to `path`: old file or new file, never a torn one. Its suffix says which container."""
+    check_suffix(path)
     data = encode_latent(latent, path.suffix)
     write_atomically(path, lambda f: f.write(data))
 
@@ -41,10 +56,10 @@ def encode_latent(latent: Latent, suffix: str) -> bytes:
         "version": VERSION,
         "space": str(latent.space),
         "fingerprint": latent.fingerprint,
-        "metadata": json.loads(json.dumps(latent.metadata)),
+        "metadata": json.loads(json.dumps(dict(latent.metadata))),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in flatten(latent).items()}
-    if suffix == ".safetensors":
+    if suffix.lower() == ".safetensors":
         return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
 
     # clone: a view would drag its whole storage into the file
@@ -55,7 +70,10 @@ def encode_latent(latent: Latent, suffix: str) -> bytes:
 
 
 def load_latent(path: Path) -> Latent:
-    """The latent in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
+    """The latent in `path`, whose content tells the container.
+
+    Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
+    """
     if not path.is_file():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
     with expecting(FileKind.LATENT, path, "not a latent of invert"):
@@ -70,42 +88,101 @@ def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
     """The fields of a latent file, and its tensors. Raises :class:`ModelFileError`; what is in them is not checked."""
     header: Any
     tensors: Any
-    if path.suffix == ".safetensors":
-        with naming(path):
-            header, tensors = load_safetensors(read_file(path))
-    else:
-        header = load_tensors(path)
-        tensors = header.get("tensors") if isinstance(header, dict) else None
+    with naming(path):
+        data = read_file(path)
+        kind = sniff(data)
+        if kind is Kind.SAFETENSORS:
+            header, tensors = load_safetensors(data)
+        elif kind in (Kind.TORCH_ZIP, Kind.TORCH_STREAM):
+            header = load_tensors_from(data, kind)
+            tensors = header.get("tensors") if isinstance(header, dict) else None
+        else:
+            raise ModelFileError(f"a latent was expected, this is {kind.value}; `invert info` tells what it is")
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
     return header, tensors
 
 
 def build(header: Mapping[str, Any], tensors: Any) -> Latent:
-    if header.get("version") != VERSION:
-        raise ModelFileError(f"latent format {header.get('version')!r}, expected {VERSION}; update invert")
+    """The latent of a file's header and tensors, neither of which is trusted."""
+    version, name = header.get("version"), header.get("space")
+    if type(version) is not int or version != VERSION:
+        found = version if type(version) in (int, str) else type(version).__name__
+        raise ModelFileError(f"latent format {quoted(repr(found))}, expected {VERSION}; update invert")
+    if not isinstance(name, str):
+        raise ModelFileError(f"expected the name of a space as text, got {type(name).__name__}")
+    space = Space.parse(name)
+
+    # Facts.
+    metadata, fingerprint = header.get("metadata", {}), header.get("fingerprint")
+    if not isinstance(fingerprint, str) or not FINGERPRINT.fullmatch(fingerprint):
+        raise ModelFileError("the generator's fingerprint is missing, or is no fingerprint")
+    check_metadata(metadata)
+
+    # Tensors, under the names of parts.
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ModelFileError("expected a dict of tensors under 'tensors'")
-    metadata, fingerprint = header.get("metadata", {}), header.get("fingerprint")
-    if not isinstance(metadata, dict) or not isinstance(fingerprint, str):
-        raise ModelFileError("metadata or generator fingerprint missing")
-    bad = [name for name, t in tensors.items() if not t.is_floating_point() or not bool(t.isfinite().all())]
-    if bad:
-        raise ModelFileError(f"tensor {bad[0]!r} is not finite floating point")
+    for k, t in tensors.items():
+        if not isinstance(k, str):
+            raise ModelFileError(f"expected names of tensors as text, got {type(k).__name__}")
+        if t.dtype not in DTYPES or not bool(t.isfinite().all()):
+            raise ModelFileError(f"tensor '{quoted(k)}' is not finite floating point")
+    parts = parts_of({k: t.detach().contiguous() for k, t in tensors.items()})
+
+    # At the last layer an N… space has no map left, and so no tensor in the file.
+    if space.noise:
+        parts.setdefault("noise", ())
+    return Latent(space, fingerprint=fingerprint, metadata=metadata, **parts)
+
+
+def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The parts of a latent from tensors named `part`, or `part.0`, `part.1`, … where it has several."""
     parts: dict[str, Any] = {}
+    left = set(tensors)
     for name in PARTS:
-        numbered = [k for k in tensors if k.startswith(f"{name}.")]
-        if name in tensors:
+        count = sum(k.startswith(f"{name}.") for k in tensors)
+        several = [f"{name}.{k}" for k in range(count)]
+        missing = [k for k in several if k not in tensors]
+        if missing:
+            raise ModelFileError(f"tensor '{missing[0]}' is missing")
+        if several and name in tensors:
+            raise ModelFileError(f"the file has both '{name}' and '{name}.0'; it says twice what they are")
+        if several:
+            parts[name] = tuple(tensors[k] for k in several)
+        elif name in tensors:
             parts[name] = tensors[name]
-        elif numbered:
-            try:
-                parts[name] = tuple(tensors[f"{name}.{k}"] for k in range(len(numbered)))
-            except KeyError as error:
-                raise ModelFileError(f"tensor {error} is missing") from error
-    unknown = [k for k in tensors if k.split(".")[0] not in PARTS]
-    if unknown or "styles" not in parts:
-        raise ModelFileError(f"unexpected tensor {unknown[0]!r}" if unknown else "styles are missing")
-    return Latent(Space.parse(str(header.get("space"))), fingerprint=fingerprint, metadata=metadata, **parts)
+        left -= {name, *several}
+    if left:
+        raise ModelFileError(f"unexpected tensor '{quoted(min(left))}'")
+    if "styles" not in parts:
+        raise ModelFileError("styles are missing")
+    return parts
+
+
+def check_metadata(metadata: object) -> None:
+    """Raise :class:`ModelFileError` unless it is a JSON object whose known facts are of their kinds."""
+    if not isinstance(metadata, dict):
+        raise ModelFileError(f"expected an object as metadata, got {type(metadata).__name__}")
+    waiting: list[object] = [metadata]  # no recursion: a file can nest as deep as it likes, and in itself
+    for _ in range(MAX_FACTS):
+        if not waiting:
+            break
+        value = waiting.pop()
+        if type(value) is dict and all(type(k) is str for k in value):
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += value
+        elif not (
+            value is None or type(value) in (str, bool, float) or (type(value) is int and abs(value) < MAX_INTEGER)
+        ):
+            raise ModelFileError(f"metadata is no JSON: it holds a {type(value).__name__}")
+    if waiting:
+        raise ModelFileError(f"metadata of more than {MAX_FACTS} values; this is no latent of invert")
+    for name, kind in FACTS.items():
+        if name in metadata and not isinstance(metadata[name], kind):
+            raise ModelFileError(
+                f"expected a {kind.__name__} as {name!r} in metadata, got {type(metadata[name]).__name__}"
+            )
 
 
 def flatten(latent: Latent) -> dict[str, Tensor]:

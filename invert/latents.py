@@ -20,13 +20,15 @@ Styles = Tensor | tuple[Tensor, ...]
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A batch of N points of one space. Immutable; checked against its space on construction.
+    """A batch of N ≥ 1 points of one space. Immutable; checked against its space on construction.
 
+    space        a :class:`Space`, or its name such as "FNW5"
     styles       Z: [N, z_dim]. W: [N, w_dim]. W+ from layer i: [N, num_ws − i + 1, w_dim], w_i first.
                  Spatial: a tuple of maps [N, w_dim, h, w], one per layer ≥ i, stored at any size up to the layer's
     features     F_i [N, C, H, W]; None outside the F… spaces
     rgb          R_i [N, 3, h, w]; None where the generator has none there (i = 1, or no RGB skip at all)
-    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; None outside the N… spaces
+    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i: none at the last layer, which makes the image;
+                 None outside the N… spaces
     label        c [N, c_dim] of a conditional generator, only where styles are z
     companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features: never rendered, but
                  edits are carried into F_i by what they do to the companion's F_i. With `places` [N, K, num_ws, w_dim]
@@ -132,7 +134,10 @@ class Latent:
         return first.map(lambda _: next(joined))
 
     def save(self, path: str | Path) -> None:
-        """Write a `.pt` or, by suffix, a `.safetensors` file, atomically. See docs/latent-files.md."""
+        """Write a `.pt` or, by suffix, a `.safetensors` file, atomically. See docs/latent-files.md.
+
+        Raises :class:`UsageError` for any other suffix.
+        """
         from invert.latent_files import save_latent
 
         save_latent(self, Path(path))

@@ -9,8 +9,9 @@ from typing import Literal
 from invert.errors import SpaceError
 
 NAMES = "Z, W, W+, NW+, SW+, NSW+, FW5, FNW5, FSW5, FNSW5, FNZ3 (any layer index)"
+LONGEST = 40  # characters of a name
 
-PATTERN = re.compile(r"(?P<f>F?)(?P<n>N?)(?P<s>S?)(?P<base>[ZW])(?P<plus>\+?)(?P<layer>\d*)(?P<tail>\+?)")
+PATTERN = re.compile(r"(?P<f>F?)(?P<n>N?)(?P<s>S?)(?P<base>[ZW])(?P<plus>\+?)(?P<layer>[0-9]{0,6})(?P<tail>\+?)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Space:
             return name
         if not isinstance(name, str):
             raise SpaceError(f"expected the name of a space, got {name!r}; known: {NAMES}")
+        if len(name) > LONGEST:
+            raise SpaceError(f"unknown space of {len(name)} characters; known: {NAMES}")
         match = PATTERN.fullmatch(name.strip().upper().replace("_", ""))
         if match is None:
             raise SpaceError(f"unknown space {name!r}; known: {NAMES}")

@@ -75,6 +75,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 def sniff(data: bytes) -> Kind:
     """The container that `data` is, by its first bytes. Raises ModelFileError naming any other kind."""
+    # First, as the length that a safetensors file begins with may look like the start of any other kind.
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+        return Kind.SAFETENSORS
     for start, what in _FOREIGN:
         if data.startswith(start):
             raise ModelFileError(f"this is {what}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from invert.commands.opening import DEFAULT_NETWORK
 
@@ -16,6 +17,12 @@ def check_psi(context: click.Context, parameter: click.Parameter, psi: float) ->
     from invert.arguments import check_psi as checked
 
     return checked(psi)
+
+
+def was_given(parameter: str) -> bool:
+    """Whether the user typed an option of the running command, rather than took its default."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is not ParameterSource.DEFAULT
 
 
 network_option = click.option(
@@ -41,7 +48,7 @@ psi_option = click.option(
     default=0.7,
     show_default=True,
     callback=check_psi,
-    help="Truncation of seeds: 0 is the mean face, 1 none.",
+    help="Truncation of seeds: 0 is the mean face, 1 none (Z has none).",
 )
 class_option = click.option("--class", "label", type=int, help="Class index of a conditional generator.")
 force_option = click.option("--force", is_flag=True, help="Accept a latent made with another generator.")

@@ -19,6 +19,7 @@ from invert.commands.options import (
     noise_option,
     overwrite_option,
     psi_option,
+    was_given,
 )
 from invert.commands.parsing import check_seed, parse_seeds
 from invert.commands.terminal import say
@@ -55,6 +56,11 @@ def generate(
     \b
     Example:  invert generate --seeds 0-3 --psi 0.7 --out samples
     """
+    from invert.spaces import Space
+
+    target = Space.parse(space)
+    if target.base == "Z" and not was_given("psi"):
+        psi = 1.0  # z is drawn before any truncation
     chosen = {seed: with_twin(out / f"seed{seed:04d}.png") for seed in parse_seeds(seeds)}
     check_folder(out)
     claimed = [
@@ -62,7 +68,7 @@ def generate(
     ]
     generator = open_generator(network, device)
     for seed, destinations in zip(chosen, claimed, strict=True):
-        latent = generator.sample(seed, psi=psi, label=label, space=space)
+        latent = generator.sample(seed, psi=psi, label=label, space=target)
         write_shown(generator.render(latent, noise), latent, destinations)
         say(destinations.outputs[0])
 
