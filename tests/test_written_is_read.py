@@ -49,11 +49,11 @@ def test_what_the_commands_write_at_the_last_layer_is_read(
     succeeded(shell("generate", "--network", "net.safetensors", "--seeds", "1", "--space", space))
     succeeded(shell("render", "seed0001.pt", "--network", "net.safetensors", "-o", "again.png"))
     assert (pixels("again.png") == pixels("seed0001.png")).all()
-    if "Z" not in space:
+    if space == "FNW10":
         photo = make_photo(tmp_path / "photo.jpg", (64, 64))
         succeeded(shell("project", photo, "--network", "net.safetensors", "--space", space, *QUICK))
-        succeeded(shell("render", "photo.pt", "--network", "net.safetensors", "-o", "again.png"))
-        assert (pixels("again.png") == pixels("photo.png")).all()
+        succeeded(shell("render", "photo.pt", "--network", "net.safetensors", "-o", "projected.png"))
+        assert (pixels("projected.png") == pixels("photo.png")).all()
 
 
 def test_a_file_without_the_noise_maps_of_its_styles_is_refused(tmp_path: Path) -> None:
