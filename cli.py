@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -47,6 +46,9 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 
 
+INTERRUPTED = 130
+
+
 class OrderedGroup(click.Group):
     """Lists its commands in the order in which they were added."""
 
@@ -83,16 +85,16 @@ def show_warning(message: Any, category: Any, *_: Any) -> None:
 
 @contextmanager
 def habits_of_a_command() -> Iterator[None]:
-    """Warnings are one line, and a polite kill saves what there is, like Ctrl-C; as before afterwards."""
-    shown, handled = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+    """Warnings are one line, and a kill or a closed terminal saves what there is, like Ctrl-C; as before afterwards."""
+    from invert.interrupts import ending_commands
+
+    shown = warnings.showwarning
     warnings.showwarning = show_warning  # type: ignore[assignment]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        with ending_commands():
+            yield
     finally:
         warnings.showwarning = shown
-        if handled is not None:  # None: not set from Python, which cannot set it again
-            signal.signal(signal.SIGTERM, handled)
 
 
 def main() -> None:
@@ -104,12 +106,16 @@ def main() -> None:
 def run(debug: bool) -> None:
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:
+            raise
+        fail("interrupted", INTERRUPTED, debug)  # by a second signal, which nothing catches
     except InvertError as error:
         fail(str(error), error.exit_code, debug)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted", 130, debug)
+        fail("interrupted", INTERRUPTED, debug)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

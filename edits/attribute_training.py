@@ -21,6 +21,7 @@ from edits.attribute_fit import NormalEquations, explained, principal_channels
 from edits.attribute_flow import RGB, LinearFlow
 from edits.attribute_model import AttributeModel
 from edits.attribute_samples import CHUNK, Pairs, PairSampler
+from invert import interrupts
 from invert.arguments import check_kinds
 from invert.errors import UsageError
 from invert.generator import Generator
@@ -84,6 +85,7 @@ class AttributeStep:
 Callback = Callable[[AttributeStep], None]
 
 
+@interrupts.postponed()
 def train_attribute_model(
     generator: Generator,
     direction: Direction,
@@ -95,8 +97,9 @@ def train_attribute_model(
 ) -> AttributeModel:
     """The attribute model of a direction at a layer, with what it explains of held-out displacements in `training`.
 
-    Raises :class:`UsageError` for a direction that moves no style before the layer, for one of another W space, and for
-    perceptual steps without a distance.
+    An interrupt ends the stage, and what it had reached is the model, as `training` says under "stop_reason"; before
+    least squares are solved there is none, and KeyboardInterrupt is raised. Raises :class:`UsageError` for a direction
+    that moves no style before the layer, for one of another W space, and for perceptual steps without a distance.
     """
     settings = settings or AttributeSettings()
     if settings.perceptual_steps and perceptual is None:
@@ -113,18 +116,28 @@ def train_attribute_model(
     sampler = PairSampler(generator, layer, offset, settings.limit, settings.seed)
     held_out = range(settings.held_out)
     fitting = range(settings.held_out, settings.held_out + settings.samples)
-    flow, ridge = least_squares(sampler, held_out, fitting, settings, report)
-    descent = Descent(sampler, ridge, settings, report)
+
+    # Least squares.
+    with interrupts.immediate():  # nothing to keep yet
+        flow, ridge = least_squares(sampler, held_out, fitting, settings, report)
     table = held_out_table(flow, sampler, held_out)
+
+    # The exponential, where it explains more.
+    descent, done = Descent(sampler, ridge, settings, report), True
     if settings.steps:
-        refined = descent.run(flow, fitting.stop, settings.steps)
+        refined, done = descent.run(flow, fitting.stop, settings.steps)
         other = held_out_table(refined, sampler, held_out)
         if mean_explained(other) > mean_explained(table):
             flow, table = refined, other
-    if settings.perceptual_steps:
-        flow = descent.run(flow, fitting.stop + settings.steps * settings.batch, settings.perceptual_steps, perceptual)
+
+    # Images.
+    if settings.perceptual_steps and done:
+        later = fitting.stop + settings.steps * settings.batch
+        flow, done = descent.run(flow, later, settings.perceptual_steps, perceptual)
         table = held_out_table(flow, sampler, held_out)
+
     facts = {
+        "stop_reason": "done" if done and not interrupts.taken() else "interrupted",
         "generator": generator.name,
         "settings": asdict(settings),
         "ridge": ridge,
@@ -197,34 +210,54 @@ class Descent:
     settings: AttributeSettings
     report: Callback
 
-    def run(self, flow: LinearFlow, first: int, steps: int, perceptual: PerceptualDistance | None = None) -> LinearFlow:
-        """The flow after `steps` over pairs from `first` on; with the distance of their images if there is one."""
+    def run(
+        self, flow: LinearFlow, first: int, steps: int, perceptual: PerceptualDistance | None = None
+    ) -> tuple[LinearFlow, bool]:
+        """The flow after `steps` over pairs from `first` on, with the distance of their images if there is one; and
+        whether they all were made, or an interrupt came between two."""
         settings = self.settings
-        like = self.sampler.generator.w_avg
-        kernel = flow.kernel.to(like, copy=True).requires_grad_()
+        kernel = flow.kernel.to(self.sampler.generator.w_avg, copy=True).requires_grad_()
         random = torch.Generator().manual_seed(settings.seed)
         rate = settings.perceptual_lr if perceptual else settings.lr
         adam = torch.optim.Adam([kernel], lr=rate)
-        for step in range(1, steps + 1):
-            pairs = self.sampler.pairs(range(first + (step - 1) * settings.batch, first + step * settings.batch))
-            current = replace(flow, kernel=kernel)
-            y, target = ends(flow, pairs)
-            noise = torch.randn(y.shape, generator=random).to(y)
-            noise *= (self.ridge * y.square().mean()).sqrt()
-            error = current.moved(y + noise, pairs.rgb[0], pairs.strength, tolerance=TOLERANCE) - target - noise
-            missed = by_part(flow, error) / by_part(flow, target - y)
-            loss, distance = missed.sum(), None
-            if perceptual is not None:
-                images = image_distance(self.sampler, current, y, pairs, perceptual, settings.perceptual_batch)
-                loss, distance = loss + images, images.item()
-            for group in adam.param_groups:
-                group["lr"] = rate * min(1.0, 2 * (1 - (step - 1) / steps))
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            stage = "perceptual" if perceptual else "exponential"
-            self.report(AttributeStep(stage, step, steps, missed[0].item(), distance))
-        return replace(flow, kernel=kernel.detach().cpu())
+        stage, done = "perceptual" if perceptual else "exponential", True
+
+        try:
+            for step in range(1, steps + 1):
+                interrupts.check()
+                last = first + step * settings.batch
+                pairs = self.sampler.pairs(range(last - settings.batch, last))
+                loss, missed, distance = self.loss(flow, kernel, pairs, random, perceptual)
+                for group in adam.param_groups:
+                    group["lr"] = rate * min(1.0, 2 * (1 - (step - 1) / steps))
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+                self.report(AttributeStep(stage, step, steps, missed, distance))
+        except KeyboardInterrupt:
+            done = False
+        return replace(flow, kernel=kernel.detach().cpu()), done
+
+    def loss(
+        self,
+        flow: LinearFlow,
+        kernel: Tensor,
+        pairs: Pairs,
+        random: torch.Generator,
+        perceptual: PerceptualDistance | None,
+    ) -> tuple[Tensor, float, float | None]:
+        """What a step lowers, the share of F_i's displacement that is missed, and the distance of the images."""
+        current = replace(flow, kernel=kernel)
+        y, target = ends(flow, pairs)
+        noise = torch.randn(y.shape, generator=random).to(y)
+        noise *= (self.ridge * y.square().mean()).sqrt()
+
+        moved = current.moved(y + noise, pairs.rgb[0], pairs.strength, tolerance=TOLERANCE)
+        missed = by_part(flow, moved - target - noise) / by_part(flow, target - y)
+        if perceptual is None:
+            return missed.sum(), missed[0].item(), None
+        images = image_distance(self.sampler, current, y, pairs, perceptual, self.settings.perceptual_batch)
+        return missed.sum() + images, missed[0].item(), images.item()
 
 
 def image_distance(

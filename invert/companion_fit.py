@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invert import interrupts
 from invert.generator import Generator
 from invert.layer_ranges import styles_inside
 from invert.spaces import Space
@@ -39,6 +40,7 @@ def likely_styles(generator: Generator, space: Space, targets: Sequence[Tensor],
 
     with torch.enable_grad():
         for _ in range(steps):
+            interrupts.check()
             loss = (missed() + PRIOR * y.square().mean(dim=(1, 2))).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

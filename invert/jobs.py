@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from invert import interrupts
 from invert.encoder import Encoder
 from invert.generator import Generator
 from invert.images import area_downscale, to_images, write_animation
 from invert.latents import Latent
-from invert.metrics import projection_metrics
+from invert.metrics import projection_metrics, reconstruction_metrics
 from invert.optimization import Step
 from invert.outputs import OutputPaths, write_projection
 from invert.perceptual import PerceptualDistance, load_perceptual
@@ -41,6 +42,7 @@ class ProjectionJob:
     trunk: Path | None = None  # torchvision weights for a true LPIPS loss
 
 
+@interrupts.postponed()
 def project_file(
     generator: Generator,
     source: Path,
@@ -57,11 +59,15 @@ def project_file(
 
     `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from each photograph.
     The files hold a `record` of what they were made from (:mod:`invert.provenance`).
+    Once there is a point, an interrupt does not keep it from being written; the report that is returned tells of it.
     """
-    target, facts = load_target(generator, job.space, source, job.framing)
-    if encoder is not None:
-        init = encoder_start(generator, target, job.space, encoder)
     asked, cropped, reported = distance_names(job.settings)
+    with interrupts.immediate():  # nothing to keep yet
+        target, facts = load_target(generator, job.space, source, job.framing)
+        if encoder is not None:
+            init = encoder_start(generator, target, job.space, encoder)
+        whole = distance(asked, generator, job.trunk) if asked else None
+        crop = distance(cropped, generator) if cropped else None
     frames: list[Tensor] = []
     result = project(
         generator,
@@ -69,12 +75,16 @@ def project_file(
         job.space,
         settings=job.settings,
         init=init,
-        perceptual=distance(asked, generator, job.trunk) if asked else None,
-        crop_perceptual=distance(cropped, generator) if cropped else None,
+        perceptual=whole,
+        crop_perceptual=crop,
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
     distances = [distance(name, generator) for name in reported]
+    if result.stop_reason == "interrupted":  # what generated points are like may take minutes to measure
+        metrics: dict[str, Any] = {**reconstruction_metrics(result.image, target, distances)}
+    else:
+        metrics = projection_metrics(generator, result.latent, result.image, target, distances)
     seconds = [step.seconds for step in result.history]
     report = {
         "image": facts,
@@ -86,7 +96,7 @@ def project_file(
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
         "seconds_per_step": seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else None,
-        "metrics": projection_metrics(generator, result.latent, result.image, target, distances),
+        "metrics": metrics,
         "files": {key: str(path) for key, path in asdict(paths).items()},
         **(record or {}),
     }
@@ -96,6 +106,8 @@ def project_file(
     if job.progress_format:
         animation = paths.progress(job.progress_format)
         write_animation([to_images(f)[0] for f in frames], animation, fps=12, record=record)
+    if interrupts.taken():  # while it was measured and written
+        report = {**report, "stop_reason": "interrupted"}
     return report
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from invert import interrupts
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.objective import Loss, Networks
@@ -43,6 +44,7 @@ class Projection:
 
     stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not finite and lower
                  rates did not help. In every case `latent` is that of `best_step` and `image` is its render.
+                 Where the first of two stages did not make its steps, all of this is its own: no second one followed.
     early        the best point of the first `EARLY` steps; None where that is `latent`.
     """
 
@@ -74,6 +76,7 @@ class Best:
                 self.early = self.point
 
 
+@interrupts.postponed()
 def optimize(
     generator: Generator,
     image: Tensor,
@@ -86,6 +89,8 @@ def optimize(
 ) -> Projection:
     """Adam from `start`; the best point met is the result, never a later or an earlier one.
 
+    An interrupt ends the steps before the next one begins, so that it never falls between a point and its keeping.
+
     Best is the lowest loss without the noise term, whose weight of 4e5 turns rounding into ranks, and without the term
     of random crops, where the luckiest crop would win. With 0 steps the start is returned as it is, unmeasured.
     """
@@ -94,25 +99,31 @@ def optimize(
         facts |= {"best_step": 0, "best_fit": None, "stop_reason": "steps"}
         return projection_of(generator, start.detach(), None, [], facts)
     variables = Variables(generator, start.detach(), settings)
-    loss_of = Loss(generator, image, settings, networks, seed)
     optimizer = new_adam(variables)
     first = variables.snapshot()
     best = Best(first, first)
     history: list[Step] = []
     rate, recoveries, stop_reason = 1.0, 0, "steps"
     began = time.perf_counter()
+
     try:
+        loss_of = Loss(generator, image, settings, networks, seed)
         for step in range(settings.steps + 1):
+            interrupts.check()
             found = loss_of(variables, step)
             value = found.loss.item()
+
+            # Go back to the best point; with a fresh Adam, whose moments are poisoned, at half the rate.
             if not math.isfinite(value):
                 recoveries += 1
                 if recoveries > MAX_RECOVERIES:
                     stop_reason = "diverged"
                     break
-                variables.restore(best.point)  # a fresh Adam too: its moments are poisoned
+                variables.restore(best.point)
                 rate, optimizer = rate / 2, new_adam(variables)
                 continue
+
+            # Keep the point if it is the best, and tell of it.
             best.see(variables, step, found.fit)
             factor = rate * warmup_cooldown(step, settings.steps, settings.warmup, settings.cooldown)
             entry = Step(
@@ -122,6 +133,9 @@ def optimize(
             history.append(entry)
             if callback is not None:
                 callback(replace(entry, image=found.image))
+            interrupts.check()
+
+            # Adam's update.
             if step < settings.steps:
                 for group in optimizer.param_groups:
                     group["lr"] = group["rate"] * factor
@@ -131,6 +145,7 @@ def optimize(
                 variables.standardize_noise()
     except KeyboardInterrupt:
         stop_reason = "interrupted"
+
     early = None if best.early is best.point else variables.latent_of(best.early)
     best_fit = best.fit if math.isfinite(best.fit) else None
     facts |= {"best_step": best.step, "best_fit": best_fit, "stop_reason": stop_reason}

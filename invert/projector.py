@@ -6,6 +6,7 @@ import dataclasses
 
 from torch import Tensor
 
+from invert import interrupts
 from invert.arguments import check_seed
 from invert.companions import can_have_companion, with_companion
 from invert.errors import LatentError, UsageError
@@ -23,6 +24,7 @@ from invert.targets import Source, make_target
 __all__ = ["Projection", "Step", "project"]
 
 
+@interrupts.postponed()
 def project(
     generator: Generator,
     image: Source,
@@ -47,58 +49,82 @@ def project(
     (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's metadata.
     `perceptual` and `crop_perceptual` spare loading what the settings name. The same seed gives the same result
     whatever else runs. The point gets a companion of its own (`invert.companions`) where it can have one, through which
-    edits reach F_i; that of a long run is found from its early point (:class:`Projection`). Raises
-    :class:`UsageError` for images, spaces and starts that do not fit.
+    edits reach F_i; that of a long run is found from its early point (:class:`Projection`). A first stage that is
+    interrupted or diverges is the last: its best point, opened in the space, is the result. Raises
+    :class:`UsageError` for images, spaces and starts that do not fit, and KeyboardInterrupt where one comes before
+    there is a point.
     """
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
     check_seed(seed)
     check_space(target_space)
-    image, facts = make_target(generator, target_space, image, framing)
-    image = check_image(generator, image, target_space)
-    networks = networks_for(generator, settings, perceptual, crop_perceptual)
-    if isinstance(init, Latent):
-        name, start = "latent", generator.convert(init, target_space)
-    else:
-        possible = starts_for(generator, image, target_space)
-        if init is not None and init not in possible:
-            raise UsageError(f"no start {init!r} for this image and {target_space}; possible: {', '.join(possible)}")
-        name = init or possible[0]
-        if name == "encoder":
-            start = encoder_start(generator, image, target_space)
-        elif name == "two-stage":
-            start = two_stage_start(generator, image, target_space, settings, networks, seed, callback)
+    with interrupts.immediate():  # no point yet that is worth keeping
+        image, facts = make_target(generator, target_space, image, framing)
+        image = check_image(generator, image, target_space)
+        networks = networks_for(generator, settings, perceptual, crop_perceptual)
+        name, start = start_for(generator, image, target_space, init)
+
+    def run(start: Latent, settings: ProjectionSettings, stage: str) -> Projection:
+        return optimize(generator, image, start, settings, networks, seed, callback, stage)
+
+    # One stage, or two; where the first did not come to its end, it is the projection.
+    if name == "two-stage":
+        first = run(start, settings.of_start(), "start")
+        if first.stop_reason == "steps":
+            result = run(generator.convert(first.latent, target_space), settings, "project")
         else:
-            start = mean_start(generator, image, target_space)
-    if generator.check(start).image != tuple(image.shape[2:]):
-        raise LatentError(f"the start renders {generator.check(start).image}, the image is {tuple(image.shape[2:])}")
-    result = optimize(generator, image, start, settings, networks, seed, callback, "project")
+            result = opened(generator, first, target_space)
+    else:
+        result = run(start, settings, "project")
+
+    # The companion; an interrupt meanwhile leaves that of the start, and the point is done.
     latent, stop_reason = result.latent, result.stop_reason
     later = stop_reason == "interrupted" and result.early is None  # whoever edits it finds the same
     if settings.steps and not later and can_have_companion(generator, latent):
         try:
             latent = with_companion(generator, latent, result.early)
         except KeyboardInterrupt:
-            stop_reason = "interrupted"  # the point is done; its companion is the start's
+            stop_reason = "interrupted"
+    if interrupts.taken():
+        stop_reason = "interrupted"
+
     story = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
     where = {"image": facts} if facts else {}
     latent = latent.replace(metadata={**latent.metadata, "projection": story, **where})
     return dataclasses.replace(result, latent=latent, stop_reason=stop_reason)
 
 
-def two_stage_start(
-    generator: Generator,
-    image: Tensor,
-    space: Space,
-    settings: ProjectionSettings,
-    networks: Networks,
-    seed: int,
-    callback: Callback | None,
-) -> Latent:
-    """A short projection into (N)W+ that is then opened at the space's layer."""
-    start = mean_start(generator, image, Space("W+", noise=space.noise))
-    result = optimize(generator, image, start, settings.of_start(), networks, seed, callback, "start")
-    return generator.convert(result.latent, space)
+def start_for(generator: Generator, image: Tensor, space: Space, init: Latent | str | None) -> tuple[str, Latent]:
+    """The name of the start and its point: of `space`, or of (N)W+ where two stages begin.
+
+    Raises :class:`UsageError` for a start that does not fit.
+    """
+    if isinstance(init, Latent):
+        name, start = "latent", generator.convert(init, space)
+    else:
+        possible = starts_for(generator, image, space)
+        if init is not None and init not in possible:
+            names = ", ".join(possible)
+            raise UsageError(f"no start {init!r} for this image and {space}; possible: {names}")
+        name = init or possible[0]
+        if name == "encoder":
+            start = encoder_start(generator, image, space)
+        else:
+            flat = Space("W+", noise=space.noise)
+            start = mean_start(generator, image, flat if name == "two-stage" else space)
+
+    size = generator.check(start).image
+    if size != tuple(image.shape[2:]):
+        raise LatentError(f"the start renders {size}, the image is {tuple(image.shape[2:])}")
+    return name, start
+
+
+def opened(generator: Generator, projection: Projection, space: Space) -> Projection:
+    """The projection with its points in another space, and its picture rendered from there."""
+    latent = generator.convert(projection.latent, space)
+    early = None if projection.early is None else generator.convert(projection.early, space)
+    image = generator.render(latent)
+    return dataclasses.replace(projection, latent=latent, early=early, image=image)
 
 
 def networks_for(

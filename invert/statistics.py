@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from invert import interrupts
 from invert.network import SynthesisNetwork
 
 W_SAMPLES = 10_000  # [K] appendix D
@@ -64,6 +65,7 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
     with torch.inference_mode():
         for batch in w.split(BATCH):
+            interrupts.check()
             x = network.start().expand(len(batch), -1, -1, -1)
             x, rgb = network.run(x, None, [batch] * layer, noise, 1, layer)
             for name, part in (("features", x), ("rgb", rgb)):

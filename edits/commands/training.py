@@ -53,7 +53,8 @@ def attribute(
 ) -> None:
     """Train an attribute model: how F_i and R_i move along a direction, for latents without a companion.
 
-    Prints the share of the displacement it explains on held-out faces, per strength in steps.
+    Prints the share of the displacement it explains on held-out faces, per strength in steps. Ctrl-C ends it early:
+    the model is that of the last step, where least squares were solved before.
 
     \b
     Example:  invert train attribute --direction smile --layer 5
@@ -86,10 +87,12 @@ def attribute(
     model.half().save(path, destinations.record)
     if as_json:
         click.echo(json.dumps({"file": str(path), "explained": model.training["explained"]}, sort_keys=True))
-        return
-    say(path)
-    for strength, shares in model.training["explained"].items():
-        say(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
+    else:
+        say(path)
+        for strength, shares in model.training["explained"].items():
+            say(f"{strength:>5} steps  " + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items()))
+    if model.training["stop_reason"] == "interrupted":
+        raise KeyboardInterrupt
 
 
 def claim_model(path: Path, direction: str, network: str, trunk: Path | None, overwrite: bool) -> Destinations:

@@ -79,6 +79,8 @@ def encoder(network: str, layer: int, output: Path, overwrite: bool, device: str
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))
-        return
-    missed = ", ".join(f"{name} {value:.3f}" for name, value in facts["held_out"].items())
-    say(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")
+    else:
+        missed = ", ".join(f"{name} {value:.3f}" for name, value in facts["held_out"].items())
+        say(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")
+    if facts["stop_reason"] == "interrupted":
+        raise KeyboardInterrupt

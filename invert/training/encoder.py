@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from invert import interrupts
 from invert.arguments import check_kinds
 from invert.atomic import write_atomically
 from invert.encoder import Encoder, Encoding, new_encoder
@@ -136,10 +137,13 @@ class EncoderTraining:
     def run(
         self, *, steps: int | None, seconds: float | None, callback: Callable[[EncoderStep], object], test_every: int
     ) -> None:
-        """Train until `steps` or `seconds` of training are reached in all, whichever is first."""
+        """Train until `steps` or `seconds` of training are reached in all, whichever is first.
+
+        A postponed interrupt is raised between two steps."""
         if steps is None and seconds is None:
             raise UsageError("expected a number of steps or a time to train for")
         while (steps is None or self.step < steps) and (seconds is None or self.seconds < seconds):
+            interrupts.check()
             began = time.perf_counter()
             loss, missed = self.update()
             self.seconds += time.perf_counter() - began
@@ -211,6 +215,7 @@ class EncoderTraining:
         sums: dict[str, float] = {}
         indices = list(range(self.settings.held_out))
         for start in range(0, len(indices), self.settings.batch):
+            interrupts.check()
             chunk = indices[start : start + self.settings.batch]
             images = torch.cat([self.held_out_image(k) for k in chunk])
             target = self.held_out.encodings(chunk)

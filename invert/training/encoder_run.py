@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from invert import interrupts
 from invert.encoder_files import load_encoder, save_encoder
 from invert.errors import UsageError
 from invert.generator import Generator
@@ -64,6 +65,7 @@ def alone_in(folder: Path) -> Iterator[Path]:
         raise UsageError(f"{folder}: another process trains here; wait for it, or name another output") from error
 
 
+@interrupts.postponed()
 def train_in(
     folder: Path,
     generator: Generator,
@@ -88,11 +90,13 @@ def train_in(
         raise UsageError(f"{what}, or name another output")
     if resume and start is not None:
         raise UsageError("a run that goes on has its weights; give a start or resume")
-    training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
-    if start is not None:
-        training.begin_from(load_encoder(start, generator), start.name)
+    with interrupts.immediate():  # nothing to keep yet
+        training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
+        if start is not None:
+            training.begin_from(load_encoder(start, generator), start.name)
+        if resume:
+            training.resume(state)
     if resume:
-        training.resume(state)
         forget_later_steps(history, training.step)
     saved = time.perf_counter()
 
@@ -125,6 +129,8 @@ def train_in(
         "torch": torch.__version__,
     }
     save_encoder(training.result, output, facts, record)
+    if interrupts.taken():  # while it was tested and written
+        facts["stop_reason"] = "interrupted"
     return facts
 
 
