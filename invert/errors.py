@@ -53,3 +53,7 @@ class ModelUnavailableError(ModelFileError):
 
 class ImageWarning(UserWarning):
     """A picture was read, but not everything in the file could be honoured."""
+
+
+class ModelFileWarning(UserWarning):
+    """A model file was read, but something that it does not say had to be assumed."""

@@ -37,7 +37,8 @@ class Checkpoint:
     `tensors` of a "stylegan2" have the names and raw values (no run-time gain applied) of
     StyleGAN2-ADA-PyTorch. `config` is what their shapes do not tell: `conv_clamp` (float or None),
     `mapping_lr_multiplier` and `resample_filter` (taps, normalized to sum 1 by the network). `details` is for
-    people: class, protocol, hashes of source code that was ignored, training settings.
+    people: container, class, protocol, hashes of source code that was ignored, training settings, and under `assumed`
+    what the file does not say. `doubts` are those of them that a person should be told at once, a sentence each.
     """
 
     architecture: str
@@ -45,6 +46,7 @@ class Checkpoint:
     config: Mapping[str, JSON]
     tensors: Mapping[str, Tensor]  # float32, contiguous, CPU
     details: Mapping[str, JSON] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def unsupported(what: str) -> ModelFileError:
@@ -107,6 +109,7 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
         foreign = [name for name in tensors if not _STYLEGAN2_NAME.fullmatch(name)]
         if foreign:
             raise ModelFileError(f"not a StyleGAN2 generator: unexpected {first(foreign)}")
+        _check_colours(tensors)
         check_stylegan2(tensors)
         _check_config(checkpoint.config)
         embed = tensors.get("mapping.embed.weight")
@@ -118,6 +121,16 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
         raise ModelFileError(f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same")
+
+
+def _check_colours(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelFileError where the pictures have another number of channels than RGB's three."""
+    channels = {t.shape[0] for name, t in tensors.items() if name.endswith(".torgb.weight") and t.ndim == 4}
+    if len(channels) == 1 and (count := channels.pop()) != 3:
+        kinds = {1: "grey pictures", 4: "pictures with transparency", 12: "the wavelets of pictures"}
+        raise unsupported(
+            f"a StyleGAN2 of {count} colour channels ({kinds.get(count, 'no RGB pictures')}); train it on RGB pictures"
+        )
 
 
 def _check_config(config: Mapping[str, JSON]) -> None:

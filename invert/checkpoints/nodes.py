@@ -25,12 +25,13 @@ class Global:
 
 @dataclass(eq=False, repr=False)
 class Call:
-    """`function(*args)`, never called; `state` and `items` are what BUILD and SETITEMS would have set."""
+    """`function(*args)`, never called; `state`, `items` and `elements` are what later opcodes would have set."""
 
     function: Global
     args: tuple[object, ...]
     state: object = None
     items: dict[object, object] = field(default_factory=dict)
+    elements: list[object] = field(default_factory=list)  # what APPENDS would have added
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +41,7 @@ class PersistentId:
     pid: object
 
 
-# Subclasses of dict that checkpoints hold; both are pickled as a call without arguments, then SETITEMS.
+# Subclasses of dict are pickled as a call, then SETITEMS; these two are dicts even while they are empty.
 _MAPPINGS = frozenset({Global("collections", "OrderedDict"), Global("dnnlib.util", "EasyDict")})
 
 
@@ -66,16 +67,44 @@ def describe(value: object) -> str:
 
 def is_mapping(value: object) -> bool:
     """Whether `entries` accepts `value`."""
-    return isinstance(value, dict) or (isinstance(value, Call) and value.function in _MAPPINGS and not value.args)
+    if isinstance(value, Call):
+        return bool(value.items) or (value.function in _MAPPINGS and not value.args)
+    return isinstance(value, dict)
 
 
 def entries(value: object, what: str) -> dict[object, object]:
-    """The dict that `value` is: a dict, an OrderedDict or an EasyDict. `what` names it in the error."""
+    """The dict that `value` is, of whatever subclass. `what` names it in the error."""
     if isinstance(value, dict):
         return value
     if isinstance(value, Call) and is_mapping(value):
         return value.items
     raise ModelFileError(f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind")
+
+
+def settings(value: object) -> dict[object, object]:
+    """The settings in a dict or in the attributes of an object such as an `argparse.Namespace`; {} for others."""
+    if isinstance(value, Call) and not is_mapping(value):
+        value = value.state
+    return entries(value, "settings") if is_mapping(value) else {}
+
+
+def would_run(name: str) -> ModelFileError:
+    """The error for a name by which a file would run code."""
+    return ModelFileError(
+        f"the pickle names {quoted(name)}, which this kind of file does not need; "
+        "it was not imported, do not trust this file"
+    )
+
+
+def foreign(node: object, what: str) -> ModelFileError | None:
+    """The error for an object of a class that is not known, at a place where it would be needed; None for data."""
+    function = node.function if isinstance(node, Call) else node
+    if not isinstance(function, Global):
+        return None
+    return ModelFileError(
+        f"{what}: the pickle names {quoted(str(function))}, which this kind of file does not need; "
+        "it was not imported; save the state_dict of the generator instead"
+    )
 
 
 def call_args(value: object, names: tuple[str, ...], what: str) -> tuple[object, ...]:

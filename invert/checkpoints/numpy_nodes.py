@@ -13,9 +13,11 @@ from invert.errors import ModelFileError
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 RECONSTRUCT = tuple(f"{module}._reconstruct" for module in _MODULES)
 SCALAR = tuple(f"{module}.scalar" for module in _MODULES)
+FROM_BUFFER = tuple(module.replace("multiarray", "numeric") + "._frombuffer" for module in _MODULES)  # protocol 5
 # what a pickle of plain numpy data may name
-GLOBALS = frozenset({*RECONSTRUCT, *SCALAR, "numpy.ndarray", "numpy.dtype", "_codecs.encode"})
+GLOBALS = frozenset({*RECONSTRUCT, *SCALAR, *FROM_BUFFER, "numpy.ndarray", "numpy.dtype", "_codecs.encode"})
 
+_EMPTY = (Global("__builtin__", "bytes"), Global("builtins", "bytes"))  # protocol 2 of b""
 _KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 
 
@@ -36,6 +38,8 @@ def raw_bytes(value: object, what: str) -> bytes:
     """Bytes as protocol 3 has them, as Python 2 has (latin-1 text), or as protocol 2 has (a codec call)."""
     if isinstance(value, Call) and value.function == Global("_codecs", "encode"):
         value = value.args[0] if value.args else None
+    elif isinstance(value, Call) and value.function in _EMPTY and not value.args:
+        return b""
     if isinstance(value, str):
         try:
             return value.encode("latin-1")
@@ -52,14 +56,26 @@ def array(node: object, what: str) -> np.ndarray:
         if len(node.args) != 2:
             raise ModelFileError(f"{what} is no proper numpy scalar; the file is damaged")
         return _from_bytes(node.args[0], node.args[1], (), "C", what)
+    if isinstance(node, Call) and str(node.function) in FROM_BUFFER and len(node.args) == 4:
+        data, kind, shape, order = node.args
+        return _from_bytes(kind, data, _shape(shape, what), "F" if order == "F" else "C", what)
     call_args(node, RECONSTRUCT, what)
     state = node.state if isinstance(node, Call) else None
     if not isinstance(state, tuple) or len(state) != 5:
         raise ModelFileError(f"{what} is an array without contents; the file is damaged")
     _, shape, kind, fortran, data = state
-    if not (isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)):
-        raise ModelFileError(f"{what} has no proper shape; the file is damaged")
-    return _from_bytes(kind, data, shape, "F" if fortran is True else "C", what)
+    return _from_bytes(kind, data, _shape(shape, what), "F" if fortran is True else "C", what)
+
+
+def is_array(node: object) -> bool:
+    """Whether numpy would make an array of `node`."""
+    return isinstance(node, Call) and str(node.function) in (*RECONSTRUCT, *FROM_BUFFER)
+
+
+def _shape(shape: object, what: str) -> tuple[int, ...]:
+    if isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape):
+        return shape
+    raise ModelFileError(f"{what} has no proper shape; the file is damaged")
 
 
 def _from_bytes(kind: object, data: object, shape: tuple[int, ...], order: str, what: str) -> np.ndarray:

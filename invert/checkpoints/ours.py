@@ -15,6 +15,9 @@ import safetensors.torch
 
 from invert.atomic import write_atomically
 from invert.checkpoints.checkpoint import Checkpoint, check, float32_tensors
+from invert.checkpoints.container import Container
+from invert.checkpoints.layout import Found
+from invert.checkpoints.nodes import quoted
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.errors import ModelFileError
 
@@ -32,6 +35,13 @@ def read(data: bytes) -> Checkpoint:
     if not isinstance(architecture, str) or not isinstance(config, dict) or not isinstance(details, dict):
         raise ModelFileError("architecture, config or details are missing in the metadata; the file is damaged")
     return Checkpoint(architecture, FORMAT, config, float32_tensors(dict(sorted(tensors.items()))), details)
+
+
+def read_state_dict(container: Container, found: Found) -> Checkpoint:
+    """The checkpoint of our names in a container of others. StyleGAN2's are read elsewhere, being NVIDIA's too."""
+    nodes, _ = found.content()
+    tensors = {name: container.tensor(node, quoted(name)) for name, node in sorted(nodes.items())}
+    return Checkpoint("mobile-stylegan", FORMAT, {}, float32_tensors(tensors), {})
 
 
 def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:

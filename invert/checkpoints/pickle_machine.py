@@ -3,8 +3,8 @@
 `pickle.Unpickler` executes whatever a file names, and restricting `find_class` does not close that: BUILD
 still sets attributes on any object that is on the stack. Here a global becomes an inert `Global`, REDUCE and
 NEWOBJ become a `Call`, BUILD fills the call's `state`, and the format readers interpret the nodes they know.
-Only names on the caller's list are accepted at all, so that a file that carries anything else is refused even
-where we would never look.
+A file that would run code in its own loader is refused even where we would never look (:mod:`foreign_names`);
+with `strict`, so is one that names anything beyond the caller's list.
 
 Opcodes of protocols 2 to 5 that CPython's pickler writes for plain data are supported; INST, OBJ, EXT*,
 text-mode opcodes and out-of-band buffers are refused before their arguments are decoded. Opcode syntax:
@@ -19,7 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from invert.checkpoints.nodes import Call, Global, PersistentId, describe, quoted
+from invert.checkpoints.foreign_names import only_builds, reaches_code
+from invert.checkpoints.nodes import Call, Global, PersistentId, describe, would_run
 from invert.errors import ModelFileError
 
 # A 32 px file with G, D and G_ema has 18 500 opcodes and nests 32 deep; a 1024 px one is 2.3 times as long.
@@ -55,20 +56,27 @@ class Pickle:
 
 
 def read_pickle(
-    stream: BinaryIO, allowed: frozenset[str], *, persistent: bool = False, max_opcodes: int = MAX_OPCODES
+    stream: BinaryIO,
+    allowed: frozenset[str],
+    *,
+    strict: bool = True,
+    persistent: bool = False,
+    max_opcodes: int = MAX_OPCODES,
 ) -> Pickle:
     """The pickle at the stream's position, as nodes; the stream is left behind its STOP.
 
-    `allowed` are the names ("module.name") the file may mention; `persistent` admits persistent ids.
-    Raises ModelFileError when the stream is damaged, names anything else, or exceeds the limits above.
+    `allowed` are the names ("module.name") that are known. Others are refused, or, unless `strict`, stay inert where
+    they run nothing. `persistent` admits persistent ids. Raises ModelFileError when the stream is damaged, names what
+    it must not, or exceeds the limits above.
     """
-    return _Machine(stream, allowed, persistent).run(max_opcodes)
+    return _Machine(stream, allowed, strict, persistent).run(max_opcodes)
 
 
 class _Machine:
-    def __init__(self, stream: BinaryIO, allowed: frozenset[str], persistent: bool) -> None:
+    def __init__(self, stream: BinaryIO, allowed: frozenset[str], strict: bool, persistent: bool) -> None:
         self.stream = stream
         self.allowed = allowed
+        self.strict = strict
         self.persistent = persistent
         self.stack: list = []
         self.outer: list[list] = []  # the stacks below each open MARK
@@ -96,7 +104,9 @@ class _Machine:
                 if (opcode == "PROTO") != (count == 0):
                     raise ModelFileError("the pickle does not start with its protocol; the file is damaged")
                 if opcode == "PROTO":
-                    protocol = self._protocol(arg)
+                    protocol = arg
+                    if not 2 <= protocol <= 5:
+                        raise ModelFileError(f"pickle protocols 2 to 5 are supported, this is {protocol}")
                 elif opcode == "STOP":
                     return self._finish(protocol)
                 else:
@@ -109,11 +119,6 @@ class _Machine:
         raise ModelFileError(
             f"the pickle has more than {max_opcodes} opcodes, no model file needs as many; do not trust it"
         )
-
-    def _protocol(self, protocol: int) -> int:
-        if not 2 <= protocol <= 5:
-            raise ModelFileError(f"pickle protocols 2 to 5 are supported, this is {protocol}")
-        return protocol
 
     def _finish(self, protocol: int) -> Pickle:
         if len(self.stack) != 1 or self.outer:
@@ -164,9 +169,10 @@ class _Machine:
 
     def extend(self, items: list) -> None:
         target = self.stack[-1]
-        if type(target) is not list:
+        elements = target.elements if isinstance(target, Call) else target
+        if type(elements) is not list:
             raise ModelFileError(f"the pickle appends to {describe(target)}; the file is damaged or hostile")
-        target.extend(items)
+        elements.extend(items)
         self._nest(target, items)
 
     def set_items(self, items: list) -> None:
@@ -189,6 +195,9 @@ class _Machine:
             raise ModelFileError(f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile")
         self.stack[-1].update(_key(item) for item in items)
 
+    def frozen_set(self, _: object) -> None:
+        self.push(frozenset(_key(item) for item in self.pop_to_mark()))
+
     def memoize(self, index: int | None) -> None:
         self.memo[len(self.memo) if index is None else index] = self.stack[-1]
 
@@ -198,16 +207,21 @@ class _Machine:
                 "the pickle builds a global name from something that is no text; do not trust this file"
             )
         # a dotted name would make "os" + "path.join" look like "os.path" + "join"
-        if "." in name or f"{module}.{name}" not in self.allowed:
-            raise ModelFileError(
-                f"the pickle names {quoted(f'{module}.{name}')}, which this kind of file does not need; "
-                "it was not imported, do not trust this file"
-            )
+        known = "." not in name and f"{module}.{name}" in self.allowed
+        if not known and (self.strict or reaches_code(module, name)):
+            raise would_run(f"{module}.{name}")
         self.push(Global(module, name))
 
     def stack_name(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         self.name(module, name)
+
+    def reduce(self, _: object) -> None:
+        function, args = self.stack[-2:]
+        proper = isinstance(function, Global) and type(args) is tuple  # else `call` refuses it
+        if proper and str(function) not in self.allowed and not only_builds(function, args):
+            raise would_run(str(function))
+        self.call(None)
 
     def call(self, _: object) -> None:
         args, function = self.stack.pop(), self.stack.pop()
@@ -227,7 +241,12 @@ class _Machine:
         self._nest(target, (state,))
 
     def persistent_id(self, _: object) -> None:
-        node = PersistentId(self.stack.pop())
+        pid = self.stack.pop()
+        # before torch 1.6, and on request since, a module's class came with the source code of its file
+        if type(pid) is tuple and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], Global):
+            self.push(pid[1])
+            return
+        node = PersistentId(pid)
         self._nest(node, (node.pid,))
         self.persistent_ids.append(node)
         self.push(node)
@@ -239,7 +258,7 @@ def _too_deep() -> ModelFileError:
 
 def _key(key: object) -> object:
     """`key` if it may be a dict key: hashing a tuple would recurse, and huge integers collide at will."""
-    if key is None or isinstance(key, (str, bytes)) or (isinstance(key, int) and key.bit_length() < 64):
+    if key is None or isinstance(key, (str, bytes, Global, Call)) or (isinstance(key, int) and key.bit_length() < 64):
         return key
     raise ModelFileError(f"the pickle uses {describe(key)} as a dict key; the file is damaged or hostile")
 
@@ -260,6 +279,7 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
         _Machine.push,
     ),
     **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _Machine.push),
+    "BYTEARRAY8": lambda machine, arg: machine.push(bytes(arg)),
     "EMPTY_LIST": lambda machine, arg: machine.container(list),
     "EMPTY_DICT": lambda machine, arg: machine.container(dict),
     "EMPTY_SET": lambda machine, arg: machine.container(set),
@@ -273,11 +293,12 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
     "SETITEM": lambda machine, arg: machine.set_items([machine.stack.pop(-2), machine.stack.pop()]),
     "SETITEMS": lambda machine, arg: machine.set_items(machine.pop_to_mark()),
     "ADDITEMS": _Machine.add_items,
+    "FROZENSET": _Machine.frozen_set,
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, arg: machine.push(machine.memo[arg])),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.memoize),
     "GLOBAL": lambda machine, arg: machine.name(*arg),
     "STACK_GLOBAL": _Machine.stack_name,
-    "REDUCE": _Machine.call,
+    "REDUCE": _Machine.reduce,
     "NEWOBJ": _Machine.call,
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent_id,

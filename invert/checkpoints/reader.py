@@ -1,43 +1,55 @@
-"""One function for every checkpoint format; which one it is, is decided by content, never by name."""
+"""One function for every checkpoint file; which one it is, is decided by content, never by name.
+
+Two stages that know nothing of each other: :mod:`container` turns a file into nodes, :mod:`layout` finds the generator
+among them. Then one module per naming makes it canonical.
+"""
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import os
+import warnings
+from collections.abc import Callable, Mapping
 
 from invert.checkpoints import ours, rosinality, stylegan2_ada, stylegan2_tf
-from invert.checkpoints.checkpoint import Checkpoint, check, unsupported
-from invert.checkpoints.nodes import describe, is_mapping
-from invert.checkpoints.pickle_machine import read_pickle
+from invert.checkpoints.checkpoint import Checkpoint, check
+from invert.checkpoints.container import Container, open_container
+from invert.checkpoints.layout import ADA, MOBILE, ROSINALITY, TENSORFLOW, Found, find_generator
+from invert.checkpoints.nodes import quoted
+from invert.checkpoints.noise_maps import with_noise_maps
+from invert.checkpoints.safe_safetensors import is_foreign
 from invert.checkpoints.source import Kind, naming, read_file, sniff
-from invert.errors import ModelFileError
+from invert.errors import ModelFileWarning
+
+_READERS: Mapping[str, Callable[[Container, Found], Checkpoint]] = {
+    ADA: stylegan2_ada.read,
+    ROSINALITY: rosinality.read,
+    TENSORFLOW: stylegan2_tf.read,
+    MOBILE: ours.read_state_dict,
+}
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Checkpoint:
     """The generator in a file of any supported format; nothing in the file is imported, called or executed.
 
     Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file, and for
-    weights with NaN or infinity unless `allow_nonfinite`.
+    weights with NaN or infinity unless `allow_nonfinite`. Warns (ModelFileWarning) of each of its `doubts`.
     """
     with naming(path):
-        data = read_file(path)
-        checkpoint = _read(data)
+        checkpoint = _read(read_file(path))
         check(checkpoint, allow_nonfinite=allow_nonfinite)
-        return checkpoint
+    for doubt in checkpoint.doubts:
+        warnings.warn(f"{os.fspath(path)}: {doubt}", ModelFileWarning, stacklevel=2)
+    return checkpoint
 
 
 def _read(data: bytes) -> Checkpoint:
     kind = sniff(data)
-    if kind is Kind.SAFETENSORS:
+    if kind is Kind.SAFETENSORS and not is_foreign(data):
         return ours.read(data)
-    if kind in (Kind.TORCH_ZIP, Kind.TORCH_STREAM):
-        return rosinality.read(data, kind)
-    stream = io.BytesIO(data)
-    pickle = read_pickle(stream, stylegan2_ada.GLOBALS | stylegan2_tf.GLOBALS)
-    if stream.tell() != len(data):
-        raise ModelFileError(f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file")
-    if is_mapping(pickle.root):
-        return stylegan2_ada.read(pickle, len(data))
-    if isinstance(pickle.root, tuple):
-        return stylegan2_tf.read(pickle, len(data))
-    raise unsupported(f"a pickle of {describe(pickle.root)}")
+    container = open_container(data, kind)
+    found = find_generator(container)
+    checkpoint = with_noise_maps(_READERS[found.naming](container, found))
+    place = ".".join(part for part in (found.place.path, found.prefix.rstrip(".")) if part)
+    details = {"container": kind.value, "found_at": quoted(place) or "the top", **checkpoint.details}
+    return dataclasses.replace(checkpoint, details=details)

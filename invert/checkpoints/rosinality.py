@@ -1,6 +1,6 @@
 """Generators of rosinality/stylegan2-pytorch; the decoders of pSp, e4e and ReStyle are the same network.
 
-A `.pt` file with a dict: `g_ema` and, from the converter, `latent_avg`; training files also hold the other
+Usually a `.pt` file with a dict: `g_ema` and, from the converter, `latent_avg`; training files also hold the other
 networks, optimizers and `args`. Encoder projects keep the generator under `decoder.` in `state_dict`.
 Converted to the canonical convention:
 
@@ -10,36 +10,32 @@ Converted to the canonical convention:
 - blur kernels, which hold the gain 4 of upsampling, become the `resample_filter` of the config;
 - `latent_avg` becomes `mapping.w_avg`; training files have none, and then it is absent here too.
 
-Values are equal otherwise: linear layers have the same raw weights and the multiplier 0.01 (not stored, fixed
-there), the up-convolution has the same orientation, and the 1/√fan_in that rosinality puts on every
-convolution is divided out by demodulation, except for the 1e-8 under its root (relative effect below 1e-7),
-and is there in the canonical torgb. A network converted from TensorFlow thus gives the same bytes through
-rosinality as directly.
+Values are equal otherwise: linear layers have the same raw weights and a multiplier that only `args` and pickled
+modules state (0.01 as a rule), the up-convolution has the same orientation, and the 1/√fan_in that
+rosinality puts on every convolution is divided out by demodulation, except for the 1e-8 under its root
+(relative effect below 1e-7), and is there in the canonical torgb. A network converted from TensorFlow thus
+gives the same bytes through rosinality as directly.
 """
 
 from __future__ import annotations
 
-import argparse
+import math
 import re
+from collections.abc import Mapping
 
 from torch import Tensor
 
-from invert.checkpoints.checkpoint import (
-    Budget,
-    Checkpoint,
-    first,
-    float32_tensors,
-    stylegan2_config,
-    unsupported,
-)
+from invert.checkpoints.checkpoint import Checkpoint, first, float32_tensors, stylegan2_config, unsupported
+from invert.checkpoints.container import Container, holds_tensor
 from invert.checkpoints.details import json_details
-from invert.checkpoints.nodes import quoted
+from invert.checkpoints.layout import ROSINALITY, Found
+from invert.checkpoints.mapping_multiplier import mapping_multiplier
+from invert.checkpoints.modules import Module
+from invert.checkpoints.nodes import describe, quoted, settings
+from invert.checkpoints.numpy_nodes import number
 from invert.checkpoints.resample_filter import resample_taps
-from invert.checkpoints.safe_torch import load_tensors_from
-from invert.checkpoints.source import Kind
+from invert.checkpoints.sizes import check_embedding
 from invert.errors import ModelFileError
-
-FORMAT = "rosinality"
 
 _LAYER = re.compile(r"(conv1|to_rgb1|convs\.[0-9]{1,2}|to_rgbs\.[0-9]{1,2})\.(.+)")
 _MODULATED = {
@@ -49,18 +45,42 @@ _MODULATED = {
 }
 _STYLED_CONV = {**_MODULATED, "noise.weight": "noise_strength", "activate.bias": "bias"}
 _TO_RGB = {**_MODULATED, "bias": "bias"}
+_SETTINGS = ("args", "opts", "config")  # where training and encoder projects keep theirs
+_MULTIPLIER = ("lr_mlp", "lr_mul")
 
 
-def read(data: bytes, kind: Kind) -> Checkpoint:
-    """The averaged generator of a torch.save file."""
-    root = load_tensors_from(data, kind, allow=(argparse.Namespace,))
-    weights, latent_avg = _generator(root)
+def read(container: Container, found: Found) -> Checkpoint:
+    """The checkpoint of a generator with these names."""
+    nodes, modules = found.content()
+    weights = {name: container.tensor(node, quoted(name)) for name, node in nodes.items()}
+    latent_avg = weights.pop("latent_avg", None)
+    if latent_avg is None:
+        latent_avg = _latent_avg(container, found)
+    tensors, kernels = _convert(weights)
+    check_embedding(tensors, "style.1.weight")
+    if latent_avg is not None:
+        tensors |= float32_tensors({"mapping.w_avg": _mean_w(latent_avg)})
+
+    stated = _stated(found)
+    assumed: dict[str, str] = {}
+    doubts: list[str] = []
+    multiplier = mapping_multiplier(tensors, _multiplier(modules, stated), assumed, doubts)
+    _check_modules(modules, tensors)
+    return Checkpoint(
+        architecture="stylegan2",
+        format=ROSINALITY,
+        config=stylegan2_config(mapping_lr_multiplier=multiplier, resample_filter=resample_taps(kernels)),
+        tensors={name: value.contiguous() for name, value in tensors.items()},
+        details={"training_args": json_details(stated), "assumed": assumed},
+        doubts=tuple(doubts),
+    )
+
+
+def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(weights by canonical name, resampling filters by name). Raises ModelFileError for tensors of another network."""
     tensors: dict[str, Tensor] = {}
     kernels: dict[str, Tensor] = {}
     unknown = []
-    budget = Budget(len(data))
-    for value in weights.values():
-        budget.spend(value.nbytes)
     for name, value in float32_tensors(weights).items():
         if name.endswith((".blur.kernel", ".upsample.kernel")):
             kernels[name] = value
@@ -71,49 +91,55 @@ def read(data: bytes, kind: Kind) -> Checkpoint:
         else:
             tensors[canonical] = _canonical_value(canonical, value)
     if unknown:
-        raise unsupported(f"a generator with {first(unknown)}")
-    if latent_avg is not None:
-        tensors |= float32_tensors({"mapping.w_avg": _mean_w(latent_avg)})
-    settings = root.get("args", root.get("opts")) if isinstance(root, dict) else None
-    return Checkpoint(
-        architecture="stylegan2",
-        format=FORMAT,
-        config=stylegan2_config(resample_filter=resample_taps(kernels)),
-        tensors={name: value.contiguous() for name, value in tensors.items()},
-        details={
-            "container": kind.value,
-            "training_args": json_details(vars(settings) if isinstance(settings, argparse.Namespace) else settings),
-        },
-    )
+        wavelets = any("iwt" in name or "dwt" in name for name in unknown)
+        raise unsupported(f"a generator with {first(unknown)}{' (SWAGAN, which draws wavelets)' if wavelets else ''}")
+    return tensors, kernels
 
 
-def _generator(root: object) -> tuple[dict[str, Tensor], Tensor | None]:
-    """(state dict of the averaged generator, latent_avg or None)."""
-    if not isinstance(root, dict):
-        raise unsupported(f"a torch.save file of a {type(root).__name__} instead of a dict")
-    if "g_ema" in root:
-        weights = root["g_ema"]
-    elif isinstance(state := root.get("state_dict"), dict):
-        weights = {
-            name.removeprefix("decoder."): value
-            for name, value in state.items()
-            if isinstance(name, str) and name.startswith("decoder.")
-        }
-    elif "input.input" in root:
-        weights = root
-    else:
-        held = first(key for key in root if isinstance(key, str)) or "nothing of the kind"
-        raise ModelFileError(f"g_ema, the averaged generator, is missing (found {held}); export a file with g_ema")
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
-        raise ModelFileError("the generator is not a dict of tensors; save its state_dict")
-    if "input.input" not in weights:
-        raise unsupported(f"a network with {first(weights) or 'no decoder'}")
-    latent_avg = root.get("latent_avg")
-    if latent_avg is not None and not isinstance(latent_avg, Tensor):
+def _latent_avg(container: Container, found: Found) -> Tensor | None:
+    """The mean w that stands beside the generator, in the nearest dict that has one."""
+    node = next((holder["latent_avg"] for holder in found.place.around if holder.get("latent_avg") is not None), None)
+    if node is not None and not holds_tensor(node):
         raise ModelFileError("latent_avg is not a tensor; the file is damaged")
-    return weights, latent_avg
+    return None if node is None else container.tensor(node, "latent_avg")
+
+
+def _stated(found: Found) -> dict[object, object] | None:
+    """The settings that stand beside the generator."""
+    for holder in found.place.around:
+        for key in _SETTINGS:
+            if stated := settings(holder.get(key)):
+                return stated
+    return None
+
+
+def _multiplier(modules: Mapping[str, Module], stated: Mapping[object, object] | None) -> float | None:
+    """The mapping network's learning-rate multiplier, as its layers or the training's settings state it."""
+    layers = [part.state for path, part in modules.items() if re.fullmatch(r"style\.[1-9][0-9]?", path)]
+    values = {
+        number(holder[name], name)
+        for holder in layers or [stated or {}]
+        for name in _MULTIPLIER
+        if holder.get(name) is not None
+    }
+    if len(values) > 1:
+        raise unsupported("a generator whose mapping layers differ in lr_mul")
+    return values.pop() if values else None
+
+
+def _check_modules(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelFileError when a pickled module scales or demodulates otherwise than the canonical network."""
+    for path, part in modules.items():
+        expected: dict[str, object] = {}
+        if path.endswith(".conv") and "demodulate" in part.state:
+            expected["demodulate"] = not path.startswith("to_rgb")
+        if (canonical := _canonical_name(f"{path}.weight")) and canonical.endswith((".affine.weight", ".conv.weight")):
+            expected["scale"] = 1 / math.sqrt(tensors[canonical].shape[1]) if canonical in tensors else None
+        for name, value in expected.items():
+            stated = part.state.get(name, value)
+            close = isinstance(value, float) and math.isclose(number(stated, name), value, rel_tol=1e-5)
+            if not close and stated != value:
+                raise unsupported(f"a generator with {name} {describe(stated)} instead of {value} in {quoted(path)}")
 
 
 def _canonical_name(name: str) -> str | None:

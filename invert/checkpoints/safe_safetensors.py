@@ -1,4 +1,4 @@
-"""safetensors files of ours, checkpoints and latents alike, read without trust."""
+"""safetensors files, read without trust: ours (checkpoints and latents alike) and state dicts of others."""
 
 from __future__ import annotations
 
@@ -21,35 +21,65 @@ def load_safetensors(data: bytes) -> tuple[dict[str, JSON], dict[str, Tensor]]:
 
     Raises ModelFileError for a damaged file, for equal keys, too many tensors, and for a file without our metadata.
     """
-    metadata = _metadata(data)
+    return _metadata(_header(data)), _tensors(data)
+
+
+def load_foreign_safetensors(data: bytes) -> dict[str, Tensor]:
+    """The tensors of a file that need not be ours, by name; the same errors otherwise."""
+    _header(data)
+    return _tensors(data)
+
+
+def is_foreign(data: bytes) -> bool:
+    """Whether a safetensors file carries no word of `invert`; raises ModelFileError for a damaged header."""
+    metadata = _header(data).get("__metadata__", {})
+    return isinstance(metadata, dict) and "invert" not in metadata
+
+
+def _tensors(data: bytes) -> dict[str, Tensor]:
     try:
-        return metadata, safetensors.torch.load(data)
+        return safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelFileError(f"damaged safetensors file ({quoted(str(error))}); copy or download it again") from None
 
 
-def _metadata(data: bytes) -> dict[str, JSON]:
-    """The object under `invert`. Read here because the library silently keeps the last of two equal keys."""
+def _header(data: bytes) -> dict[str, JSON]:
+    """The header. Read here because the library silently keeps the last of two equal keys."""
     size = int.from_bytes(data[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(data) - 8):
         raise ModelFileError(
             f"damaged safetensors file (a header of {size} bytes in a file of {len(data)}, "
             f"at most {MAX_HEADER_BYTES}); copy or download it again"
         )
+    header = _json(data[8 : 8 + size])
+    if not isinstance(header, dict):
+        raise not_ours()
+    if len(header) > MAX_TENSORS:
+        raise ModelFileError(f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator")
+    return header
+
+
+def _metadata(header: dict[str, JSON]) -> dict[str, JSON]:
+    content = header.get("__metadata__", {})
+    text = content.get("invert") if isinstance(content, dict) else None
+    metadata = _json(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else None
+    if not isinstance(metadata, dict):
+        raise not_ours()
+    return metadata
+
+
+def not_ours() -> ModelFileError:
+    return ModelFileError(
+        "a safetensors file that invert did not write (no `invert` in its metadata), nor a generator that it knows; "
+        "use the original"
+    )
+
+
+def _json(text: bytes) -> JSON:
     try:
-        header = json.loads(data[8 : 8 + size].decode("utf-8"), object_pairs_hook=_unique)
-        content = header.get("__metadata__", {}) if isinstance(header, dict) else {}
-        text = content.get("invert") if isinstance(content, dict) else None
-        metadata = json.loads(text, object_pairs_hook=_unique) if isinstance(text, str) else None
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise ModelFileError("damaged safetensors file (its header is not JSON); copy or download it again") from None
-    if isinstance(header, dict) and len(header) > MAX_TENSORS:
-        raise ModelFileError(f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator")
-    if not isinstance(metadata, dict):
-        raise ModelFileError(
-            "a safetensors file that invert did not write (no `invert` in its metadata); use the original"
-        )
-    return metadata
 
 
 def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch.torch_version import TorchVersion
 
-from invert.checkpoints.pickle_machine import Pickle, read_pickle
+from invert.checkpoints.pickle_machine import read_pickle
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.checkpoints.torch_storage import (
     REBUILD_PARAMETER,
     REBUILD_TENSOR,
     STORAGE_DTYPES,
-    check_view,
-    declared_storages,
+    Stream,
+    check_tensors,
     read_stream,
-    storage_id,
-    view,
 )
 from invert.checkpoints.torch_zip import read_archive
 from invert.errors import ModelFileError
@@ -75,18 +73,7 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
             "(CVE-2025-32434, CVE-2026-24747); install torch 2.10 or later"
         )
     allowed = _ALLOWED | {f"{cls.__module__}.{cls.__qualname__}" for cls in allow}
-    if kind is Kind.TORCH_ZIP:
-        archive = read_archive(data)
-        stream = io.BytesIO(archive.pickle)
-        pickle = read_pickle(stream, allowed, persistent=True)
-        if stream.tell() != len(archive.pickle):
-            raise ModelFileError("bytes follow the end of the archive's pickle; do not trust this file")
-        sizes: Mapping[str, int] = archive.storages
-    else:
-        parsed = read_stream(data, allowed)
-        pickle = parsed.pickle
-        sizes = {key: len(raw) for key, raw in parsed.storages.items()}
-    _check_tensors(pickle, sizes)
+    read_torch_file(data, kind, allowed)
     try:
         with torch.serialization.safe_globals(list(allow)):
             return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
@@ -94,15 +81,19 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
         raise ModelFileError("torch cannot read this file; it is damaged, copy or download it again") from None
 
 
-def _check_tensors(pickle: Pickle, sizes: Mapping[str, int]) -> None:
-    """Raise ModelFileError unless storages have the bytes they declare and tensors lie inside them."""
-    for key, storage in declared_storages(pickle.persistent_ids).items():
-        if sizes.get(key) != storage.nbytes:
-            raise ModelFileError(
-                f"a storage declares {storage.nbytes} bytes, the file has {sizes.get(key, 'none')}; "
-                "the file is damaged or hostile"
-            )
-    for call in pickle.calls:
-        if str(call.function) == REBUILD_TENSOR:
-            where = view(call, "a tensor")
-            check_view(where, storage_id(where.storage).numel, "a tensor")
+def read_torch_file(data: bytes, kind: Kind, allowed: frozenset[str], *, strict: bool = True) -> Stream:
+    """The object of a torch.save file of either kind as nodes, and its storages; every tensor lies inside its own.
+
+    `allowed` and `strict` as in `read_pickle`.
+    """
+    if kind is Kind.TORCH_STREAM:
+        content = read_stream(data, allowed, strict=strict)
+    else:
+        archive = read_archive(data)
+        stream = io.BytesIO(archive.pickle)
+        pickle = read_pickle(stream, allowed, strict=strict, persistent=True)
+        if stream.tell() != len(archive.pickle):
+            raise ModelFileError("bytes follow the end of the archive's pickle; do not trust this file")
+        content = Stream(pickle, archive.storages)
+    check_tensors(content.pickle, content.storages)
+    return content

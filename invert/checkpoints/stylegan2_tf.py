@@ -33,14 +33,14 @@ from invert.checkpoints.checkpoint import (
     stylegan2_config,
     unsupported,
 )
+from invert.checkpoints.container import Container
 from invert.checkpoints.details import json_details
+from invert.checkpoints.layout import NETWORK, TENSORFLOW, Found
 from invert.checkpoints.nodes import Call, describe, entries, is_mapping, quoted
 from invert.checkpoints.numpy_nodes import number
-from invert.checkpoints.pickle_machine import Pickle
+from invert.checkpoints.sizes import check_sizes
 from invert.errors import ModelFileError
 
-FORMAT = "stylegan2-tensorflow"
-NETWORK = "dnnlib.tflib.network.Network"
 VERSION = 4
 GLOBALS = frozenset({NETWORK, "dnnlib.util.EasyDict", "collections.OrderedDict", *numpy_nodes.GLOBALS})
 
@@ -63,15 +63,12 @@ _CONFIG_SETTINGS = frozenset({"conv_clamp", "mapping_lrmul", "resample_kernel"})
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 
 
-def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
-    """The averaged generator, `Gs`, of a pickled tuple; `file_bytes` bounds the size of the tensors."""
-    root = pickle.root
-    if not isinstance(root, tuple) or len(root) != 3:
-        raise unsupported(f"a pickle of {describe(root)}; TensorFlow files hold (G, D, Gs)")
-    state = _state(root[2], "Gs")
-    settings = entries(state.get("static_kwargs"), "static_kwargs of Gs")
-    config = _config(settings)
-    variables, sources = _collect(state, Budget(file_bytes))
+def read(container: Container, found: Found) -> Checkpoint:
+    """The checkpoint of the network `Gs`, alone or in its tuple."""
+    state = _state(found.place.node, "Gs")
+    static = entries(state.get("static_kwargs"), "static_kwargs of Gs")
+    config = _config(static)
+    variables, sources = _collect(state, container.budget)
     tensors = {}
     unknown = []
     for name, value in float32_tensors(variables).items():
@@ -84,26 +81,27 @@ def read(pickle: Pickle, file_bytes: int) -> Checkpoint:
             unknown.append(name)
     if unknown:
         raise unsupported(f"a network with variables {first(unknown)}")
+    check_sizes(tensors, static, "static_kwargs")
     return Checkpoint(
         architecture="stylegan2",
-        format=FORMAT,
+        format=TENSORFLOW,
         config=config,
         tensors={name: value.contiguous() for name, value in tensors.items()},
         details={
-            "pickle_protocol": pickle.protocol,
+            "pickle_protocol": container.protocol,
             "name": json_details(state.get("name")),
             "build_func_name": json_details(state.get("build_func_name")),
             "ignored_source_sha256": sorted(
                 hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest() for source in sources
             ),
-            "static_kwargs": json_details(settings),
+            "static_kwargs": json_details(static),
         },
     )
 
 
 def _state(node: object, what: str) -> dict[object, object]:
     """The `__dict__` of a network of the supported version."""
-    if not isinstance(node, Call) or str(node.function) != NETWORK:
+    if not isinstance(node, Call) or not f".{node.function}".endswith(f".{NETWORK}"):
         raise unsupported(f"a tuple whose {what} is {describe(node)}")
     state = entries(node.state, f"the state of {what}")
     if state.get("version") != VERSION:

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from invert.checkpoints.checkpoint import Budget
-from invert.checkpoints.nodes import Call, Global, PersistentId, call_args, entries
+from invert.checkpoints.nodes import Call, Global, PersistentId, call_args, entries, foreign
+from invert.checkpoints.numpy_nodes import raw_bytes
 from invert.checkpoints.pickle_machine import MAX_OPCODES, Pickle, read_pickle
 from invert.errors import ModelFileError
 
@@ -46,6 +47,7 @@ STORAGE_DTYPES = {
 }
 REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils._rebuild_parameter"
+_PARAMETERS = (REBUILD_PARAMETER, "torch._utils._rebuild_parameter_with_state")
 LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 
 
@@ -71,6 +73,8 @@ def storage_id(node: object) -> StorageId:
         dtype = STORAGE_DTYPES.get(str(kind)) if isinstance(kind, Global) else None
         if dtype is not None and isinstance(key, str) and type(numel) is int and numel >= 0:
             return StorageId(key, dtype, numel)
+        if dtype is None and (error := foreign(kind, "the type of a tensor's storage")):
+            raise error
     raise ModelFileError("a tensor's storage is not declared as torch does; the file is damaged or of another kind")
 
 
@@ -86,7 +90,7 @@ class View:
 
 def view(node: object, what: str) -> View:
     """The arguments of a `_rebuild_tensor_v2` (or of the `_rebuild_parameter` around it), types checked."""
-    if isinstance(node, Call) and str(node.function) == REBUILD_PARAMETER and node.args:
+    if isinstance(node, Call) and str(node.function) in _PARAMETERS and node.args:
         node = node.args[0]
     args = call_args(node, (REBUILD_TENSOR,), what)
     if len(args) >= 4:
@@ -94,6 +98,11 @@ def view(node: object, what: str) -> View:
         if _is_size(offset) and _are_sizes(shape) and _are_sizes(strides) and len(shape) == len(strides):
             return View(storage, offset, shape, strides)
     raise ModelFileError(f"{what} has no proper offset, shape and strides; the file is damaged or hostile")
+
+
+def is_tensor(node: object) -> bool:
+    """Whether torch would make a dense tensor, or a parameter, of `node`."""
+    return isinstance(node, Call) and str(node.function) in (REBUILD_TENSOR, *_PARAMETERS)
 
 
 def _is_size(value: object) -> TypeGuard[int]:
@@ -127,8 +136,8 @@ class Stream:
     storages: Mapping[str, memoryview]
 
 
-def read_stream(data: bytes, allowed: frozenset[str], max_opcodes: int = MAX_OPCODES) -> Stream:
-    """The torch.save stream (without a zip around it) in `data`; limits as in `read_pickle`."""
+def read_stream(data: bytes, allowed: frozenset[str], *, strict: bool = True, max_opcodes: int = MAX_OPCODES) -> Stream:
+    """The torch.save stream (without a zip around it) in `data`; limits and names as in `read_pickle`."""
     stream = io.BytesIO(data)
     plain: frozenset[str] = frozenset()
     header = [read_pickle(stream, plain, max_opcodes=MAX_HEADER_OPCODES).root for _ in range(3)]
@@ -137,7 +146,7 @@ def read_stream(data: bytes, allowed: frozenset[str], max_opcodes: int = MAX_OPC
     system = entries(header[2], "torch.save's system information")
     if system.get("little_endian") is not True:
         raise ModelFileError("the tensors are big-endian; only little-endian files are supported, save it again")
-    pickle = read_pickle(stream, allowed, persistent=True, max_opcodes=max_opcodes)
+    pickle = read_pickle(stream, allowed, strict=strict, persistent=True, max_opcodes=max_opcodes)
     declared = declared_storages(pickle.persistent_ids)
     keys = read_pickle(stream, plain, max_opcodes=max_opcodes).root
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(declared):
@@ -173,20 +182,55 @@ def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
     return declared
 
 
-def embedded_tensor(node: object, what: str, budget: Budget) -> Tensor:
-    """The tensor of a `_rebuild_tensor_v2` node whose storage is a `_load_from_bytes` node; dtype as stored.
+def check_tensors(pickle: Pickle, storages: Mapping[str, memoryview]) -> None:
+    """Raise ModelFileError unless storages have the bytes they declare and tensors lie inside them."""
+    for key, storage in declared_storages(pickle.persistent_ids).items():
+        size = storages[key].nbytes if key in storages else None
+        if size != storage.nbytes:
+            raise ModelFileError(
+                f"a storage declares {storage.nbytes} bytes, the file has {'none' if size is None else size}; "
+                "the file is damaged or hostile"
+            )
+    for call in pickle.calls:
+        if str(call.function) == REBUILD_TENSOR:
+            where = view(call, "a tensor")
+            check_view(where, storage_id(where.storage).numel, "a tensor")
+        elif is_tensor(call) and not (call.args and is_tensor(call.args[0])):
+            raise ModelFileError("torch cannot read this file, a parameter in it is no tensor; the file is damaged")
+
+
+def embedded_stream(node: Call, what: str) -> Stream:
+    """The stream in the bytes of a `_load_from_bytes` node: one storage, and no name but those of storages."""
+    content = node.args[0] if len(node.args) == 1 else None
+    if not isinstance(content, (bytes, Call)):  # a call of a codec, in protocol 2
+        raise ModelFileError(f"the storage of {what} holds no bytes; the file is damaged or of another kind")
+    data = raw_bytes(content, f"the storage of {what}")
+    return read_stream(data, frozenset(STORAGE_DTYPES), max_opcodes=MAX_HEADER_OPCODES)
+
+
+def tensor_of(node: object, what: str, storages: Mapping[str, memoryview], budget: Budget) -> Tensor:
+    """The tensor that a `_rebuild_tensor_v2` node describes, dtype as stored; its storage is one of `storages` or, in
+    a bare pickle, a `_load_from_bytes` node.
 
     The result is a view with the file's strides into its own copy of the storage.
     """
     where = view(node, what)
-    args = call_args(where.storage, (LOAD_FROM_BYTES,), f"the storage of {what}")
-    if len(args) != 1 or not isinstance(args[0], bytes):
-        raise ModelFileError(f"the storage of {what} holds no bytes; the file is damaged or of another kind")
-    budget.spend(len(args[0]))
-    stream = read_stream(args[0], frozenset(STORAGE_DTYPES), max_opcodes=MAX_HEADER_OPCODES)
-    storage = storage_id(stream.pickle.root)
+    if isinstance(where.storage, PersistentId):
+        storage = storage_id(where.storage)
+        raw = storages[storage.key]
+    else:
+        call_args(where.storage, (LOAD_FROM_BYTES,), f"the storage of {what}")
+        assert isinstance(where.storage, Call)
+        stream = embedded_stream(where.storage, what)
+        storage = storage_id(stream.pickle.root)
+        raw = stream.storages[storage.key]
     check_view(where, storage.numel, what)
-    if storage.numel == 0:
+    if math.prod(where.shape) == 0:
         return torch.empty(where.shape, dtype=storage.dtype)
-    elements = torch.frombuffer(bytearray(stream.storages[storage.key]), dtype=storage.dtype)
-    return elements.as_strided(where.shape, where.strides, where.offset)
+
+    # only what the view spans is copied: many tensors may share one storage
+    itemsize = storage.dtype.itemsize
+    spanned = 1 + sum((size - 1) * stride for size, stride in zip(where.shape, where.strides, strict=True))
+    budget.spend(spanned * itemsize)
+    content = bytearray(raw[where.offset * itemsize : (where.offset + spanned) * itemsize])
+    return torch.frombuffer(content, dtype=storage.dtype).as_strided(where.shape, where.strides)

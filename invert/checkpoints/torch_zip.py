@@ -25,10 +25,10 @@ _LOCATOR64 = struct.Struct("<4sIQI")
 
 @dataclass(frozen=True)
 class Archive:
-    """A checked archive: the bytes of `data.pkl`, and the size of each storage by key."""
+    """A checked archive: the bytes of `data.pkl`, and those of each storage by key."""
 
     pickle: bytes
-    storages: Mapping[str, int]
+    storages: Mapping[str, memoryview]
 
 
 def read_archive(data: bytes) -> Archive:
@@ -57,8 +57,15 @@ def read_archive(data: bytes) -> Archive:
     ):
         raise ModelFileError("a damaged or cut-off torch.save archive; copy or download it again") from None
     start = f"{prefix}/data/"
-    storages = {m.filename[len(start) :]: m.file_size for m in members if m.filename.startswith(start)}
+    storages = {m.filename[len(start) :]: _content(data, m) for m in members if m.filename.startswith(start)}
     return Archive(pickle, storages)
+
+
+def _content(data: bytes, member: zipfile.ZipInfo) -> memoryview:
+    """The bytes of a member whose header has been checked: stored as they are, behind it."""
+    fields = _LOCAL_HEADER.unpack_from(data, member.header_offset)
+    start = member.header_offset + _LOCAL_HEADER.size + fields[9] + fields[10]
+    return memoryview(data)[start : start + member.file_size]
 
 
 def _prefix(names: list[str]) -> str:

@@ -1,0 +1,253 @@
+"""Where the generator is among the nodes of a file, whatever the file's container: the second stage of reading.
+
+A file holds a network, or a dict, list or tuple of several, or a wrapper around one; a network is a pickled module, a
+state dict (tensors by dotted name, under some prefix), or TensorFlow's. Prefixes and wrappers are recognized by what
+lies under them, not by a list of their names. Where there are several generators, the one that training averaged is
+taken: its key or prefix says `ema`, `avg`, `Gs` or the like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from invert.checkpoints.checkpoint import first, unsupported
+from invert.checkpoints.container import Container, holds_tensor
+from invert.checkpoints.families import family_of_class, family_of_names
+from invert.checkpoints.modules import WRAPPERS, Module, is_module, module, tensor_nodes, walk
+from invert.checkpoints.nodes import Call, describe, entries, foreign, is_mapping, quoted
+from invert.checkpoints.safe_safetensors import not_ours
+from invert.checkpoints.source import Kind
+from invert.errors import ModelFileError
+
+MAX_DEPTH = 5  # of dicts and wrappers around a generator
+MAX_VISITS = 2_000  # nodes looked into; the shallow ones first
+ADA, ROSINALITY, TENSORFLOW, MOBILE = "stylegan2-ada-pytorch", "rosinality", "stylegan2-tensorflow", "mobile-stylegan"
+NETWORK = "dnnlib.tflib.network.Network"
+
+# a tensor that every generator of a naming has, and what its parts are called
+_ANCHORS = {
+    ADA: re.compile(r"(.*\.|)synthesis\.b4\.(?:const|conv1\.weight)"),
+    ROSINALITY: re.compile(r"(.*\.|)input\.input"),
+    MOBILE: re.compile(r"(.*\.|)synthesis\.layer1\.affine\.weight"),
+}
+_PARTS = {ADA: {"mapping", "synthesis"}, ROSINALITY: {"style", "input", "convs", "to_rgbs"}}
+_AVERAGE_WORDS = {"ema", "avg", "average", "averaged", "smooth", "smoothed", "running", "shadow", "gs"}
+_AVERAGE_KEYS = ("G_ema", "g_ema", "Gs")  # what they hold must be a generator
+
+
+class Rank(IntEnum):
+    """Which of several generators to take; the lowest. The trained one beside a lost average is not taken at all."""
+
+    AVERAGE = 0
+    ONLY = 1
+    TRAINED = 2
+
+    def below(self, key: str) -> Rank:
+        """The rank of what stands under `key` of a dict of this rank."""
+        if self is Rank.AVERAGE or _AVERAGE_WORDS & set(re.split(r"[._\-]", key.lower())):
+            return Rank.AVERAGE
+        return Rank.TRAINED if key in ("g", "G") else self
+
+
+Mappings = tuple[Mapping[object, object], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A node and how it was reached; `around` are the dicts that hold it, innermost first."""
+
+    node: object
+    path: str = ""
+    rank: Rank = Rank.ONLY
+    around: Mappings = ()
+    depth: int = 0
+
+    def down(self, node: object, key: str, holder: Mapping[object, object], rank: Rank) -> Place:
+        return Place(node, f"{self.path}.{key}".lstrip("."), rank, (holder, *self.around), self.depth + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A generator in a file, not yet interpreted; `naming` says how to."""
+
+    naming: str
+    place: Place
+    prefix: str = ""
+
+    def content(self) -> tuple[dict[str, object], dict[str, Module]]:
+        """(nodes of tensors by name, modules by path); none of the latter for a state dict."""
+        if is_module(self.place.node):
+            modules = walk(module(self.place.node, ""))
+            return tensor_nodes(modules), modules
+        nodes: dict[str, object] = {}
+        for name, node in _tensors(entries(self.place.node, "a state_dict")):
+            if name.startswith(self.prefix):
+                short = name[len(self.prefix) :]
+                if nodes.setdefault(short, node) is not node:
+                    raise ModelFileError(f"{quoted(short)} stands twice in the file; it is damaged")
+        return nodes, {}
+
+
+def find_generator(container: Container) -> Found:
+    """The averaged generator among the nodes of a file. Raises ModelFileError naming what is there instead."""
+    root = container.root
+    search = _Search(root)
+    rank = min((found.place.rank for found in search.candidates), default=None)
+    problems = sorted(search.problems, key=lambda problem: problem[0])
+
+    # What stands where the average should be, and cannot be read, is the reason; then what cannot be read elsewhere.
+    if rank is not Rank.AVERAGE:
+        if problems and problems[0][0] is Rank.AVERAGE:
+            raise problems[0][1]
+        _check_averages(root)
+    if rank is None:
+        raise _nothing(container, [error for _, error in problems])
+    if rank is Rank.TRAINED:
+        raise _average_missing(root)
+
+    best = [found for found in search.candidates if found.place.rank is rank]
+    if len(best) > 1:
+        places = first(f"{found.place.path}.{found.prefix}".strip(".") or "the top" for found in best)
+        raise ModelFileError(f"several generators, and no telling which to take ({places}); save one of them alone")
+    return best[0]
+
+
+class _Search:
+    """All generators in a file, and what looked like one and why it is none, with the rank of its place."""
+
+    def __init__(self, root: object) -> None:
+        self.candidates: list[Found] = []
+        self.problems: list[tuple[Rank, ModelFileError]] = []
+        waiting = [Place(root)]
+        for _ in range(MAX_VISITS):
+            if not waiting:
+                break
+            place = waiting.pop(0)
+            if place.depth <= MAX_DEPTH:
+                try:
+                    waiting.extend(self.visit(place))
+                except ModelFileError as error:  # it matters only where nothing better is found
+                    self.problems.append((place.rank, error))
+
+    def visit(self, place: Place) -> list[Place]:
+        """Look at one node; the places below it that are still to be looked at."""
+        node = place.node
+        if isinstance(node, Call) and f".{node.function}".endswith(f".{NETWORK}"):
+            self.candidates.append(Found(TENSORFLOW, place))
+            return []
+        if is_module(node):
+            return self.module(place)
+        if is_mapping(node):
+            return self.mapping(place)
+        if isinstance(node, (tuple, list)) and len(node) == 3:  # (G, D, Gs) or [G, D, G_ema]
+            return [place.down(node[2], "2", {}, Rank.AVERAGE)]
+        return []
+
+    def module(self, place: Place) -> list[Place]:
+        """A pickled module is a generator, wraps one, or is neither."""
+        part = module(place.node, "")
+        children = {name: child for name, child in part.entries("_modules").items() if child is not None}
+        if family := family_of_class(part.class_name):
+            raise unsupported(family)
+        for naming, parts in _PARTS.items():
+            if parts <= children.keys():
+                self.candidates.append(Found(naming, place))
+                return []
+        what = f"a {quoted(part.class_name)} without StyleGAN2's mapping and synthesis modules"
+        if part.source is None and isinstance(place.node, Call):
+            what += f" (the pickle names {quoted(str(place.node.function))}; it was not imported)"
+        self.problems.append((place.rank, unsupported(what)))
+        # the attribute of a wrapper says less than a key: `G` is then the only one
+        return [
+            place.down(child, name, part.state, Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank)
+            for name, child in children.items()
+        ]
+
+    def mapping(self, place: Place) -> list[Place]:
+        """A dict is a state dict with a generator under some prefix, or holds other things."""
+        node = entries(place.node, "a dict")
+        names = [name for name, _ in _tensors(node)]
+        prefixes = {
+            match[1]: naming
+            for name in names
+            for naming, anchor in _ANCHORS.items()
+            if (match := anchor.fullmatch(name))
+        }
+        if any(prefix.endswith("backbone.") for prefix in prefixes) and (family := family_of_names(names)):
+            raise unsupported(family)
+        for prefix, naming in prefixes.items():
+            rank = Rank.AVERAGE if place.rank.below(prefix) is Rank.AVERAGE else place.rank
+            inside = Place(node, place.path, rank, (node, *place.around), place.depth)
+            self.candidates.append(Found(naming, inside, prefix))
+        if prefixes:
+            return []
+        if names:
+            self.problems.append((place.rank, _no_generator(names, place)))
+        return [
+            place.down(child, key, node, place.rank.below(key))
+            for key, child in node.items()
+            if isinstance(key, str) and not holds_tensor(child)
+        ]
+
+
+def _tensors(node: Mapping[object, object]) -> Iterator[tuple[str, object]]:
+    """(name, node) of the tensors of a state dict; `mapping` and `synthesis` may be state dicts of their own.
+
+    What wrappers of modules put into the names is left out.
+    """
+    for key, value in node.items():
+        if not isinstance(key, str):
+            continue
+        below = entries(value, key) if key in _PARTS[ADA] and is_mapping(value) else {"": value}
+        for name, tensor in below.items():
+            if isinstance(name, str) and holds_tensor(tensor):
+                path = f"{key}.{name}" if name else key
+                yield ".".join(part for part in path.split(".") if part not in WRAPPERS), tensor
+
+
+def _no_generator(names: list[str], place: Place) -> ModelFileError:
+    if family := family_of_names(names):
+        return unsupported(family)
+    if place.path.split(".")[-1] == "state_dict":
+        return unsupported(f"a network with no decoder or other generator (it has {first(names)})")
+    return unsupported(f"a network with {first(names)}")
+
+
+def _check_averages(root: object) -> None:
+    """Raise ModelFileError where a key that promises the averaged generator holds something else."""
+    for key in _AVERAGE_KEYS:
+        node = entries(root, "the file").get(key) if is_mapping(root) else None
+        if node is not None:
+            raise foreign(node, key) or ModelFileError(
+                f"{key} should be built by torch_utils.persistence._reconstruct_persistent_obj, or be a state_dict; "
+                f"this is {describe(node)}, not a dict of tensors"
+            )
+
+
+def _average_missing(root: object) -> ModelFileError:
+    keys = [key for key in entries(root, "the file") if isinstance(key, str)] if is_mapping(root) else []
+    name = "G_ema" if "G" in keys else "g_ema"
+    held = first(keys) or "nothing of the kind"
+    return ModelFileError(f"{name}, the averaged generator, is missing (found {held}); export a file with {name}")
+
+
+def _nothing(container: Container, problems: list[ModelFileError]) -> ModelFileError:
+    """The error for a file in which nothing is a generator."""
+    root = container.root
+    if container.kind is Kind.SAFETENSORS:
+        family = family_of_names(name for name, _ in _tensors(entries(root, "the file")))
+        return unsupported(family) if family else not_ours()
+    if problems:
+        return problems[0]
+    if error := foreign(root, "the file"):
+        return error
+    if is_mapping(root):
+        return _average_missing(root)
+    if isinstance(root, tuple) and len(root) == 3:
+        return unsupported(f"a tuple whose Gs is {describe(root[2])}")
+    what = "a pickle" if container.kind is Kind.PICKLE else container.kind.value
+    more = "; TensorFlow files hold (G, D, Gs)" if isinstance(root, tuple) else ""
+    return unsupported(f"{what} of {describe(root)}{more}")
