@@ -1,7 +1,8 @@
-"""Fixtures of the tests that run commands."""
+"""How many processes the tests take, and the fixtures of those that run commands."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,20 @@ from simulated_device import register
 from invert.checkpoints import write_checkpoint
 
 register()  # autograd asks for devices once, at the first backward pass of the process
+
+MAX_WORKERS = 4  # each holds torch and a generator or two, 1 to 2 GB
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process per core for a folder of tests; none for single files, which would wait for their start.
+
+    Each computes with one thread, and so do the commands that it starts: more would fight over the cores.
+    """
+    if not any(Path(argument).is_dir() for argument in config.args):
+        return 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return min(os.cpu_count() or 1, MAX_WORKERS)
 
 
 @pytest.fixture
