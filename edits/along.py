@@ -8,14 +8,16 @@ from torch import Tensor
 
 from directions.catalog import find
 from directions.direction import Direction, Range
-from edits.apply import move
+from edits.apply import moved, way_facts
 from edits.attribute_catalog import carrier_for
 from edits.carriers import Carrier
+from edits.history import direction_facts, record
 from invert.companions import ensure_companion
 from invert.generator import Generator
 from invert.latents import Latent
 
 THROUGH_COMPANION = ("auto", "repaint", "difference")  # ways to carry that want a companion
+UNIT = "standard deviations of W along the direction"  # of strength, in the log of edits
 
 
 def edit(
@@ -46,4 +48,12 @@ def edit(
     if carry in THROUGH_COMPANION:
         latent = ensure_companion(generator, latent)
     carrier = carrier_for(carry, generator, latent, chosen, layers)[1] if isinstance(carry, str) else carry
-    return move(generator, latent, chosen.offset(generator.num_ws, strength, layers), carry=carrier, mask=mask)
+    offset = chosen.offset(generator.num_ws, strength, layers)
+    result = moved(generator, latent, offset, carrier, mask)
+    facts = {
+        "direction": direction_facts(chosen),
+        "strength": float(strength),
+        "unit": UNIT,
+        "layers": list(chosen.layer_range(generator.num_ws, layers)),
+    }
+    return record(result, "move", {**facts, **way_facts(result, carrier, mask)})

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from edits.blending import largest, resize_map
-from edits.carriers import Carrier, find_carrier
-from edits.history import record
+from edits.carriers import Carrier, carrier_facts, find_carrier
+from edits.history import mask_facts, moved_layers, offset_facts, record
 from edits.masks import CELLS, at_size, check_mask, style_cells
 from edits.points import join_styles
 from invert.companion_places import Views
@@ -39,6 +39,19 @@ def move(
     W becomes W+ when the offset differs by layer, Z becomes the w it maps to. Moving by −offset returns; the companion
     moves along, so that edits chain. Raises :class:`UsageError` for a wrong offset, mask or carrier.
     """
+    result = moved(generator, latent, offset, carry, mask)
+    facts = {"offset": offset_facts(offset), "layers": moved_layers(offset)}
+    return record(result, "move", {**facts, **way_facts(result, carry, mask)})
+
+
+def way_facts(moved: Latent, carry: str | Carrier, mask: Tensor | None) -> dict[str, Any]:
+    """For the log of edits: how F_i followed, where the space has it, and the mask."""
+    carrier = carrier_facts(find_carrier(carry)) if moved.space.layer else None
+    return {"carry": carrier, "mask": mask_facts(mask)}
+
+
+def moved(generator: Generator, latent: Latent, offset: Tensor, carry: str | Carrier, mask: Tensor | None) -> Latent:
+    """What :func:`move` returns, without an entry in the log of edits."""
     check_offset(generator, offset)
     latent = latent.to(generator.device, generator.dtype)
     offset = offset.to(generator.device, generator.dtype)
@@ -48,7 +61,7 @@ def move(
     if mask is not None:
         weight = check_mask(mask, sizes.image, offset)
         if not weight.any():
-            return record(opened, "move")
+            return opened
     changes: dict[str, Any] = {"styles": moved_styles(generator, opened, offset, weight, sizes.image)}
     if opened.space.layer:
         push = find_carrier(carry).displacement(generator, opened, offset, weight)
@@ -62,7 +75,7 @@ def move(
                 along[: styles_inside(generator, opened.space)] = 0
             changes["companion"] = opened.companion + touched(generator, opened, weight) * along
             changes["origin"] = push.origin or opened.origin
-    return record(opened.replace(**changes), "move")
+    return opened.replace(**changes)
 
 
 def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | float:

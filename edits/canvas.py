@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from edits.history import record
+from edits.history import MAX_PLACEMENTS, latent_facts, record
 from edits.masks import feathered
 from edits.mixer import mix, shifted
 from edits.points import to_common_space
@@ -60,7 +61,16 @@ def place(
         result = mix(generator, result, extended, feathered(mask, SEAM * pixels if feather is None else feather))
     # the seams are steps of this edit, not edits of their own
     result = result.replace(metadata=placements[0].latent.metadata)
-    return record(result, "place", {"canvas": list(canvas), "latents": len(placements)})
+    return record(result, "place", place_facts(canvas, placements, feather))
+
+
+def place_facts(canvas: tuple[int, int], placements: Sequence[Placement], feather: float | None) -> dict[str, Any]:
+    """For the log of edits: the canvas, and where each of the first placements was laid, of which latent."""
+    laid = [
+        {"at": list(p.at), "crop": None if p.crop is None else list(p.crop), **latent_facts(p.latent)}
+        for p in placements[:MAX_PLACEMENTS]
+    ]
+    return {"canvas": list(canvas), "latents": len(placements), "placements": laid, "feather": feather}
 
 
 def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tuple[Latent, Box]:

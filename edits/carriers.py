@@ -7,12 +7,13 @@ move. The ones here need no training; `edits.attribute_model` is one that is tra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from edits.history import digest
 from edits.masks import at_size
 from edits.motion import motion, moved
 from invert.companion_fit import early_maps
@@ -161,6 +162,31 @@ CARRIERS: dict[str, Carrier] = {
     "difference": CompanionDifference(),
     "styles": StylesOnly(),
 }
+
+
+def carrier_facts(carrier: Carrier) -> dict[str, Any]:
+    """For the log of edits: the carrier's name here, or its class, its settings, and the digest of its weights."""
+    names = {type(known): name for name, known in CARRIERS.items()}
+    facts: dict[str, Any] = {"name": names.get(type(carrier), type(carrier).__name__)}
+    if is_dataclass(carrier):
+        values = {field.name: getattr(carrier, field.name) for field in fields(carrier)}
+        facts |= {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
+    if weights := tensors_inside(carrier):
+        facts["sha256"] = digest(weights)
+    return facts
+
+
+def tensors_inside(part: Any, name: str = "carrier") -> dict[str, Tensor]:
+    """The tensors of a dataclass and of the dataclasses in it, by the names of their fields."""
+    if isinstance(part, Tensor):
+        return {name: part}
+    if not is_dataclass(part):
+        return {}
+    return {
+        key: tensor
+        for field in fields(part)
+        for key, tensor in tensors_inside(getattr(part, field.name), f"{name}.{field.name}").items()
+    }
 
 
 def find_carrier(carry: str | Carrier) -> Carrier:

@@ -45,7 +45,7 @@ def equalize(generator: Generator, latent: Latent, amount: float, parts: Sequenc
         values, target = present[name]
         moved = equalize_values(values, target, amount)
         changes[name] = split_styles(latent, moved) if name == "styles" else moved
-    return record(latent.replace(**changes), "equalize", {"amount": amount, "parts": chosen})
+    return record(latent.replace(**changes), "equalize", {"amount": float(amount), "parts": chosen})
 
 
 def equalize_values(values: Tensor, ordered: Tensor, amount: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edits.blending import blend_noise, largest, resize_map
-from edits.history import record
+from edits.history import latent_facts, mask_facts, record
 from edits.masks import at_size, check_mask, feathered, style_mask
 from edits.points import check_same_canvas, to_common_space
 from edits.windows import check_even, feature_size, window
@@ -39,6 +39,7 @@ def mix(
     gives a's parts bit for bit, a full one b's. A mixture of both has no companion: `invert.companions` makes one from
     its F_i. Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
     """
+    other = latent_facts(b)
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
     if tuple(shift) != (0, 0):
         b = shifted(b, shift)
@@ -62,8 +63,8 @@ def mix(
         noise=noise,
         **sole_companion(a, b, m),
     )
-    facts = {"keep_styles": keep_styles, "shift": list(shift), "feather": feather}
-    return record(mixed, "mix", facts)
+    amounts = {"keep_styles": keep_styles, "shift": list(shift), "feather": float(feather)}
+    return record(mixed, "mix", {"with": other, "mask": mask_facts(mask), **amounts})
 
 
 def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Any]:

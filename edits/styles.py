@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edits.blending import blend_noise, elementwise
-from edits.history import record
+from edits.history import latent_facts, record
 from edits.mixer import mix
 from edits.points import check_same_canvas, join_styles, to_common_space
 from invert.arguments import check_number, whole
@@ -31,6 +31,7 @@ def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRan
     when it holds none: exactly what mixing in W+ gives. Raises :class:`LatentError` when it holds some of them.
     """
     start, stop = layer_range(generator, layers)
+    facts = {"layers": [start, stop], "from": latent_facts(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
     check_same_canvas(generator, [a, b])
     inside = styles_inside(generator, a.space)
@@ -48,7 +49,7 @@ def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRan
     if whole and a.companion is not None and b.companion is not None:
         companion = torch.where(torch.tensor(taken, device=generator.device)[:, None], b.companion, a.companion)
     mixed = a.replace(styles=styles, features=early.features, rgb=early.rgb, companion=companion)
-    return record(mixed, "style_mix", {"layers": [start, stop]})
+    return record(mixed, "style_mix", facts)
 
 
 def resample(
@@ -68,9 +69,8 @@ def resample(
     other = generator.sample(seed, psi=psi, label=label)
     start, stop = layer_range(generator, layers)
     mixed = style_mix(generator, latent, other, (start, stop))
-    return record(
-        mixed.replace(metadata=latent.metadata), "resample", {"layers": [start, stop], "seed": seed, "psi": psi}
-    )
+    facts = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
+    return record(mixed.replace(metadata=latent.metadata), "resample", facts)
 
 
 def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
@@ -80,6 +80,7 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     different sizes.
     """
     check_number("t", t, 0, 1)
+    facts = {"t": float(t), "to": latent_facts(b)}
     a, b = to_common_space(generator, [a, b])
     check_same_canvas(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
@@ -87,7 +88,7 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     if a.noise is not None and b.noise is not None:
         weight = a.noise[0].new_full((1, 1, 1, 1), t)
         noise = tuple(blend_noise(n, p, weight) for n, p in zip(a.noise, b.noise, strict=True))
-    return record(a.replace(**parts, noise=noise), "interpolate", {"t": t})
+    return record(a.replace(**parts, noise=noise), "interpolate", facts)
 
 
 def frames(
@@ -134,7 +135,8 @@ def combine(generator: Generator, a: Latent, b: Latent, c: Latent) -> Latent:
     With b = c exactly a. Noise stays a's: a sum of three maps would not be noise of unit variance. Raises
     :class:`LatentError` for images of different sizes.
     """
+    facts = {"plus": latent_facts(b), "minus": latent_facts(c)}
     a, b, c = to_common_space(generator, [a, b, c])
     check_same_canvas(generator, [a, b, c])
     parts = elementwise(lambda x, y, z: x + (y - z), [a, b, c])
-    return record(a.replace(**parts), "combine")
+    return record(a.replace(**parts), "combine", facts)

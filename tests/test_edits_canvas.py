@@ -10,6 +10,7 @@ from scipy.stats import kstest
 from edits.apply import move
 from edits.blending import resize_map
 from edits.canvas import Placement, crop, place, shift
+from edits.history import latent_facts
 from edits.windows import window
 from invert.companions import ensure_companion
 from invert.errors import LatentError, UsageError
@@ -151,7 +152,8 @@ def test_one_latent_alone_is_itself(generator: Generator) -> None:
     x = generator.sample([0, 1], space="FNW5")
     alone = place(generator, (16, 16), [Placement(x)])
     assert same(alone, generator.convert(x, "FNSW5"))
-    assert alone.metadata["edits"] == [{"edit": "place", "canvas": [16, 16], "latents": 1}]
+    laid = {"at": [0, 0], "crop": None, **latent_facts(x)}
+    assert alone.metadata["edits"] == [{"edit": "place", "canvas": [16, 16], "latents": 1, "placements": [laid]}]
 
 
 def test_boxes_that_do_not_fit_are_refused(generator: Generator) -> None:
