@@ -31,7 +31,7 @@ def read_bytes(folder: Path, data: bytes) -> Checkpoint:
     """The checkpoint in the bytes; asserts that reading them imported, executed, wrote and started nothing."""
     path = folder / "model.bin"  # never a telling extension
     path.write_bytes(data)
-    _warm_up()
+    warm_up()
     with forbidden_events() as events:
         try:
             return read_checkpoint(path)
@@ -40,7 +40,7 @@ def read_bytes(folder: Path, data: bytes) -> Checkpoint:
 
 
 @cache
-def _warm_up() -> None:
+def warm_up() -> None:
     """What torch and safetensors import on first use is theirs, not the file's."""
     for name in ("ada_tiny.pkl", "tf_tiny.pkl", "rosinality_tiny.pt"):
         read_checkpoint(FIXTURES / name)

@@ -1,17 +1,15 @@
-"""Small files that ask for much are refused within a second and without the memory they ask for."""
+"""Small files that ask for much are refused after little work and without the memory they ask for."""
 
 from __future__ import annotations
 
 import io
 import pickle
-import resource
 import struct
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from bounded import at_most, in_little_memory
 from checkpoint_files import read_bytes, refuse_bytes
 from pickle_writer import Raw, ada_state, as_dict, encode, node_of, root_of, tensor_node, write_pickle
 
@@ -22,19 +20,7 @@ from invert.errors import ModelFileError
 START = b"\x80\x04"
 
 
-@pytest.fixture(autouse=True)
-def _second_and_200_megabytes():  # type: ignore[no-untyped-def]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10  # kilobytes on Linux
-
-
-def timed(action: Callable[[], object], seconds: float = 1.0) -> None:
-    start = time.process_time()
-    action()
-    assert time.process_time() - start < seconds
-
-
+MEMORY = 200  # megabytes
 N = 2_000_000
 
 
@@ -50,14 +36,13 @@ N = 2_000_000
         b"ccollections\nOrderedDict\n" * 60 + b")" + b"R\x85" * 60 + b".",  # calls of calls
     ],
 )
+@in_little_memory(MEMORY)
 def test_deep_nesting_is_refused_at_once(code: bytes) -> None:
-    def read() -> None:
-        with pytest.raises(ModelFileError, match="too deep for a model file"):
-            read_pickle(io.BytesIO(START + code), frozenset({"collections.OrderedDict"}))
-
-    timed(read)
+    with at_most(500_000), pytest.raises(ModelFileError, match="too deep for a model file"):
+        read_pickle(io.BytesIO(START + code), frozenset({"collections.OrderedDict"}))
 
 
+@in_little_memory(MEMORY)
 def test_nesting_up_to_the_limit_is_read() -> None:
     value: object = ()
     for _ in range(pickle_machine.MAX_DEPTH):
@@ -65,25 +50,26 @@ def test_nesting_up_to_the_limit_is_read() -> None:
     assert read_pickle(io.BytesIO(pickle.dumps(value)), frozenset()).root == value
 
 
+@in_little_memory(MEMORY)
 def test_a_chain_that_deepens_through_the_memo_does_no_harm(tmp_path: Path) -> None:
     """Each list is filled only after it was put into the one before, which no depth counter sees."""
     code = START + b"]\x94"
     for k in range(1, 30_000):
         code += b"j" + struct.pack("<I", k - 1) + b"]\x94a0"  # memo[k-1].append(new list)
     code += b"j" + struct.pack("<I", 0) + b"."  # the first list stays below it
-    timed(lambda: refuse_bytes(tmp_path, code, "unfinished object"), 2.0)
+    with at_most(3_000_000):
+        refuse_bytes(tmp_path, code, "unfinished object")
 
 
+@in_little_memory(MEMORY)
 def test_opcodes_are_limited() -> None:
     code = START + b"N0" * N + b"N."
 
-    def read() -> None:
-        with pytest.raises(ModelFileError, match="more than 400000 opcodes"):
-            read_pickle(io.BytesIO(code), frozenset())
-
-    timed(read, 2.0)
+    with at_most(3_000_000), pytest.raises(ModelFileError, match="more than 400000 opcodes"):
+        read_pickle(io.BytesIO(code), frozenset())
 
 
+@in_little_memory(MEMORY)
 def test_giant_integers_are_refused() -> None:
     for code in (b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * (1 << 20), b"\x8a\xff" + b"\x7f" * 255):
         with pytest.raises(ModelFileError, match=r"an integer of \d+ bits; no model file needs one"):
@@ -102,13 +88,17 @@ def laughs(width: int, levels: int) -> Raw:
     return Raw(code + b"0" * (levels + 1) + b"j" + struct.pack("<I", levels))
 
 
+@in_little_memory(MEMORY)
 def test_a_billion_laughs_are_not_told(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
     root["training_set_kwargs"] = {"laughs": laughs(50, 30)}  # type: ignore[index]
-    timed(lambda: read_bytes(tmp_path, write_pickle(root)), 2.0)
+    data = write_pickle(root)
+    with at_most(1_000_000):
+        read_bytes(tmp_path, data)
     refuse_bytes(tmp_path, START + laughs(50, 30) + b".", "this is a pickle of a list of length 50")
 
 
+@in_little_memory(MEMORY)
 def test_a_module_inside_itself_is_refused(tmp_path: Path) -> None:
     fc0 = as_dict(ada_state(root_of("ada_tiny.pkl"), "mapping")["_modules"])["fc0"]
     fc0.args[0]["state"]["_modules"] = Raw(b"")
@@ -121,9 +111,12 @@ def test_a_module_inside_itself_is_refused(tmp_path: Path) -> None:
     code += b"j\x9a\x00\x00\x00"
     root = root_of("ada_tiny.pkl")
     as_dict(ada_state(root, "mapping")["_modules"])["loop"] = Raw(code)
-    timed(lambda: refuse_bytes(tmp_path, write_pickle(root), "the generator has more than 1000 modules"), 2.0)
+    data = write_pickle(root)
+    with at_most(1_000_000):
+        refuse_bytes(tmp_path, data, "the generator has more than 1000 modules")
 
 
+@in_little_memory(MEMORY)
 def test_one_array_mentioned_often_is_refused_before_it_is_copied(tmp_path: Path) -> None:
     tensor = encode(tensor_node(torch.zeros(1 << 20)))
     root = root_of("ada_tiny.pkl")
@@ -138,7 +131,25 @@ def test_one_array_mentioned_often_is_refused_before_it_is_copied(tmp_path: Path
     refuse_bytes(tmp_path, write_pickle(root), "the tensors ask for more bytes than the file has")
 
 
+@in_little_memory(MEMORY)
 def test_one_module_cannot_have_countless_entries(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
     as_dict(ada_state(root, "mapping")["_buffers"]).update({f"x{k}": None for k in range(1_001)})
     refuse_bytes(tmp_path, write_pickle(root), r"mapping\._buffers has entries that no torch module has")
+
+
+@in_little_memory(MEMORY)
+def greedy() -> None:
+    bytearray(MEMORY << 20)
+
+
+def test_the_bound_on_memory_holds_after_larger_tests() -> None:
+    bytearray(2 * MEMORY << 20)  # the peak of this process from here on
+    with pytest.raises(pytest.fail.Exception, match="MemoryError"):
+        greedy()
+
+
+def test_the_bound_on_work_counts_calls() -> None:
+    with pytest.raises(AssertionError, match="expected at most 100"), at_most(100):
+        for _ in range(101):
+            len("")
