@@ -140,7 +140,7 @@ def test_one_module_cannot_have_countless_entries(tmp_path: Path) -> None:
 
 @in_little_memory(MEMORY)
 def greedy() -> None:
-    bytearray(MEMORY << 20)
+    bytearray(2 * MEMORY << 20)
 
 
 def test_the_bound_on_memory_holds_after_larger_tests() -> None:
@@ -151,5 +151,4 @@ def test_the_bound_on_memory_holds_after_larger_tests() -> None:
 
 def test_the_bound_on_work_counts_calls() -> None:
     with pytest.raises(AssertionError, match="expected at most 100"), at_most(100):
-        for _ in range(101):
-            len("")
+        sum([abs(k) for k in range(101)])
