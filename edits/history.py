@@ -9,8 +9,8 @@ from torch import Tensor
 
 from directions.direction import Direction
 from invert.checkpoints import fingerprint
-from invert.latent_files import flatten
 from invert.latents import Latent
+from invert.provenance import latent_digest
 
 MAX_EDITS = 100  # entries that a latent carries; older ones are counted
 MAX_PLACEMENTS = 32  # latents of one canvas that an entry names; all are counted
@@ -37,14 +37,14 @@ def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) ->
     return latent.replace(metadata=metadata | ({"earlier_edits": earlier} if earlier else {}))
 
 
-def digest(tensors: Mapping[str, Tensor], **facts: Any) -> str:
+def digest(tensors: Mapping[str, Tensor]) -> str:
     """The first digits of the SHA-256 of names, shapes and float32 values, the same on every device."""
-    return fingerprint(tensors, facts)[:DIGITS]
+    return fingerprint(tensors, {})[:DIGITS]
 
 
 def latent_facts(latent: Latent) -> dict[str, Any]:
-    """How an entry names another latent: its space, the digest of its tensors, and the photograph it came from."""
-    facts: dict[str, Any] = {"space": str(latent.space), "sha256": digest(flatten(latent), space=str(latent.space))}
+    """How an entry names another latent: its space, the digest that `made_from` has too, and its photograph."""
+    facts: dict[str, Any] = {"space": str(latent.space), "sha256": latent_digest(latent)[:DIGITS]}
     image = latent.metadata.get("image")
     file = image.get("file") if isinstance(image, Mapping) else None
     return facts | ({"image": file[:MAX_TEXT]} if isinstance(file, str) else {})
