@@ -19,7 +19,7 @@ from invert.conversion import constant_noise, convert_latent, layer_styles
 from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
 from invert.file_kinds import FileKind
 from invert.latents import Latent
-from invert.network import Layer, SynthesisNetwork
+from invert.network import Layer, Size, SynthesisNetwork
 from invert.processor import lacks_bfloat16
 from invert.recognition import expecting
 from invert.shapes import Shapes, check_fit, check_layer, shapes
@@ -83,8 +83,21 @@ class Generator:
 
     @property
     def resolution(self) -> int:
-        """Side of the training images in pixels."""
+        """The longer side of the training images in pixels."""
         return self.network.resolution
+
+    @property
+    def image_size(self) -> Size:
+        """(height, width) of the training images in pixels."""
+        return self.network.image_size
+
+    def cell(self, space: str | Space) -> int:
+        """Pixels per side of a cell of the features that a point of `space` starts from, F_1 without features."""
+        return self.resolution // self.layer(Space.parse(space).first).size
+
+    def step(self, space: str | Space) -> int:
+        """Pixels per side of the least piece of a canvas: a cell of F_i, or two where a cell of R_i covers two."""
+        return self.cell(space) * (2 if self.layer(Space.parse(space).first).rgb_is_half else 1)
 
     @property
     def num_ws(self) -> int:

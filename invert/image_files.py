@@ -28,6 +28,7 @@ PLUGINS = {  # kind: (Pillow's name for it, module that registers it, package to
     "JPEG XL": ("JXL", "pillow_jxl.JpegXLImagePlugin", "pillow-jxl-plugin"),
 }
 _warning_filters = threading.Lock()  # warnings.catch_warnings swaps state of the whole process
+MAX_PIXELS = 64_000_000  # width × height of a picture, read or made
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ReadOptions:
     """What is accepted as a picture. Raises :class:`UsageError` for values that make no sense."""
 
     background: str = "white"  # shown through transparent parts; any CSS colour
-    max_pixels: int = 64_000_000  # width × height, as the header declares it
+    max_pixels: int = MAX_PIXELS  # width × height, as the header declares it
     max_bytes: int = 256 * 2**20  # of the file
     min_side: int = 16  # pixels
     max_aspect: float = 16.0  # longer side / shorter side

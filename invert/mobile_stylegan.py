@@ -131,15 +131,19 @@ class MobileStyleGAN(SynthesisNetwork):
                 part |= {name: part[name][order] for name in ("up_affine.weight", "up_affine.bias")}
         self.convs = nn.ModuleList(SeparableConv(part) for part in parts)
         layers: list[Layer] = []
-        channels, size = self.const.shape[1], self.const.shape[2]
+        channels, height, width = self.const.shape[1:]
+        nominal = 4
         for i, conv in enumerate(self.convs, start=1):
             assert isinstance(conv, SeparableConv)
-            noise_size = conv.noise_const.shape[-1]
-            layers.append(Layer(i, channels, size, None, noise_size))
-            channels, size = conv.weight.shape[0], noise_size
-        layers.append(Layer(len(layers) + 1, channels, size, None, None))
+            scale = 1 if conv.up_affine is None else 2
+            made = (scale * height, scale * width)
+            if tuple(conv.noise_const.shape[2:]) != made:
+                raise RuntimeError(f"noise of layer {i} is {list(conv.noise_const.shape[2:])}, expected {list(made)}")
+            layers.append(Layer(i, nominal, channels, (height, width), None, made))
+            channels, nominal, (height, width) = conv.weight.shape[0], scale * nominal, made
+        layers.append(Layer(len(layers) + 1, nominal, channels, (height, width), None, None))
         self.layers = tuple(layers)
-        self.resolution = 2 * size
+        self.image_size = (2 * height, 2 * width)
         head = subset(tensors, "synthesis.head.")
         self.head_affine = Affine(head["affine.weight"], head["affine.bias"])
         order = haar_blocks(head["weight"].shape[0])

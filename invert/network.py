@@ -13,19 +13,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Size = tuple[int, int]  # height and width
+
 
 @dataclass(frozen=True)
 class Layer:
     """Facts of one layer at the training resolution; layer i owns the style vector w_i.
 
-    The last layer of a network (torgb, or a wavelet head) has no noise map.
+    Sizes are (height, width) in cells. The last layer of a network (torgb, or a wavelet head) has no noise map.
     """
 
     index: int
+    nominal: int  # 4, 8, …: the side of F_i in a square network of as many layers, by which a layer is coarse or fine
     channels: int  # of F_i, the features that enter the layer
-    size: int  # side of F_i in cells
-    rgb_size: int | None  # side of R_i; None where no RGB sum exists yet, or ever
-    noise_size: int | None  # side of the noise map, which is the layer's output side
+    cells: Size  # of F_i
+    rgb_cells: Size | None  # of R_i; None where no RGB sum exists yet, or ever
+    noise_cells: Size | None  # of the noise map, which is the layer's output size
+
+    @property
+    def size(self) -> int:
+        """The longer side of F_i in cells."""
+        return max(self.cells)
+
+    @property
+    def rgb_size(self) -> int | None:
+        """The longer side of R_i."""
+        return None if self.rgb_cells is None else max(self.rgb_cells)
+
+    @property
+    def noise_size(self) -> int | None:
+        """The longer side of the noise map."""
+        return None if self.noise_cells is None else max(self.noise_cells)
+
+    @property
+    def rgb_is_half(self) -> bool:
+        """Whether a cell of R_i is as large as two by two of F_i."""
+        return self.rgb_cells is not None and self.rgb_cells != self.cells
 
 
 class MappingNetwork(nn.Module):
@@ -97,12 +120,17 @@ class SynthesisNetwork(nn.Module, ABC):
     """
 
     architecture: str
-    resolution: int
+    image_size: Size  # of the training images in pixels
     layers: tuple[Layer, ...]
     mapping: MappingNetwork
     convs: nn.ModuleList  # of layers with a buffer `noise_const`, called with (x, style, noise)
-    const: Tensor  # [1, C, 4, 4]
+    const: Tensor  # [1, C, h, w], 4×4 where images are square
     w_avg: Tensor | None
+
+    @property
+    def resolution(self) -> int:
+        """The longer side of the training images in pixels."""
+        return max(self.image_size)
 
     @property
     def num_ws(self) -> int:
@@ -110,7 +138,7 @@ class SynthesisNetwork(nn.Module, ABC):
         return len(self.layers)
 
     def start(self) -> Tensor:
-        """F_1, the learned constant, [1, C, 4, 4]."""
+        """F_1, the learned constant, [1, C, h, w]."""
         return self.const
 
     def noise_const(self, index: int) -> Tensor:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from invert.errors import LatentError, SpaceError
+from invert.image_files import MAX_PIXELS
 from invert.latents import Latent
-from invert.network import SynthesisNetwork
+from invert.network import Size, SynthesisNetwork
 from invert.spaces import Space
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -30,32 +29,45 @@ def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None
     """The sizes for features of `features` cells at layer `space.first`; the training size by default.
 
     Raises :class:`SpaceError` for a layer the generator does not have, :class:`LatentError` for odd features where
-    the RGB map has half their size.
+    the RGB map has half their size, and for images beyond the limit of pixels.
     """
     check_layer(network, space)
     first = network.layers[space.first - 1]
-    h, w = features or (first.size, first.size)
-    if first.rgb_size is not None and first.rgb_size < first.size and (h % 2 or w % 2):
+    h, w = features or first.cells
+    if first.rgb_is_half and (h % 2 or w % 2):
         raise LatentError(f"{space} needs features of even height and width (R_i has half), got {h}×{w}")
 
-    def scaled(size: int) -> Size:
-        return h * size // first.size, w * size // first.size
+    # Every map keeps its size relative to F_i.
+    def scaled(size: Size) -> Size:
+        return h * size[0] // first.cells[0], w * size[1] // first.cells[1]
 
+    image = scaled(network.image_size)
+    if image[0] * image[1] > MAX_PIXELS:
+        raise LatentError(
+            f"{space} of {w}×{h} cells is an image of {image[1]}×{image[0]} px, the limit is {MAX_PIXELS / 1e6:g} Mpx; "
+            "use fewer cells"
+        )
     layers = network.layers[space.first - 1 :]
     return Shapes(
         features=(h, w),
-        rgb=None if first.rgb_size is None else scaled(first.rgb_size),
-        inputs=tuple(scaled(layer.size) for layer in layers),
-        noise=tuple(scaled(layer.noise_size) for layer in layers if layer.noise_size is not None),
-        image=scaled(network.resolution),
+        rgb=None if first.rgb_cells is None else scaled(first.rgb_cells),
+        inputs=tuple(scaled(layer.cells) for layer in layers),
+        noise=tuple(scaled(layer.noise_cells) for layer in layers if layer.noise_cells is not None),
+        image=image,
     )
+
+
+def pixels(image: Size) -> str:
+    """ "1024 px" of a square image, "512×1024 px" (width × height) of another one."""
+    height, width = image
+    return f"{width} px" if width == height else f"{width}×{height} px"
 
 
 def check_layer(network: SynthesisNetwork, space: Space) -> None:
     """Raise :class:`SpaceError` unless the generator has the layer the space starts at."""
     if space.first > network.num_ws:
         raise SpaceError(
-            f"{space}: this generator has layers 1 to {network.num_ws} ({network.resolution} px); "
+            f"{space}: this generator has layers 1 to {network.num_ws} ({pixels(network.image_size)}); "
             f"layer {space.first} does not exist"
         )
 
@@ -104,10 +116,10 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
     if latent.companion is not None and tuple(latent.companion.shape[-2:]) != companion:
         raise LatentError(f"the companion needs {companion} values here, got {tuple(latent.companion.shape[-2:])}")
     if latent.places is not None:
-        side = network.layers[space.first - 1].size
-        right, bottom = (latent.places.amax((0, 1)) + side).tolist()
-        if bottom > expected.features[0] or right > expected.features[1]:
-            raise LatentError(f"a companion needs {side}×{side} cells of F_i, and its place leaves fewer")
+        height, width = network.layers[space.first - 1].cells
+        x, y = latent.places.amax((0, 1)).tolist()
+        if y + height > expected.features[0] or x + width > expected.features[1]:
+            raise LatentError(f"a companion needs {width}×{height} cells of F_i, and its place leaves fewer")
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invert.errors import ModelFileError
-from invert.network import Affine, Layer, MappingNetwork, SynthesisNetwork
+from invert.network import Affine, Layer, MappingNetwork, Size, SynthesisNetwork
 
 GAIN = math.sqrt(2)  # of leaky ReLU 0.2; positively homogeneous, so it is folded into weight, bias and noise
+LONGEST_START = 32  # cells of the constant that images start from
 
 
 def demodulate(style: Tensor, weight_square: Tensor) -> Tensor:
@@ -129,7 +130,8 @@ class StyleGAN2(SynthesisNetwork):
         super().__init__()
         check_stylegan2(tensors)
         sizes = resolutions(tensors)
-        self.resolution = sizes[-1]
+        start = tensors["synthesis.b4.const"].shape[1:]
+        self.image_size = size_at(start, sizes[-1])
         self.mapping = fold_mapping(tensors, mapping_lr_multiplier)
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
         self.register_buffer("const", tensors["synthesis.b4.const"][None])
@@ -144,12 +146,13 @@ class StyleGAN2(SynthesisNetwork):
                 part = subset(tensors, f"synthesis.b{r}.{conv}.")
                 up = conv == "conv0"
                 side = r // 2 if up else r
-                rgb = None if r == 4 else r // 2  # torgb @ r runs after conv1 @ r
-                layers.append(Layer(len(layers) + 1, part["weight"].shape[1], side, rgb, r))
+                rgb = None if r == 4 else size_at(start, r // 2)  # torgb @ r runs after conv1 @ r
+                channels, cells = part["weight"].shape[1], size_at(start, side)
+                layers.append(Layer(len(layers) + 1, side, channels, cells, rgb, size_at(start, r)))
                 self.convs.append(StyledConv(part, up, taps, conv_clamp))
             self.torgbs.append(ToRGB(subset(tensors, f"synthesis.b{r}.torgb."), conv_clamp))
-        channels = tensors[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[1]
-        layers.append(Layer(len(layers) + 1, channels, sizes[-1], sizes[-1] // 2, None))
+        channels, rgb = tensors[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[1], size_at(start, sizes[-1] // 2)
+        layers.append(Layer(len(layers) + 1, sizes[-1], channels, self.image_size, rgb, None))
         self.layers = tuple(layers)
         self.register_buffer("rgb_taps", torch.outer(taps, taps) / taps.sum() ** 2 * 4)
         self.rgb_taps: Tensor
@@ -182,6 +185,11 @@ def resolutions(tensors: Mapping[str, Tensor]) -> list[int]:
     return sorted({int(match[1]) for match in found if match})
 
 
+def size_at(start: Sequence[int], resolution: int) -> Size:
+    """(height, width) of the maps of block `resolution`, where block 4 starts from a constant of the size `start`."""
+    return start[0] * resolution // 4, start[1] * resolution // 4
+
+
 def fold_mapping(tensors: Mapping[str, Tensor], lr_multiplier: float) -> MappingNetwork:
     """The mapping network with run-time gains folded: lr/√fan_in on weights, lr on biases, 1/√c_dim on labels."""
     depth = sum(1 for k in tensors if k.startswith("mapping.fc") and k.endswith(".weight"))
@@ -202,6 +210,7 @@ def check_stylegan2(tensors: Mapping[str, Tensor]) -> None:
         raise ModelFileError(f"expected synthesis blocks 4, 8, 16, …; found {sizes or 'none'}")
     if "mapping.fc0.weight" not in tensors:
         raise ModelFileError("expected mapping.fc0.weight; the mapping network is missing")
+    check_start(tensors)
     problems = [
         f"{name}: expected {list(shape)}, found {list(tensors[name].shape) if name in tensors else 'nothing'}"
         for name, shape in expected_shapes(tensors, sizes).items()
@@ -212,6 +221,22 @@ def check_stylegan2(tensors: Mapping[str, Tensor]) -> None:
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         raise ModelFileError("not a StyleGAN2 generator: " + "; ".join(problems[:5]) + more)
+
+
+def check_start(tensors: Mapping[str, Tensor]) -> None:
+    """Raise :class:`ModelFileError` unless images start from a constant [C, 4, 4], or a rectangular one.
+
+    StyleGAN-Human has 4×2; forks for other aspects have any, such as 4×6. All later sizes are its doubles.
+    """
+    const = tensors.get("synthesis.b4.const")
+    if const is None or const.ndim != 3:
+        return  # named with its shape by the caller
+    height, width = const.shape[1:]
+    if (height == width and height != 4) or not all(1 <= side <= LONGEST_START for side in (height, width)):
+        raise ModelFileError(
+            f"synthesis.b4.const: expected 4×4 cells, or a rectangle of at most {LONGEST_START} a side, got "
+            f"{height}×{width}"
+        )
 
 
 def expected_shapes(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
@@ -234,7 +259,8 @@ def expected_shapes(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> dict
         shapes |= {f"mapping.fc{k}.weight": (out, width), f"mapping.fc{k}.bias": (out,)}
         width = out
     channels = dim("synthesis.b4.const", 0)
-    shapes["synthesis.b4.const"] = (channels, 4, 4)
+    start = (dim("synthesis.b4.const", 1), dim("synthesis.b4.const", 2))
+    shapes["synthesis.b4.const"] = (channels, *start)
     if "mapping.w_avg" in tensors:
         shapes["mapping.w_avg"] = (w_dim,)
     for r in sizes:
@@ -243,7 +269,7 @@ def expected_shapes(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> dict
             p = f"synthesis.b{r}.{conv}."
             shapes |= {p + "weight": (out, channels, 3, 3), p + "bias": (out,), p + "noise_strength": ()}
             shapes |= {p + "affine.weight": (channels, w_dim), p + "affine.bias": (channels,)}
-            shapes[p + "noise_const"] = (r, r)
+            shapes[p + "noise_const"] = size_at(start, r)
             channels = out
         p = f"synthesis.b{r}.torgb."
         shapes |= {p + "weight": (3, out, 1, 1), p + "bias": (3,)}
