@@ -81,8 +81,8 @@ def check_maps(latent: Latent) -> None:
 
 
 def check_noise(latent: Latent) -> None:
-    """One map per convolution layer; the last layer, which makes the image, has a style and no noise."""
-    space, styles, noise = latent.space, latent.styles, latent.noise
+    """A tuple of maps of one channel. How many a network's layers have, only the generator knows."""
+    space, noise = latent.space, latent.noise
     if noise is None:
         return
     if not isinstance(noise, tuple):
@@ -90,12 +90,6 @@ def check_noise(latent: Latent) -> None:
     for n in noise:
         if n.ndim != 4 or n.shape[1] != 1:
             raise LatentError(f"{space} needs noise maps [N, 1, H, W], got {list(n.shape)}")
-
-    # Z and W have one style for all layers: how many those are, only the generator knows.
-    if space.base == "W+":
-        layers = len(styles) if isinstance(styles, tuple) else styles.shape[1]
-        if len(noise) != layers - 1:
-            raise LatentError(f"{space} needs {layers - 1} noise maps, one less than its styles, got {len(noise)}")
 
 
 def check_companion(latent: Latent) -> None:

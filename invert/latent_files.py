@@ -129,9 +129,13 @@ def build(header: Mapping[str, Any], tensors: Any) -> Latent:
             raise ModelFileError(f"tensor '{quoted(k)}' is not finite floating point")
     parts = parts_of({k: t.detach().contiguous() for k, t in tensors.items()})
 
-    # At the last layer an N… space has no map left, and so no tensor in the file.
+    # The last layer, which makes the image, has a style and no noise map; where a point starts there, no map is left.
     if space.noise:
         parts.setdefault("noise", ())
+        styles, maps = parts["styles"], len(parts["noise"])
+        layers = len(styles) if isinstance(styles, tuple) else styles.shape[1] if styles.ndim == 3 else None
+        if layers is not None and maps != layers - 1:
+            raise ModelFileError(f"{space} needs {layers - 1} noise maps, one less than its styles, got {maps}")
     return Latent(space, fingerprint=fingerprint, metadata=metadata, **parts)
 
 
