@@ -145,7 +145,7 @@ class Encoder(nn.Module):
             features=features,
             rgb=rgb,
             companion=styles,
-            metadata={"generator": generator.name},
+            metadata=generator.reference,
         )
 
 

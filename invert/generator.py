@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from invert import network_files
+from invert.addresses import refuse_address
 from invert.arguments import check_psi, check_seed, check_seeds, whole
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from invert.conversion import constant_noise, convert_latent, layer_styles
@@ -36,10 +38,18 @@ class Generator:
     with and is refused by any other generator.
     """
 
-    def __init__(self, network: SynthesisNetwork, *, fingerprint: str, name: str = "") -> None:
+    def __init__(
+        self,
+        network: SynthesisNetwork,
+        *,
+        fingerprint: str,
+        name: str = "",
+        path: Path | None = None,
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.fingerprint = fingerprint
         self.name = name
+        self.path = path  # of the checkpoint; None for registered networks
         self.autocast: torch.dtype | None = None
         self._maps: dict[int, dict[str, Tensor]] = {}
 
@@ -49,6 +59,7 @@ class Generator:
         checkpoint: Checkpoint,
         *,
         name: str = "",
+        path: Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Generator:
@@ -59,7 +70,8 @@ class Generator:
             raise UsageError(f"{dtype} needs a CUDA device, got {device}; use torch.float32 there")
         network = build_network(checkpoint)
         network = network.to(device=device, dtype=torch.float32 if half else dtype)
-        generator = cls(network, fingerprint=fingerprint(checkpoint.tensors, checkpoint.config), name=name)
+        identity = fingerprint(checkpoint.tensors, checkpoint.config)
+        generator = cls(network, fingerprint=identity, name=name, path=path)
         generator.autocast = dtype if half else None
         return generator
 
@@ -77,7 +89,7 @@ class Generator:
                 stacklevel=2,
             )
         network = copy.deepcopy(self.network).to(torch.bfloat16)
-        return Generator(network, fingerprint=self.fingerprint, name=self.name)
+        return Generator(network, fingerprint=self.fingerprint, name=self.name, path=self.path)
 
     # -- facts
 
@@ -202,7 +214,17 @@ class Generator:
     def adopt(self, latent: Latent) -> Latent:
         """The latent claimed for this generator whatever made it; sizes must still fit."""
         check_fit(self.network, latent)
-        return latent.replace(fingerprint=self.fingerprint)
+        return self.own(latent.replace(fingerprint=self.fingerprint))
+
+    def own(self, latent: Latent) -> Latent:
+        """The latent with this generator's name and file in its metadata, in place of older ones."""
+        others = {k: v for k, v in latent.metadata.items() if k != network_files.KEY}
+        return latent.replace(metadata={**others, **self.reference})
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """What latents remember of the generator, beside its fingerprint: name, and file where it has one."""
+        return {"generator": self.name, **network_files.reference(self.path)}
 
     def convert(self, latent: Latent, space: str | Space) -> Latent:
         """The same image as a point of `space`; exact, or a :class:`SpaceError` that says what would be lost.
@@ -297,7 +319,7 @@ class Generator:
         return self._maps[layer][part]
 
     def _make(self, space: Space, styles: Tensor, label: Tensor | None = None) -> Latent:
-        return Latent(space, styles, self.fingerprint, label=label, metadata={"generator": self.name})
+        return Latent(space, styles, self.fingerprint, label=label, metadata=self.reference)
 
     def _labels(self, label: int | None, n: int) -> Tensor | None:
         if not self.c_dim:
@@ -342,18 +364,21 @@ def load_generator(
     """A generator by registry name (downloaded on first use) or from a checkpoint file of any supported format."""
     from invert.models import MODELS, ensure
 
+    refuse_address(str(name_or_path))
     known = [name for name, model in MODELS.items() if model.kind == "generator"]
     name = str(name_or_path)
+    source: Path | None
     if name in known:
-        path = ensure(name)
+        path, source = ensure(name), None
     else:
         path = Path(name_or_path)
         if not path.exists():
             raise ModelFileError(f"{path}: neither a file nor a known network; known: {', '.join(known)}")
         name = path.stem
+        source = path
     try:
         with expecting(FileKind.CHECKPOINT, path, "expected the checkpoint of a generator"):
             checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
-        return Generator.from_checkpoint(checkpoint, name=name, device=device, dtype=dtype)
+        return Generator.from_checkpoint(checkpoint, name=name, path=source, device=device, dtype=dtype)
     except ModelFileError as error:
         raise error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}") from error

@@ -24,6 +24,7 @@ from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError, UsageError
 from invert.file_kinds import FileKind
 from invert.latents import PARTS, Latent
+from invert.network_files import seen_from
 from invert.recognition import expecting
 from invert.spaces import Space
 
@@ -31,7 +32,14 @@ FORMAT, VERSION = "invert-latent", 1
 SUFFIXES = (".pt", ".safetensors")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 FINGERPRINT = re.compile(r"[\w.-]{0,128}", re.ASCII)
-FACTS = {"generator": str, "image": dict, "projection": dict, "made_by": str, "edits": list}  # of the metadata
+FACTS = {  # kinds of the facts in the metadata
+    "generator": str,
+    "image": dict,
+    "projection": dict,
+    "network": dict,
+    "made_by": str,
+    "edits": list,
+}
 MAX_FACTS = 100_000  # values in the metadata, however nested
 MAX_INTEGER = 2**64
 
@@ -45,21 +53,21 @@ def check_suffix(path: Path) -> None:
 def save_latent(latent: Latent, path: Path) -> None:
     """Write `latent` to `path`: old file or new file, never a torn one. Its suffix says which container."""
     check_suffix(path)
-    data = encode_latent(latent, path.suffix)
+    data = encode_latent(latent, path)
     write_atomically(path, lambda f: f.write(data))
 
 
-def encode_latent(latent: Latent, suffix: str) -> bytes:
-    """The bytes of a latent file of that suffix."""
+def encode_latent(latent: Latent, path: Path) -> bytes:
+    """The bytes of the latent file at `path`: of the container that its suffix says."""
     header = {
         "format": FORMAT,
         "version": VERSION,
         "space": str(latent.space),
         "fingerprint": latent.fingerprint,
-        "metadata": json.loads(json.dumps(dict(latent.metadata))),
+        "metadata": json.loads(json.dumps(seen_from(latent.metadata, path.parent))),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in flatten(latent).items()}
-    if suffix.lower() == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
 
     # clone: a view would drag its whole storage into the file

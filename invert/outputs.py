@@ -96,7 +96,7 @@ def write_projection(
             paths.image: encode_png(reconstruction, picture_of(latent)),
             paths.compare: encode_png(compared, record),
             paths.report: text.encode(),
-            paths.latent: encode_latent(latent, ".pt"),
+            paths.latent: encode_latent(latent, paths.latent),
         }
     )
 

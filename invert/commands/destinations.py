@@ -102,12 +102,26 @@ def claim(
     found = Destinations(made_by, tuple(outputs), latents, files, network)
     inputs = [Path(x) for x in (*latents, *files, network, *settings) if isinstance(x, (str, Path))]
 
+    if any(os.path.lexists(output) for output in outputs):
+        inputs += [place for x in latents if isinstance(x, Path) for place in networks_of(x)]
+
     for folder in dict.fromkeys(output.parent for output in outputs):
         check_folder(folder)
     check_not_inputs(outputs, inputs)
     for output in outputs:
         check_replaceable(output, found, overwrite)
     return found
+
+
+def networks_of(latent: Path) -> list[Path]:
+    """The files that a latent file remembers as its network; none for what is no latent."""
+    from invert.latents import Latent
+    from invert.network_files import recorded
+
+    try:
+        return recorded(Latent.load(latent).metadata, latent.parent)
+    except (InvertError, OSError):
+        return []
 
 
 def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

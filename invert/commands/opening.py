@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from invert.commands.bars import download_bar
 from invert.commands.parsing import Point, parse_layers
 from invert.commands.terminal import say
-from invert.errors import FingerprintError, UsageError
+from invert.errors import FingerprintError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -42,10 +43,63 @@ def fetch(*names: str) -> None:
 
 
 def open_generator_of(path: Path, network: str | None, device: str) -> Generator:
-    """The generator that is asked for, or the one the latent file names."""
+    """The generator that is asked for, or the one the latent file was made with.
+
+    That is looked for under its registered name, where the latent remembers it, and by its weights
+    beside the latent and in the current folder. Raises :class:`ModelFileError` where it is not found.
+    """
+    from invert.latents import Latent
+    from invert.network_files import find_network
+
+    if network is not None:
+        return open_generator(network, device)
+    latent = Latent.load(path)
+    known = known_network(latent, path.parent)
+    generator = None if known is None else open_generator(known, device)
+    if generator is not None and generator.fingerprint == latent.fingerprint:
+        return generator
+
+    # Moved, renamed, or another file in its place.
+    found = find_network(latent, [path.parent, Path(".")])
+    if found is not None:
+        say(f"{path}: its network is {found} now, by its weights", err=True)
+        return open_generator(str(found), device)
+    if generator is None:
+        raise ModelFileError(missing_network(path, latent))
+    return generator  # of other weights: refused, unless --force takes it
+
+
+def is_made_with(generator: Generator, path: Path) -> bool:
+    """Whether the latent in a file is one of the generator."""
     from invert.latents import Latent
 
-    return open_generator(network or network_of(Latent.load(path)), device)
+    return Latent.load(path).fingerprint == generator.fingerprint
+
+
+def known_network(latent: Latent, folder: Path) -> str | None:
+    """The network that a latent in `folder` remembers, if it is there: a file or a registered name."""
+    from invert.models import MODELS
+    from invert.network_files import recorded
+
+    places = recorded(latent.metadata, folder)
+    there = [str(place) for place in places if os.path.isfile(place)]
+    if there:
+        return there[0]
+    name = str(latent.metadata.get("generator") or DEFAULT_NETWORK)
+    return name if name in MODELS and not places else None
+
+
+def missing_network(path: Path, latent: Latent) -> str:
+    """The error for a latent whose network is nowhere: what was looked for, where, and what to do."""
+    from invert.network_files import recorded
+
+    name = str(latent.metadata.get("generator", ""))
+    places = recorded(latent.metadata, path.parent)
+    where = f"not at {places[-1]}" if places else "not a registered one"
+    return (
+        f"{path}: its network {name} (fingerprint {latent.fingerprint[:12]}) is {where}, and no file "
+        "beside the latent or in the current folder has its weights; name it with --network FILE"
+    )
 
 
 def open_generator_for(points: Sequence[Point], network: str | None, device: str) -> Generator:
@@ -91,13 +145,11 @@ def pick_device(name: str) -> str:
     return name
 
 
-def network_of(latent: Latent) -> str:
-    """The generator that a latent names as its own."""
-    return str(latent.metadata.get("generator") or DEFAULT_NETWORK)
-
-
 def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
-    """The latent, checked against the generator; with `force` claimed for it."""
+    """The latent, checked against the generator; with `force` claimed for it.
+
+    It remembers where the generator's file is now.
+    """
     from invert.latents import Latent
 
     latent = Latent.load(path)
@@ -107,7 +159,7 @@ def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
         generator.check(latent)
     except FingerprintError as error:
         raise FingerprintError(f"{path}: {error}") from error
-    return latent
+    return generator.own(latent)
 
 
 def newest() -> Path:

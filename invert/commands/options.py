@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from invert.commands.opening import DEFAULT_NETWORK
 
-FILE = click.Path(path_type=Path)
+
+class FilePath(click.Path):
+    """A path as :class:`Path`; an address of the web is refused with what to do instead."""
+
+    def convert(self, value: Any, *others: Any) -> Any:
+        from invert.addresses import refuse_address
+
+        refuse_address(str(value))
+        return super().convert(value, *others)
+
+
+FILE = FilePath(path_type=Path)
 
 
 def check_psi(context: click.Context, parameter: click.Parameter, psi: float) -> float:
@@ -25,12 +37,31 @@ def was_given(parameter: str) -> bool:
     return source is not ParameterSource.DEFAULT
 
 
+def check_network(context: click.Context, parameter: click.Parameter, network: str | None) -> str | None:
+    """The name or path that was given. Raises :class:`UsageError` for an address of the web."""
+    from invert.addresses import refuse_address
+
+    if network is not None:
+        refuse_address(network)
+    return network
+
+
 network_option = click.option(
-    "--network", default=DEFAULT_NETWORK, show_default=True, help="Registry name or checkpoint file."
+    "--network",
+    default=DEFAULT_NETWORK,
+    show_default=True,
+    callback=check_network,
+    help="Registry name or checkpoint file.",
 )
-latent_network_option = click.option("--network", help="Registry name or checkpoint file; the latent's own by default.")
+latent_network_option = click.option(
+    "--network",
+    callback=check_network,
+    help="Registry name or checkpoint file; the latent's own by default.",
+)
 point_network_option = click.option(  # where seeds may stand for latent files
-    "--network", help=f"Registry name or checkpoint file; by default the latent's own, for seeds {DEFAULT_NETWORK}."
+    "--network",
+    callback=check_network,
+    help=f"Registry name or checkpoint file; by default the latent's own, for seeds {DEFAULT_NETWORK}.",
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps. auto takes cuda where it is."

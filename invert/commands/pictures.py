@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.destinations import Destinations, check_folder, check_not_inputs, claim, with_suffix_of, with_twin
-from invert.commands.opening import load_latent, network_of, newest, open_generator
+from invert.commands.opening import is_made_with, load_latent, newest, open_generator, open_generator_of
 from invert.commands.options import (
     FILE,
     class_option,
@@ -101,7 +101,6 @@ def render(
               invert render friends.smile+3.pt --into friends.jpg -o smiling.png
     """
     from invert.images import read_image
-    from invert.latents import Latent
     from invert.pasting import paste
 
     check_seed(seed)
@@ -115,11 +114,9 @@ def render(
     check_not_inputs([claims.outputs[0] for group in claimed for claims in group], inputs)
     whole = read_image(photograph) if photograph is not None else None
     generator: Generator | None = None
-    opened = ""
     for path, claims in zip(chosen, claimed, strict=True):
-        wanted = network or network_of(Latent.load(path))
-        if generator is None or wanted != opened:
-            generator, opened = open_generator(wanted, device), wanted
+        if generator is None or not (network or is_made_with(generator, path)):
+            generator = open_generator_of(path, network, device)
         latent = load_latent(path, generator, force)
         images = generator.render(latent, noise, seed=seed)
         for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):

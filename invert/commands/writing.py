@@ -35,7 +35,7 @@ def write_shown(image: Tensor, latent: Latent, destinations: Destinations) -> No
     latent = latent.replace(metadata={**latent.metadata, **destinations.record})
     destinations.announce()
     write_set(
-        {picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path.suffix)},
+        {picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path)},
     )
 
 
