@@ -19,6 +19,7 @@ from edits.commands.mix import mix
 from edits.commands.styles import combine, interpolate, style_mix
 from edits.commands.training import attribute
 from invert.commands.files import convert, convert_network, download, info, networks
+from invert.commands.hints import fitting, running
 from invert.commands.pictures import generate, render
 from invert.commands.project import project
 from invert.commands.terminal import say
@@ -79,8 +80,13 @@ for command in (*COMMANDS, train):
     cli.add_command(command)
 
 
+def fitted(message: str) -> str:
+    """The message without hints that the running command has no option for."""
+    return fitting(message, running(cli, sys.argv[1:]))
+
+
 def show_warning(message: Any, category: Any, *_: Any) -> None:
-    say(f"warning: {message}", err=True)
+    say(f"warning: {fitted(str(message))}", err=True)
 
 
 @contextmanager
@@ -138,7 +144,7 @@ def fail(message: str, code: int, debug: bool) -> None:
         import traceback
 
         traceback.print_exc()
-    say("error: " + " ".join(message.split()), err=True)
+    say("error: " + fitted(" ".join(message.split())), err=True)
     sys.exit(code)
 
 

@@ -148,14 +148,6 @@ def test_an_address_is_told_to_be_downloaded_first(url: str, run: Shell) -> None
     refused(run("project", url.replace("pkl", "jpg")), 2, "give its path: ffhq.jpg")
 
 
-def test_a_hint_names_force_only_where_the_command_has_it(run: Shell, latent: Path) -> None:
-    write_checkpoint(Path("second.safetensors"), small_checkpoint(seed=7))
-    exemplars = ["directions", "exemplars", "--positive", latent, "--negative", "3", "--name", "x"]
-    result = run(*exemplars, "--network", "second.safetensors")
-    assert "--force" not in one_line(result)
-    assert "--force" in one_line(run("render", latent, "--network", "second.safetensors"))
-
-
 def test_the_network_of_a_latent_is_an_input_that_is_never_replaced(run: Shell, latent: Path) -> None:
     before = Path("nets/mine.safetensors").read_bytes()
     edit = ["convert", latent, "--space", "W+", "-o", "nets/mine.safetensors", "--overwrite"]

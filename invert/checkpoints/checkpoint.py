@@ -120,7 +120,10 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
         raise ModelFileError(f"no weights in {first(empty) if empty else 'the file'}; it is damaged")
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
-        raise ModelFileError(f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same")
+        raise ModelFileError(
+            f"NaN or infinity in {first(nonfinite)}; use another snapshot of the training, "
+            "--allow-nonfinite reads the file all the same"
+        )
 
 
 def _check_colours(tensors: Mapping[str, Tensor]) -> None:

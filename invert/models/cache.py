@@ -80,7 +80,9 @@ def _cache_folder(cache_dir: Path | str | None) -> Path:
         folder = Path("~")
     # Without a home directory platformdirs raises or, in older versions, returns a path that begins with "~".
     if not folder.is_absolute():
-        raise ModelUnavailableError(f"{folder}: no home directory to keep models in; name a place with --cache-dir DIR")
+        raise ModelUnavailableError(
+            f"{folder}: no home directory to keep models in; set HOME, or name a place with --cache-dir DIR"
+        )
     return folder
 
 
@@ -102,7 +104,9 @@ def _workspace(folder: Path) -> Iterator[Path]:
 
 
 def _unwritable(folder: Path, reason: str) -> ModelUnavailableError:
-    return ModelUnavailableError(f"{folder}: cannot be written ({reason}); choose another place with --cache-dir DIR")
+    return ModelUnavailableError(
+        f"{folder}: cannot be written ({reason}); make it writable, or choose another place with --cache-dir DIR"
+    )
 
 
 def _sweep(folder: Path) -> None:
