@@ -32,7 +32,7 @@ class Direction:
 
     name      what a user types
     vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer, of Frobenius norm
-              √num_ws, so that equal rows are the same direction as the one vector
+              √num_ws, so that equal rows are the same direction as the one vector; kept on the CPU
     step      length of one unit of strength: the standard deviation of W along the direction (`WSpace.spread`);
               strength s moves layer j of a point by s·step·V_j
     meaning   what more of it is, to be read after "+ is"
@@ -52,6 +52,7 @@ class Direction:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "vectors", self.vectors.detach().cpu())
         check(self)
 
     @property

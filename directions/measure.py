@@ -109,4 +109,5 @@ def correlation(vector: Tensor, ws: Tensor, scores: Tensor) -> float:
             f"expected three or more ws [N, {len(vector)}] with scores [N], "
             f"got {list(ws.shape)} and {list(scores.shape)}"
         )
-    return torch.corrcoef(torch.stack([ws.double() @ vector.double(), scores.double()]))[0, 1].item()
+    along = ws.cpu().double() @ vector.double()
+    return torch.corrcoef(torch.stack([along, scores.cpu().double()]))[0, 1].item()

@@ -115,7 +115,7 @@ def checked(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.n
         raise UsageError("expected finite latents and scores, got NaN or infinity; leave those samples out")
     if len(scores.unique()) < 2:
         raise UsageError(f"expected scores that differ, all are {scores[0]:g}")
-    return ws.double().cpu().numpy(), scores.double().cpu().numpy()
+    return ws.cpu().double().numpy(), scores.cpu().double().numpy()
 
 
 def threshold(scores: np.ndarray) -> float:

@@ -56,7 +56,7 @@ class WSpace:
 
         Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal rows that of one.
         """
-        along = self.samples @ vectors.reshape(-1, self.w_dim).float().T  # [M, rows]
+        along = self.samples @ vectors.cpu().reshape(-1, self.w_dim).float().T  # [M, rows]
         return along.var(0).mean().sqrt().item()
 
 

@@ -17,10 +17,12 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
+from invert.precision import full_precision
 from invert.shapes import Size
 from invert.spaces import Space
 
 
+@full_precision()
 def move(
     generator: Generator,
     latent: Latent,

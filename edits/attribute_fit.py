@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edits.attribute_flow import LinearFlow
 from edits.attribute_samples import Pairs, PairSampler
+from invert.precision import widened
 
 
 def principal_channels(sample: Iterable[Pairs], rank: int) -> tuple[Tensor, float]:
@@ -27,7 +28,7 @@ def principal_channels(sample: Iterable[Pairs], rank: int) -> tuple[Tensor, floa
         read, write = read + gram(before), write + gram(after - before)
         cells += before[:, 0].numel()
         if rgb is not None:
-            squares, values = squares + rgb.double().square().sum().item(), values + rgb.numel()
+            squares, values = squares + widened(rgb).square().sum().item(), values + rgb.numel()
     channels = len(read)
     count = min(rank, channels)
     basis = torch.eye(channels, dtype=torch.float64)
@@ -43,7 +44,7 @@ def principal_channels(sample: Iterable[Pairs], rank: int) -> tuple[Tensor, floa
 def gram(maps: Tensor) -> Tensor:
     """Σ x xᵀ [C, C] over the cells of [N, C, H, W], in float64."""
     rows = maps.movedim(1, -1).flatten(0, -2)
-    return (rows.T @ rows).double().cpu()
+    return (rows.T @ rows).cpu().double()
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class NormalEquations:
         padded = F.pad(y * strength, (reach,) * 4, mode="replicate") if reach else y * strength
         x = F.unfold(padded, kernel_size).transpose(1, 2).flatten(0, 1)
         d = (moved - y).movedim(1, -1).flatten(0, -2)
-        return cls((x.T @ x).double().cpu(), (d.T @ x).double().cpu(), d.double().square().sum().item())
+        return cls((x.T @ x).cpu().double(), (d.T @ x).cpu().double(), widened(d).square().sum().item())
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return NormalEquations(self.a + other.a, self.b + other.b, self.energy + other.energy)
@@ -95,7 +96,7 @@ def explained(flow: LinearFlow, sampler: PairSampler, indices: range, strength: 
         for name, (before, after), guess in zip(errors, (pairs.features, pairs.rgb), predicted, strict=True):
             if before is None or after is None or guess is None:
                 continue
-            truth = (after - before).double()
-            errors[name] += (guess - truth).square().sum().item()
+            truth = widened(after - before)
+            errors[name] += (guess.to(truth) - truth).square().sum().item()
             energies[name] += truth.square().sum().item()
     return {name: 1 - errors[name] / energies[name] for name in errors if energies[name]}

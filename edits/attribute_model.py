@@ -95,7 +95,7 @@ class AttributeModel:
         """c of an offset [n, w_dim] = c · step on the styles that F_i was made of; None where it is no multiple."""
         if inside.shape != self.offset.shape:
             return None
-        step, inside = self.offset.double(), inside.detach().cpu().double()
+        step, inside = self.offset.cpu().double(), inside.detach().cpu().double()
         strength = (inside * step).sum() / step.square().sum()
         if (inside - strength * step).norm() > TOLERANCE * inside.norm():
             return None

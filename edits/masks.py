@@ -17,6 +17,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.layer_ranges import COARSE, MIDDLE
 from invert.network import Layer
+from invert.precision import widened
 from invert.shapes import Size
 
 CELLS = 64  # of a style map per training side, at most: 512 values a cell make larger maps expensive
@@ -54,12 +55,12 @@ def feathered(mask: Tensor, pixels: float) -> Tensor:
     for axis in (2, 3):
         side = mask.shape[axis]
         # running sums in float64: any width costs the same, and sums of 0 and 1 are exact
-        total = mask.double().cumsum(axis)
+        total = widened(mask).cumsum(axis)
         total = torch.cat([torch.zeros_like(total.narrow(axis, 0, 1)), total], axis)
-        cell = torch.arange(side, device=mask.device)
+        cell = torch.arange(side, device=total.device)
         start, stop = (cell - reach).clamp_min(0), (cell + reach + 1).clamp_max(side)
         count = (stop - start).view([-1, 1] if axis == 2 else [1, -1])
-        mask = ((total.index_select(axis, stop) - total.index_select(axis, start)) / count).to(mask.dtype)
+        mask = ((total.index_select(axis, stop) - total.index_select(axis, start)) / count).to(mask)
     return mask.clamp(0, 1)
 
 

@@ -70,7 +70,7 @@ def distribution_figure(
             (part.generated, "N(0, 1)" if part.name == "noise" else "generated", "stepfilled"),
             (part.values, "this latent", "step"),
         ):
-            counts = torch.histc(values.flatten().double().cpu(), BINS, low, high)
+            counts = torch.histc(values.flatten().cpu().double(), BINS, low, high)
             density = counts / values.numel() * BINS / (high - low)
             edges = torch.linspace(low, high, BINS + 1)
             axes.hist(

@@ -87,7 +87,7 @@ def ensure_companion(generator: Generator, latent: Latent) -> Latent:
     """The latent, :func:`with_companion` where it has none and can have one."""
     if not has_companion(generator, latent) and can_have_companion(generator, latent):
         return with_companion(generator, latent)
-    return latent
+    return latent.to(generator.device, generator.dtype)
 
 
 def own_styles(latent: Latent) -> Tensor:

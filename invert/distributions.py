@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invert.precision import widened
+
 
 def group_means(ordered: Tensor, n: int) -> Tensor:
     """n ascending values [n]: the means of n equal groups of the ascending values [m].
@@ -14,11 +16,12 @@ def group_means(ordered: Tensor, n: int) -> Tensor:
     m = ordered.shape[0]
     if m % n == 0:
         return ordered.view(n, -1).mean(1)
-    total = torch.nn.functional.pad(ordered.double().cumsum(0), (1, 0))
-    edges = torch.arange(n + 1, device=ordered.device, dtype=torch.float64) * (m / n)
+    exact = widened(ordered)
+    total = torch.nn.functional.pad(exact.cumsum(0), (1, 0))
+    edges = torch.arange(n + 1, device=exact.device, dtype=exact.dtype) * (m / n)
     low = edges.long().clamp(max=m - 1)
-    at_edges = total[low] + (edges - low) * ordered[low].double()
-    return (at_edges.diff() / (m / n)).to(ordered.dtype)
+    at_edges = total[low] + (edges - low) * exact[low]
+    return (at_edges.diff() / (m / n)).to(ordered)
 
 
 def wasserstein(values: Tensor, ordered: Tensor) -> Tensor:

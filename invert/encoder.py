@@ -14,6 +14,7 @@ from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.images import area_downscale
 from invert.latents import Latent
+from invert.precision import full_precision
 from invert.spaces import Space
 from invert.trunks import LAST_WIDTH, WIDTHS, TrunkName, load_imagenet, new_trunk
 
@@ -132,7 +133,7 @@ class Encoder(nn.Module):
                 f"{generator.name or 'another'} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
             )
         h, w = self.shape.input_size(images)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
             encoding = self(small)
             features, rgb, styles = (None if t is None else t.clone() for t in encoding)

@@ -22,6 +22,7 @@ from invert.errors import FingerprintError, LatentError, ModelFileError, UsageEr
 from invert.file_kinds import FileKind
 from invert.latents import Latent
 from invert.network import Layer, Size, SynthesisNetwork
+from invert.precision import full_precision
 from invert.processor import lacks_bfloat16
 from invert.recognition import expecting
 from invert.shapes import Shapes, check_fit, check_layer, shapes
@@ -63,11 +64,11 @@ class Generator:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Generator:
-        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need CUDA; float64 is exact."""
+        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need a GPU; float64 is exact."""
         device = torch.device(device)
         half = dtype in (torch.float16, torch.bfloat16)
-        if half and device.type != "cuda":
-            raise UsageError(f"{dtype} needs a CUDA device, got {device}; use torch.float32 there")
+        if half and device.type == "cpu":
+            raise UsageError(f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32")
         network = build_network(checkpoint)
         network = network.to(device=device, dtype=torch.float32 if half else dtype)
         identity = fingerprint(checkpoint.tensors, checkpoint.config)
@@ -160,7 +161,7 @@ class Generator:
             raise UsageError(f"this generator is conditional: expected a label of {self.c_dim} values")
         if label is not None and tuple(label.shape) != (len(z), self.c_dim):
             raise UsageError(f"expected labels {[len(z), self.c_dim]}, got {list(label.shape)}")
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             w = self.network.mapping(z.to(self.device), None if label is None else label.to(self.device))
         return w.clone()  # an ordinary tensor again, usable in autograd
 
@@ -235,11 +236,12 @@ class Generator:
         sizes = self.check(latent)
         check_layer(self.network, target)
         check_conversion(latent.space, target)
+        latent = latent.to(self.device, self.dtype)
         if target == latent.space:
             return latent
         keep_grad = needs_grad(latent)
-        with torch.inference_mode(not keep_grad):
-            result = convert_latent(self.network, latent.to(self.device, self.dtype), target, sizes)
+        with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
+            result = convert_latent(self.network, latent, target, sizes)
         return result if keep_grad else result.map(Tensor.clone)
 
     # -- images
@@ -248,13 +250,13 @@ class Generator:
         """Images [N, 3, H, W] of a latent, each computed alone, so that batches do not change pixels.
 
         `noise` is used where the latent has no noise maps of its own; "random" draws them from `seed`. Gradients flow
-        to latents that require them.
+        to latents that require them; images without gradients are in full precision (`invert.precision`).
         """
         sizes = self.check(latent)
         if noise not in ("const", "none", "random"):
             raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
         keep_grad = needs_grad(latent)
-        with torch.inference_mode(not keep_grad):
+        with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, noise, sizes, seed)
             if len(latent) == 1:  # indexing would cost a zero-filled gradient per tensor

@@ -77,7 +77,10 @@ class Latent:
         return self.replace(**{name: each(getattr(self, name)) for name in PARTS})
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Latent:
-        return self.map(lambda t: t.to(device=device, dtype=dtype))
+        """The latent there and in that precision; itself where it is so already."""
+        moved = self.map(lambda t: t.to(device=device, dtype=dtype))
+        same = all(a is b for a, b in zip(self.tensors(), moved.tensors(), strict=True))
+        return self if same else moved
 
     def detach(self) -> Latent:
         return self.map(Tensor.detach)

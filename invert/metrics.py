@@ -13,6 +13,7 @@ from invert.images import area_downscale
 from invert.latents import Latent
 from invert.objective import PERCEPTUAL_SIDE
 from invert.perceptual import PerceptualDistance
+from invert.precision import full_precision
 from invert.variables import distribution_distances
 
 
@@ -24,7 +25,7 @@ def reconstruction_metrics(image: Tensor, target: Tensor, distances: list[Percep
     small, small_target = (area_downscale(t.to(image).clamp(-1, 1), size) for t in (image, target))
     mse = (small - small_target).square().mean().item()
     result = {"mse": mse, "psnr": 10 * math.log10(4 / mse) if mse else math.inf}
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         for distance in distances:
             result[distance.name] = distance(small, small_target).item()
     return result

@@ -88,7 +88,7 @@ class PerceptualDistance(nn.Module):
             raise UsageError(
                 f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, got {list(images.shape)}"
             )
-        x = ((images.to(self.shift.dtype) - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
+        x = ((images.to(self.shift) - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
         maps = []
         for depth, stage in enumerate(self.stages):
             x = stage(x)

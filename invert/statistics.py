@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.network import SynthesisNetwork
+from invert.precision import full_precision, widened
 
 W_SAMPLES = 10_000  # [K] appendix D
 TARGET_SAMPLES = 4096  # [S] 7.2
@@ -38,8 +39,8 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
     w = sample_w(network, W_SAMPLES)
     mean = w.mean(0)
     std = (w - mean).square().sum(1).mean().sqrt().item()
-    covariance = (w - mean).double().T.cov()
-    least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64, device=w.device)
+    covariance = widened(w - mean).T.cov()
+    least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
     factor = torch.linalg.cholesky(covariance + least).to(w)
     return Statistics(mean, std, factor, w[:TARGET_SAMPLES].flatten().sort().values)
 
@@ -52,7 +53,7 @@ def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
     if network.mapping.c_dim:
         index = torch.randint(network.mapping.c_dim, (count,), generator=generator)
         c = torch.nn.functional.one_hot(index, network.mapping.c_dim).to(z)
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         w = torch.cat([network.mapping(z[k], None if c is None else c[k]) for k in torch.arange(count).split(1024)])
     return w.clone()
 
@@ -63,7 +64,7 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
     generator = torch.Generator().manual_seed(SEED)
     noise = [network.noise_const(j) for j in range(1, layer)]
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         for batch in w.split(BATCH):
             interrupts.check()
             x = network.start().expand(len(batch), -1, -1, -1)

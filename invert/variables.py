@@ -122,5 +122,5 @@ def distribution_loss(generator: Generator, latent: Latent) -> Tensor | float:
 
 def distribution_distances(generator: Generator, latent: Latent) -> dict[str, float]:
     """Wasserstein-1 distance of each part of a point to generated ones ([S] chapter 7)."""
-    parts = distribution_parts(generator, latent)
+    parts = distribution_parts(generator, latent.to(generator.device, generator.dtype))
     return {name: wasserstein(v.detach(), t).mean().item() for name, (v, t) in parts.items()}

@@ -96,6 +96,9 @@ ALLOWED: dict[str, Callable[[], object]] = {
     "spread": lambda: torch.linspace(0, 1, 5, device="sim"),
     "shuffled": lambda: torch.randperm(5, device="sim"),
     "random": lambda: torch.randn(3, device="sim"),
+    "pooled to one cell": lambda: F.adaptive_avg_pool2d(
+        sim(1, 2, 4, 4).contiguous(memory_format=torch.channels_last), 1
+    ),
     "in inference mode": lambda: inference(lambda: (sim(3) * 2).clone()),
     "autocast": lambda: autocast(lambda: F.linear(sim(2, 3), sim(4, 3))),
 }
@@ -201,10 +204,11 @@ def test_torch_knows_the_device_and_whether_it_is_there(device: torch.device) ->
     assert torch.get_device_module("sim").is_available()
 
 
-def test_it_is_gone_afterwards() -> None:
-    with simulated_device():
-        pass
-    assert not torch.get_device_module("sim").is_available()
+def test_what_it_was_before_comes_back() -> None:
+    with simulated_device(float64=False):
+        assert not DEVICE.float64
+    assert DEVICE.float64
+    assert DEVICE.present
 
 
 def test_shapes_cannot_change_in_place() -> None:

@@ -98,8 +98,9 @@ class EncoderTraining:
         folder: Path | None = None,
     ) -> None:
         self.generator, self.layer, self.settings, self.perceptual = generator, layer, settings, perceptual
-        with torch.random.fork_rng():  # the trunk's initial weights come from the global generator
-            torch.manual_seed(settings.seed)
+        # The trunk's initial weights come from the CPU's global generator, whatever the device.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(settings.seed)
             self.model = new_encoder(generator, layer, settings.trunk).to(generator.device, generator.dtype)
         side = self.model.shape.input_side
         if folder is not None:
@@ -248,7 +249,7 @@ class EncoderTraining:
     def resume(self, path: Path) -> None:
         """Go on from a file of :meth:`save`. Raises :class:`ModelFileError` unless it is of this very run."""
         try:
-            state = torch.load(path, map_location=self.generator.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             same = (state["fingerprint"], state["layer"], state["settings"])
             if same != (self.generator.fingerprint, self.layer, asdict(self.settings)):
                 raise ModelFileError(f"{path}: a run of another generator, layer or settings; train into another file")

@@ -1,0 +1,109 @@
+"""What is kept is computed without TF32, and the process finds its flags as it left them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import torch
+from networks import small_generator
+
+from edits.apply import move
+from invert.encoder import new_encoder
+from invert.metrics import reconstruction_metrics
+from invert.perceptual import PerceptualDistance
+from invert.precision import full_precision, widened
+from invert.statistics import map_distributions
+
+KINDS: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+GENERATOR = small_generator()
+
+
+@pytest.fixture(autouse=True)
+def rounding() -> Iterator[None]:
+    """TF32 is on for both kinds, as fast defaults have it."""
+    before = flags()
+    for kind in KINDS:
+        kind.fp32_precision = "tf32"
+    yield
+    for kind, value in zip(KINDS, before, strict=True):
+        kind.fp32_precision = value
+
+
+def flags() -> list[str]:
+    return [kind.fp32_precision for kind in KINDS]
+
+
+def test_tf32_is_off_inside_and_as_before_afterwards() -> None:
+    with full_precision():
+        assert flags() == ["ieee", "ieee"]
+        with full_precision():
+            assert flags() == ["ieee", "ieee"]
+        assert flags() == ["ieee", "ieee"]
+    assert flags() == ["tf32", "tf32"]
+    with suppress(ValueError), full_precision():
+        raise ValueError
+    assert flags() == ["tf32", "tf32"]
+
+
+def test_what_is_exact_already_is_not_touched() -> None:
+    torch.backends.cudnn.conv.fp32_precision = "none"  # type: ignore[attr-defined]
+    with full_precision():
+        assert flags() == ["ieee", "none"]
+    assert flags() == ["tf32", "none"]
+    with full_precision(False):
+        assert flags() == ["tf32", "none"]
+
+
+def test_flags_set_by_their_old_names_are_kept() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    with full_precision():
+        assert flags() == ["ieee", "ieee"]
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def seen_by(module: torch.nn.Module, function: Callable[[], Any]) -> set[str]:
+    """The flags under which a module runs while a function does."""
+    found: set[str] = set()
+    hook = module.register_forward_pre_hook(lambda *_: found.update(flags()))
+    try:
+        function()
+    finally:
+        hook.remove()
+    return found
+
+
+KEPT: dict[str, Callable[[], Any]] = {
+    "render": lambda: GENERATOR.render(GENERATOR.sample(0)),
+    "convert": lambda: GENERATOR.convert(GENERATOR.sample(0), "FNW5"),
+    "edit": lambda: move(GENERATOR, GENERATOR.sample(0, space="FNW5"), torch.ones(10, 32)),
+    "statistics": lambda: map_distributions(GENERATOR.network, 2),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_kept_is_computed_without_tf32(name: str) -> None:
+    assert seen_by(GENERATOR.network.convs[0], KEPT[name]) == {"ieee"}
+
+
+def test_the_mapping_the_encoder_and_measurements_are_exact_too() -> None:
+    image = GENERATOR.render(GENERATOR.sample(0))
+    assert seen_by(GENERATOR.network.mapping, lambda: GENERATOR.sample(0)) == {"ieee"}
+    encoder = new_encoder(GENERATOR, 5).eval()
+    assert seen_by(encoder.style_head, lambda: encoder.encode(GENERATOR, image)) == {"ieee"}
+    distance = PerceptualDistance("d", [torch.nn.Conv2d(3, 4, 3)], [torch.ones(4)])
+    measured = seen_by(distance.stages[0], lambda: reconstruction_metrics(image, image, [distance]))
+    assert measured == {"ieee"}
+
+
+def test_steps_of_an_optimization_may_round() -> None:
+    latent = GENERATOR.sample(0).map(torch.Tensor.requires_grad_)
+    assert seen_by(GENERATOR.network.convs[0], lambda: GENERATOR.render(latent)) == {"tf32"}
+
+
+def test_what_is_widened_is_float64() -> None:
+    assert widened(torch.ones(3)).dtype == torch.float64
