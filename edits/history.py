@@ -10,6 +10,7 @@ from torch import Tensor
 from directions.direction import Direction
 from invert.checkpoints import fingerprint
 from invert.latents import Latent
+from invert.precision import widened
 from invert.provenance import latent_digest
 
 MAX_EDITS = 100  # entries that a latent carries; older ones are counted
@@ -76,5 +77,5 @@ def mask_facts(mask: Tensor | None) -> dict[str, Any] | None:
     if mask is None:
         return None
     height, width = mask.shape[2:]
-    covered = mask.double().mean().item()
+    covered = widened(mask).mean().item()
     return {"size": [width, height], "sha256": digest({"mask": mask}), "covered": round(covered, 6)}
