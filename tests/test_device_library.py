@@ -63,6 +63,7 @@ from invert.generator import Generator
 from invert.jobs import ProjectionJob, project_file
 from invert.latents import Latent
 from invert.metrics import projection_metrics, reconstruction_metrics
+from invert.optimization import Step
 from invert.outputs import OutputPaths
 from invert.perceptual import PerceptualDistance
 from invert.photographs import Framing
@@ -238,6 +239,15 @@ def project_with_a_perceptual_distance(w: World) -> Any:
     result = project(w.generator, w.image, settings=settings, **both)
     reconstruction_metrics(result.image, w.image, [distance])
     return result
+
+
+@use
+@inexact
+def project_until_ctrl_c_in_the_first_stage(w: World) -> Any:
+    def interrupt(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    return project(w.generator, w.image, "FNW5", settings=quick("FNW5"), callback=interrupt)
 
 
 def tiny_distance() -> PerceptualDistance:
