@@ -80,6 +80,8 @@ SPACES = ("Z", "W", "NW+", "SW+", "FW5", "FNW5", "FNSW5")
 # Functions that take a generator or a latent and are not called below, and why not.
 EXCUSED = {
     "edits.carriers.Carrier.displacement": "a protocol; its implementations are called",
+    "invert.network_files.find_network": "finds a file",
+    "invert.network_files.likely_checkpoints": "finds files",
 }
 
 
@@ -186,7 +188,8 @@ def tensors_of_a_user(w: World) -> Any:
     w_plus = generator.latent(torch.randn(1, 10, 32, generator=seeded(0)))
     z = torch.randn(2, 32, generator=seeded(0))
     label = torch.eye(3)[:2]
-    facts = generator.layer(5), generator.shapes("FNW5"), generator.check(w_plus)
+    facts = [generator.layer(5), generator.shapes("FNW5"), generator.check(w_plus)]
+    facts += [generator.cell(Space.parse("FNW5")), generator.step(Space.parse("FNW5"))]
     return w_plus, generator.mapping(z), w.conditional.mapping(z, label), str(facts)
 
 
@@ -573,7 +576,8 @@ def test_every_public_function_ran_on_the_device(worlds: tuple[World, World]) ->
         run_on_device(name, worlds[0])
     functions = public_functions()
     missing = {name for name, code in functions.items() if code not in CALLED}
-    assert missing == EXCUSED.keys(), "add a use above, or a reason to EXCUSED"
+    assert missing - EXCUSED.keys() == set(), "add a use above, or a reason to EXCUSED"
+    assert EXCUSED.keys() <= functions.keys()
 
 
 def test_a_picture_of_the_device_becomes_an_image(worlds: tuple[World, World]) -> None:
