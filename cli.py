@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,9 +18,12 @@ from edits.commands.mix import mix
 from edits.commands.styles import combine, interpolate, style_mix
 from edits.commands.training import attribute
 from invert.commands.files import convert, convert_network, download, info, networks
+from invert.commands.groups import CommandGroup
+from invert.commands.habits import hint_for_option
 from invert.commands.hints import fitting, running
 from invert.commands.pictures import generate, render
 from invert.commands.project import project
+from invert.commands.streams import Tolerant, lost_results, tolerant_streams
 from invert.commands.terminal import say
 from invert.commands.training import encoder
 from invert.errors import InvertError
@@ -48,23 +50,17 @@ COMMANDS: tuple[click.Command, ...] = (
 
 
 INTERRUPTED = 130
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click before 8.2 prints the help itself
 
 
-class OrderedGroup(click.Group):
-    """Lists its commands in the order in which they were added."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=OrderedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="invert")
 @click.option("--debug", is_flag=True, help="Show a traceback instead of one line.")
 def cli(debug: bool) -> None:
     """Put a real photograph into a pretrained StyleGAN2 and change it there."""
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def train() -> None:
     """Train what a generator of your own needs: an encoder, attribute models.
 
@@ -90,41 +86,56 @@ def show_warning(message: Any, category: Any, *_: Any) -> None:
 
 
 @contextmanager
-def habits_of_a_command() -> Iterator[None]:
-    """Warnings are one line, and a kill or a closed terminal saves what there is, like Ctrl-C; as before afterwards."""
+def habits_of_a_command() -> Iterator[Tolerant | None]:
+    """Warnings are one line, no closed pipe or full disk ends the work, and a kill or a closed terminal saves what
+    there is, like Ctrl-C; as before afterwards. Yields stdout, which knows what it could not write."""
     from invert.interrupts import ending_commands
 
     shown = warnings.showwarning
     warnings.showwarning = show_warning  # type: ignore[assignment]
     try:
-        with ending_commands():
-            yield
+        with tolerant_streams() as stdout, ending_commands():
+            yield stdout
     finally:
         warnings.showwarning = shown
 
 
 def main() -> None:
     """Run the command; one line and an exit code for every error that is meant (`--debug` shows tracebacks)."""
-    with habits_of_a_command():
-        run("--debug" in sys.argv)
+    with habits_of_a_command() as stdout:
+        try:
+            run("--debug" in sys.argv, stdout)
+        except KeyboardInterrupt:  # while an error was told
+            sys.exit(INTERRUPTED)
 
 
-def run(debug: bool) -> None:
+def run(debug: bool, stdout: Tolerant | None) -> None:
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        code = cli.main(standalone_mode=False, prog_name="invert")
+        if reason := lost_results(stdout):
+            raise InvertError(f"stdout: {reason}; the work is done, but not all of its results could be printed")
+        sys.exit(code or 0)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
             raise
         fail("interrupted", INTERRUPTED, debug)  # by a second signal, which nothing catches
     except InvertError as error:
         fail(str(error), error.exit_code, debug)
+    except NO_ARGUMENTS as error:
+        click.echo(error.format_message(), err=True)  # which is the help
+        sys.exit(error.exit_code)
+    except click.NoSuchOption as error:
+        fail(hint_for_option(error), error.exit_code, debug)
+    except click.UsageError as error:
+        asked = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+        message = error.format_message()
+        fail(message if "--help" in message else message.rstrip(".") + asked, error.exit_code, debug)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", INTERRUPTED, debug)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except ModuleNotFoundError as error:
+        fail(f"{error}; install invert again, or see whether a file of yours has that name", 1, debug)
     except Exception as error:
         if is_out_of_memory(error):
             fail("out of memory; use a smaller image, fewer at a time or another --device", 5, debug)

@@ -8,7 +8,7 @@ from directions.direction import Direction, Range
 from edits.attribute_model import AttributeModel
 from edits.carriers import CARRIERS, Carrier
 from invert.companions import has_companion
-from invert.errors import UsageError
+from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
@@ -62,7 +62,10 @@ def carrier_for(
     if carry.endswith(SUFFIX) or (carry not in CARRY and Path(carry).is_file()):
         return carry, AttributeModel.load(carry, generator)
     if carry not in CARRY:
-        raise UsageError(f"unknown carrier {carry!r}; known: {', '.join(CARRY)}, or the path of an attribute model")
+        near = did_you_mean(carry, CARRY, {"none": "styles"})
+        raise UsageError(
+            f"unknown carrier {carry!r}; known: {', '.join(CARRY)}, or the path of an attribute model{near}"
+        )
     layer = latent.space.layer
     offset = direction.offset(generator.num_ws, 1.0, layers)
     if layer is None or not offset[: styles_inside(generator, latent.space)].any():

@@ -6,6 +6,9 @@ A message says what was expected, what came, and what to do, in one line. Anythi
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
 
 class InvertError(Exception):
     """Root of the tree; `exit_code` is what the command line returns."""
@@ -51,9 +54,29 @@ class ModelUnavailableError(ModelFileError):
     """Weights are neither in the cache nor reachable."""
 
 
+class ShadowedModuleError(InvertError, ImportError):
+    """A file of the user has the name of one of our modules, and Python finds it first."""
+
+
 class ImageWarning(UserWarning):
     """A picture was read, but not everything in the file could be honoured."""
 
 
 class ModelFileWarning(UserWarning):
     """A model file was read, but something that it does not say had to be assumed."""
+
+
+def nearest(text: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
+    """The name that is most like the text or that a synonym of it stands for, if there is one."""
+    typed = text.strip().lower().replace("_", "-")
+    if synonyms and typed in synonyms:
+        return synonyms[typed]
+    lowered = {name.lower(): name for name in names}
+    found = get_close_matches(typed, lowered, n=1)
+    return lowered[found[0]] if found else None
+
+
+def did_you_mean(text: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """For a message about an unknown name: `; did you mean X?`, or nothing where no name is near."""
+    near = nearest(text, names, synonyms)
+    return f"; did you mean {near}?" if near else ""

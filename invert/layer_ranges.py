@@ -5,12 +5,14 @@ A range is half-open and counts style indices from 0, as `ws[:, start:stop]` doe
 
 from __future__ import annotations
 
-from invert.errors import UsageError
+from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.spaces import Space
 
 LayerRange = tuple[int, int]
 COARSE, MIDDLE = 8, 32  # largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
+
+NICKNAMES = {"early": "coarse", "low": "coarse", "mid": "middle", "medium": "middle", "late": "fine", "high": "fine"}
 
 
 def named_ranges(generator: Generator) -> dict[str, LayerRange]:
@@ -31,7 +33,8 @@ def layer_range(generator: Generator, layers: str | LayerRange) -> LayerRange:
     named = named_ranges(generator)
     if isinstance(layers, str):
         if layers not in named:
-            raise UsageError(f"unknown layers {layers!r}; known: {', '.join(named)}, or a range like 0-4")
+            near = did_you_mean(layers, named, NICKNAMES)
+            raise UsageError(f"unknown layers {layers!r}; known: {', '.join(named)}, or a range like 0-4{near}")
         start, stop = named[layers]
         if start == stop:
             raise UsageError(f"this generator of {generator.num_ws} layers has no {layers} ones; use a range")

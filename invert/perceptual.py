@@ -24,7 +24,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from invert.errors import ModelFileError, ModelUnavailableError, UsageError
+from invert.errors import ModelFileError, ModelUnavailableError, UsageError, did_you_mean
 from invert.models import ensure
 from invert.models.wheels import Progress
 from invert.shift_tolerant import alexnet_stages, vgg16_stages
@@ -58,6 +58,8 @@ _LPIPS = {
 }
 
 PERCEPTUAL = (*_ST_LPIPS, *_LPIPS)
+NICKNAMES = {"lpips": "lpips-alex", "alex": "st-lpips-alex", "vgg": "st-lpips-vgg", "vgg16": "st-lpips-vgg"}
+NICKNAMES |= {"mse": "none", "l2": "none", "off": "none"}
 
 
 class PerceptualDistance(nn.Module):
@@ -139,7 +141,8 @@ def load_perceptual(
     ModelFileError when a file is not what it should be.
     """
     if name not in PERCEPTUAL:
-        raise UsageError(f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}")
+        near = did_you_mean(name, PERCEPTUAL, NICKNAMES)
+        raise UsageError(f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}{near}")
     if name in _LPIPS:
         distance = _load_lpips(name, Path(trunk) if trunk is not None else None)
     elif trunk is not None:

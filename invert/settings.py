@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from invert.arguments import check_integer, check_kinds, check_number
-from invert.errors import UsageError
+from invert.errors import UsageError, did_you_mean
 from invert.spaces import Space
 
 
@@ -103,4 +103,5 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         return ProjectionSettings(steps=250 if features else 1000)
     if name == "stylegan2":
         return ProjectionSettings(steps=1000, cooldown=0.25, mse_weight=0.0, noise_weight=1e5, w_noise=0.05)
-    raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    near = did_you_mean(name, PRESETS, {"default": "fast", "quick": "fast", "ada": "stylegan2"})
+    raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}{near}")

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from invert.errors import SpaceError
+from invert.errors import SpaceError, did_you_mean
 
 NAMES = "Z, W, W+, NW+, SW+, NSW+, FW5, FNW5, FSW5, FNSW5, FNZ3 (any layer index)"
+NICKNAMES = {"wplus": "W+", "w-plus": "W+", "wp": "W+", "w-p": "W+", "noise": "NW+"}
 LONGEST = 40  # characters of a name
 
 PATTERN = re.compile(r"(?P<f>F?)(?P<n>N?)(?P<s>S?)(?P<base>[ZW])(?P<plus>\+?)(?P<layer>[0-9]{0,6})(?P<tail>\+?)")
@@ -51,7 +52,8 @@ class Space:
             raise SpaceError(f"unknown space of {len(name)} characters; known: {NAMES}")
         match = PATTERN.fullmatch(name.strip().upper().replace("_", ""))
         if match is None:
-            raise SpaceError(f"unknown space {name!r}; known: {NAMES}")
+            near = did_you_mean(name, ("W", "W+", "NW+", "SW+", "FNW5", "Z"), NICKNAMES)
+            raise SpaceError(f"unknown space {name!r}; known: {NAMES}{near}")
         f, digits = bool(match["f"]), match["layer"]
         if f and not digits:
             raise SpaceError(f"space {name!r} needs the layer its features enter, like {name.strip()}5")

@@ -7,9 +7,10 @@ import click
 from directions.commands.importing import import_file, measure
 from directions.commands.making import exemplars, learn, pca, sefa
 from directions.commands.showing import list_directions, show
+from invert.commands.groups import CommandGroup
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.pass_context
 def directions(context: click.Context) -> None:
     """List, show, make and measure directions; `edit --direction` takes their names and files.

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invert.errors import UsageError
+from invert.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from invert.photographs import Crop
 
 Point = int | Path  # a seed, or a latent file
 MAX_SEEDS = 1_000_000  # in one range
+CROPS = {  # what others call them
+    **dict.fromkeys(("center", "centered", "centred", "middle", "square"), "centre"),
+    **dict.fromkeys(("align", "aligned", "ffhq", "auto"), "face"),
+}
 SEEDS = re.compile(r"\d+(-\d+)?")
 
 
@@ -62,7 +66,8 @@ def parse_crop(text: str | None) -> Crop | None:
     try:
         x, y, side = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"expected --crop x,y,side in pixels, face or centre; got {text!r}") from None
+        near = did_you_mean(text, ("face", "centre"), CROPS)
+        raise UsageError(f"expected --crop x,y,side in pixels, face or centre; got {text!r}{near}") from None
     return x, y, side
 
 

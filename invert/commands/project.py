@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.parsing import check_seed, parse_crop
 from invert.commands.terminal import say
-from invert.errors import InvertError, UsageError
+from invert.errors import ImageError, InvertError, UsageError
 
 if TYPE_CHECKING:
     from invert.latents import Latent
 
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of a folder, for a hint
 SOME_FAILED = 6  # exit code when some of many inputs failed
 
 
@@ -101,6 +103,8 @@ def project(
     if start is not None and start not in START_NAMES and not Path(start).exists():
         raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
     inputs = [*images, *(Path(x) for x in (network, start, o["encoder_file"], o["trunk"]) if x is not None)]
+    if all(source.is_dir() for source in images):  # before a generator is loaded for nothing
+        check_no_folder(images[0])
     names = output_paths(list(images), out, inputs)
     check_not_inputs([path for files in names for path in files.all()], inputs)
     claimed = []
@@ -120,6 +124,7 @@ def project(
     failures = 0
     for source, files, destinations in zip(images, names, claimed, strict=True):
         try:
+            check_no_folder(source)
             with progress_bar(files.latent.stem) as bar:
                 report = project_file(
                     generator, source, files, job,
@@ -144,9 +149,21 @@ def project(
         raise SystemExit(SOME_FAILED)
 
 
+def check_no_folder(source: Path) -> None:
+    """Nothing for a file. Raises :class:`ImageError` for a folder, with what to type for the pictures in it."""
+    if not source.is_dir():
+        return
+    suffixes = sorted({path.suffix for path in source.iterdir() if path.suffix.lower() in PICTURES})
+    if not suffixes:
+        raise ImageError(f"{source}: a folder, and no pictures in it; name picture files")
+    patterns = " ".join(f"{shlex.quote(str(source))}/*{suffix}" for suffix in suffixes)
+    raise ImageError(f"{source}: a folder; name the pictures in it: invert project {patterns}")
+
+
 def summary(report: dict[str, Any]) -> str:
     """One line about a projection."""
     m = report["metrics"]
-    distance = ", ".join(f"{name} {m[name]:.4f}" for name in m if "lpips" in name)
+    measured = [f"{name} {m[name]:.4f}" for name in m if "lpips" in name]
+    measured += [f"mse {m['mse']:.4f}", f"psnr {m['psnr']:.1f} dB"]
     done = "" if report["stop_reason"] == "steps" else f"  ({report['stop_reason']})"
-    return f"{report['files']['latent']}  {distance}, mse {m['mse']:.4f}, psnr {m['psnr']:.1f} dB{done}"
+    return f"{report['files']['latent']}  {', '.join(measured)}{done}"
