@@ -17,6 +17,7 @@ from edits.commands.edit import edit
 from edits.commands.mix import mix
 from edits.commands.styles import combine, interpolate, style_mix
 from edits.commands.training import attribute
+from invert.commands.exchange import export_latent, import_latent
 from invert.commands.files import convert, convert_network, download, info, networks
 from invert.commands.groups import CommandGroup
 from invert.commands.habits import hint_for_option
@@ -42,6 +43,8 @@ COMMANDS: tuple[click.Command, ...] = (
     stats,
     generate,
     convert,
+    import_latent,
+    export_latent,
     info,
     convert_network,
     networks,

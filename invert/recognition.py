@@ -241,10 +241,17 @@ def torch_file(data: bytes, container: Container) -> Recognized | None:
         if content.keys() >= TRAINING_KEYS:
             facts = {k: content[k] for k in ("fingerprint", "layer", "step", "settings")}
             return Recognized(FileKind.TRAINING, facts, {})
-        if content and all(isinstance(v, Mapping) and "latent" in v for v in content.values()):
+        if content and all(is_projected(v) for v in content.values()):
             points = {str(name): v["latent"] for name, v in content.items()}
-            return Recognized(FileKind.POINTS, {"format": "rosinality projector"}, points)
+            noise = {str(name): v.get("noise") for name, v in content.items()}
+            facts = {"format": "rosinality projector", "noise": noise}
+            return Recognized(FileKind.POINTS, facts, points)
     return arrays(tensors_of(content), "torch.save")
+
+
+def is_projected(value: object) -> bool:
+    """Whether it is what rosinality's projector writes for a picture."""
+    return isinstance(value, Mapping) and isinstance(value.get("latent"), Tensor)
 
 
 def tensors_of(content: object) -> dict[str, Tensor]:
