@@ -48,11 +48,11 @@ class FileKind(Enum):
         return self.value[0]
 
     @property
-    def with_article(self) -> str:
-        """The phrase in a sentence: a latent, an encoder, weights."""
+    def clause(self) -> str:
+        """ "this is a latent", "this is an encoder", "these are weights"."""
         if self.phrase.split()[0].endswith("s"):
-            return self.phrase
-        return f"{'an' if self.phrase[0] in 'aeiou' else 'a'} {self.phrase}"
+            return f"these are {self.phrase}"
+        return f"this is {'an' if self.phrase[0] in 'aeiou' else 'a'} {self.phrase}"
 
     def use(self, path: Path) -> str:
         """One sentence about what to do with the file, without a full stop."""

@@ -88,7 +88,7 @@ def expecting(kind: FileKind, path: str | os.PathLike[str], what: str = "") -> I
             raise
         name = shown(Path(path))
         refused = what or str(error).removeprefix(f"{name}: ").partition("; ")[0]
-        what = f"{refused}, this is {found.with_article}; {found.use(Path(path))}"
+        what = f"{refused}, {found.clause}; {found.use(Path(path))}"
         raise type(error)(f"{name}: {what}") from None
 
 
