@@ -276,5 +276,5 @@ def image_distance(
     generator = sampler.generator
     images = generator.render(sampler.point(features + change, moved_rgb, styles))
     truth = generator.render(sampler.point(target, target_rgb, styles))
-    size = perceptual_size(generator.resolution, images)
+    size = perceptual_size(min(generator.image_size), images)
     return perceptual(area_downscale(images, size), area_downscale(truth, size)).mean()

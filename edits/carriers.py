@@ -23,6 +23,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
+from invert.shapes import pixels
 
 
 class Displacement(NamedTuple):
@@ -135,7 +136,7 @@ def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Views
     if not has_companion(generator, latent):
         height, width = generator.check(latent).image
         raise UsageError(
-            f"a companion without a place carries on images of {generator.resolution}×{generator.resolution} px, got "
+            f"a companion without a place carries on images of {pixels(generator.image_size)}, got "
             f"{width}×{height}; {hint}"
         )
     return latent.companion, Views.of(generator, latent)

@@ -86,7 +86,7 @@ def style_mask(generator: Generator, mask: Tensor, layer: Layer, image: Size) ->
     if mask.shape[2:] == (1, 1):
         return mask
     side = min(generator.resolution, CELLS)
-    grid = at_size(mask, (image[0] * side // generator.resolution, image[1] * side // generator.resolution))
-    if layer.size > 2 * COARSE:
-        grid = feathered(grid, side / 16 if layer.size <= MIDDLE else side / 8)
+    grid = at_size(mask, [max(1, pixels * side // generator.resolution) for pixels in image])
+    if layer.nominal > 2 * COARSE:
+        grid = feathered(grid, side / 16 if layer.nominal <= MIDDLE else side / 8)
     return at_size(grid, style_cells(generator, layer, image, SOFT_CELLS))

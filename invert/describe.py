@@ -60,6 +60,8 @@ def describe_checkpoint(path: Path, allow_nonfinite: bool) -> dict[str, Any]:
         "format": checkpoint.format,
         "architecture": checkpoint.architecture,
         "resolution": network.resolution,
+        "width": network.image_size[1],
+        "height": network.image_size[0],
         "layers": network.num_ws - 1,
         "num_ws": network.num_ws,
         "z_dim": network.mapping.z_dim,

@@ -24,7 +24,10 @@ MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the trunk and F_i, and R_i
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """What an encoder was built for: all its tensor shapes follow from it."""
+    """What an encoder was built for: all its tensor shapes follow from it.
+
+    Sizes are those of a square generator of as many layers. An encoder sees any shape, as images and maps grow alike.
+    """
 
     layer: int  # i of F_i
     channels: int  # of F_i
@@ -39,21 +42,22 @@ class EncoderShape:
     def of(cls, generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> EncoderShape:
         """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such cells."""
         facts = generator.layer(layer)
+        rgb_size = None if facts.rgb_cells is None else facts.nominal // (2 if facts.rgb_is_half else 1)
+        resolution = generator.network.nominal_resolution
         shape = cls(
-            layer, facts.channels, facts.size, facts.rgb_size, generator.num_ws, generator.w_dim, generator.resolution,
-            trunk,
-        )  # fmt: skip
-        strides = {shape.input_side / side for side in (facts.size, facts.rgb_size) if side is not None}
+            layer, facts.channels, facts.nominal, rgb_size, generator.num_ws, generator.w_dim, resolution, trunk
+        )
+        strides = {shape.input_side / side for side in (shape.size, rgb_size) if side is not None}
         if not strides <= set(WIDTHS):
             raise UsageError(
-                f"layer {layer} has {facts.size}×{facts.size} cells, expected 1/2 to 1/32 of the encoder's "
+                f"layer {layer} has {facts.cells[1]}×{facts.cells[0]} cells, expected 1/2 to 1/32 of the encoder's "
                 f"{shape.input_side} px input; choose another layer"
             )
         return shape
 
     @property
     def input_side(self) -> int:
-        """Side in pixels at which the trunk sees a training-size image."""
+        """Side in pixels at which the trunk sees a training-size image that is a square."""
         return min(INPUT_SIDE, self.resolution)
 
     def can_see(self, images: Tensor) -> bool:

@@ -133,6 +133,12 @@ class SynthesisNetwork(nn.Module, ABC):
         return max(self.image_size)
 
     @property
+    def nominal_resolution(self) -> int:
+        """The side of the images of a square network of as many layers, in pixels."""
+        first = self.layers[0]
+        return first.nominal * self.resolution // first.size
+
+    @property
     def num_ws(self) -> int:
         """Number of style vectors, which is the number of layers: convolutions plus the last one."""
         return len(self.layers)

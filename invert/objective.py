@@ -54,7 +54,7 @@ class Loss:
     ) -> None:
         self.generator, self.image, self.settings, self.networks = generator, image, settings, networks
         self.random = torch.Generator().manual_seed(seed)  # on the CPU, so devices agree
-        self.size = perceptual_size(generator.resolution, image)
+        self.size = perceptual_size(min(generator.image_size), image)
         self.target = None
         if networks.whole is not None:
             with torch.no_grad():
@@ -109,8 +109,10 @@ class Loss:
         return distance(seen, target).sum() * (k / scales[-1])
 
 
-def perceptual_size(resolution: int, image: Tensor) -> tuple[int, int]:
-    """(H, W) at which the perceptual distance sees an image: ¼ of a 1024 px generator's, never below 256 px per side of
-    a training image."""
-    scale = min(1.0, max(0.25, PERCEPTUAL_SIDE / resolution))
+def perceptual_size(side: int, image: Tensor) -> tuple[int, int]:
+    """(H, W) at which the perceptual distance sees an image of a generator whose images' shorter side is `side`.
+
+    ¼ of a 1024 px generator's, never below 256 px per side of a training image.
+    """
+    scale = min(1.0, max(0.25, PERCEPTUAL_SIDE / side))
     return round(image.shape[2] * scale), round(image.shape[3] * scale)

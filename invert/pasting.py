@@ -33,7 +33,9 @@ def paste(photograph: Image.Image, picture: Tensor, facts: Mapping[str, Any], fe
     if left >= right or top >= bottom:
         raise UsageError("the square that the latent names lies outside the photograph")
     place = place_in(square, (left, top, right, bottom))
-    smaller = area_downscale(picture.float().cpu(), max(1, round(square.side)))
+    across, down = shape_of(facts)
+    place = place / torch.tensor([across, down])
+    smaller = area_downscale(picture.float().cpu(), max(1, round(square.side * min(across, down))))
     seen = F.grid_sample(smaller, place[None], "bicubic", "border", align_corners=False)
     inside = (1 - place.abs().amax(-1)) / max(2 * feather, 1e-6)
     weight = torch.sin(inside.clamp(0, 1) * (torch.pi / 2)).square()
@@ -44,19 +46,33 @@ def paste(photograph: Image.Image, picture: Tensor, facts: Mapping[str, Any], fe
 
 
 def square_of(facts: Mapping[str, Any]) -> Square:
-    """The square of `facts`, in pixels of the photograph. Raises :class:`UsageError` where there is none."""
+    """The square of `facts`, or around their rectangle, in pixels of the photograph.
+
+    Raises :class:`UsageError` where there is none.
+    """
     try:
         if "face" in facts:
             corners = [complex(x, y) for x, y in facts["face"]["corners"]]
             centre, right = sum(corners) / 4, (corners[1] + corners[2] - corners[0] - corners[3]) / 4
         else:
-            x, y, side = facts["crop"]
-            centre, right = complex(x + side / 2, y + side / 2), complex(side / 2)
+            x, y, width, *rest = facts["crop"]
+            (height,) = rest or (width,)
+            centre, right = complex(x + width / 2, y + height / 2), complex(max(width, height) / 2)
+            if min(width, height) <= 0:
+                right = complex(0)
         if 0 < abs(right) < math.inf and math.isfinite(abs(centre)):
             return Square((centre.real, centre.imag), (right.real, right.imag))
     except (KeyError, TypeError, ValueError, IndexError):
         pass
     raise UsageError("the latent does not say where it was cut from a photograph, so it cannot go back there")
+
+
+def shape_of(facts: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height of the rectangle that was cut, as shares of the longer side; 1, 1 for squares and faces."""
+    if "face" in facts or len(facts["crop"]) == 3:
+        return 1.0, 1.0
+    width, height = facts["crop"][2:]
+    return width / max(width, height), height / max(width, height)
 
 
 def place_in(square: Square, box: tuple[int, int, int, int]) -> Tensor:

@@ -17,17 +17,20 @@ from invert.generator import Generator
 from invert.image_files import picture_name, shown
 from invert.images import ReadOptions, convert_picture, crop_to, fit_canvas, read_image, square_crop, to_tensor
 from invert.models import MODELS
+from invert.network import Size
+from invert.shapes import pixels
 from invert.spaces import Space
 
-Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side in pixels; or the square around a face
+Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side (the width) in pixels
 
 
 @dataclass(frozen=True)
 class Framing:
     """How photographs are read and what is cut out of them.
 
-    crop       None: the centre square, or what a generator of aligned faces knows: the photograph as it is where it is
-               square and its face lies about as in FFHQ, else the face
+    crop       None: the centre, as a square or whatever shape the generator's images have; or what a generator
+               of aligned faces knows: the photograph as it is where it is square and its face lies about as in FFHQ,
+               else the face
     face       which one, from 0 at the left, where there are several; None: the largest
     keep_size  nothing is cut, as far as cells of F_i go
     """
@@ -59,7 +62,7 @@ def load_target(
     if framing.keep_size:
         fitted = canvas(generator, space, picture, framing)
     else:
-        fitted, where = cut_square(generator, name, picture, framing)
+        fitted, where = cut_frame(generator, name, picture, framing)
         facts |= where
     facts["projected_size"] = list(fitted.size)
     return to_tensor(fitted), facts
@@ -69,26 +72,47 @@ def canvas(generator: Generator, space: Space, picture: Image.Image, framing: Fr
     """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and R_i."""
     if space.layer is None or framing.crop is not None or framing.face is not None:
         raise UsageError("--keep-size needs a space with features, like FNW5, and no --crop or --face")
-    layer = generator.layer(space.layer)
-    cell = generator.resolution // layer.size
-    halves = layer.rgb_size is not None and layer.rgb_size < layer.size
-    return fit_canvas(picture, cell * 2 if halves else cell)
+    return fit_canvas(picture, generator.step(space))
 
 
-def cut_square(
+def cut_frame(
     generator: Generator, name: str, picture: Image.Image, framing: Framing
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """The square to project at the generator's size, and where it was: "crop" or "face"."""
-    size, crop = generator.resolution, framing.crop
+    """The part to project at the generator's size, and where it was: "crop" or "face".
+
+    Raises :class:`UsageError` for a face where the generator's images are no squares.
+    """
+    (height, width), crop = generator.image_size, framing.crop
     asked = crop == "face" or framing.face is not None
+    if asked and height != width:
+        raise UsageError(
+            f"a face is cut as a square, this generator makes images of {pixels(generator.image_size)}; "
+            "use --crop centre or --crop x,y,side"
+        )
     aligned = generator.name in MODELS and MODELS[generator.name].aligned
     if asked or (crop is None and aligned):
         face = find_face(name, picture, framing.face)
         if asked or not lies_as_in_ffhq(ffhq_square(face), picture.size):
-            fitted, where = cut_face(name, picture, face, size)
+            fitted, where = cut_face(name, picture, face, width)
             return fitted, {"face": where}
-    box = square_crop(picture, crop if isinstance(crop, tuple) else None)
-    return crop_to(picture, box, (size, size)), {"crop": list(box)}
+    box = frame(picture, (height, width), crop if isinstance(crop, tuple) else None)
+    return crop_to(picture, box, (width, height)), {"crop": list(box)}
+
+
+def frame(picture: Image.Image, size: Size, crop: tuple[float, float, float] | None) -> tuple[float, ...]:
+    """The largest centred part of the shape of `size` = (height, width), or the one of a crop x, y, side.
+
+    x, y, side in pixels of a square; x, y, width, height of another shape, whose width is the crop's side.
+    """
+    height, width = size
+    if height == width:
+        return square_crop(picture, crop)
+    if crop is not None:
+        x, y, side = crop
+        return x, y, side, side * height / width
+    scale = min(picture.width / width, picture.height / height)
+    w, h = width * scale, height * scale
+    return (picture.width - w) / 2, (picture.height - h) / 2, w, h
 
 
 def find_face(name: str, picture: Image.Image, index: int | None) -> Face:

@@ -17,6 +17,7 @@ from invert.optimization import Callback, Projection, Step, optimize
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.photographs import Framing
 from invert.settings import ProjectionSettings, preset
+from invert.shapes import pixels
 from invert.spaces import Space
 from invert.starts import encoder_start, mean_start, starts_for
 from invert.targets import Source, make_target
@@ -156,12 +157,12 @@ def check_space(space: Space) -> None:
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
     """The image on the generator's device; raises :class:`UsageError` unless the space can hold it."""
-    cell = generator.resolution // generator.layer(space.first).size
-    rgb_half = generator.layer(space.first).rgb_size not in (None, generator.layer(space.first).size)
-    multiple = cell * (2 if rgb_half else 1)
+    multiple = generator.step(space)
     h, w = image.shape[2:]
-    if space.layer is None and (h, w) != (generator.resolution, generator.resolution):
-        raise UsageError(f"{space} holds {generator.resolution} px squares, got {w}×{h}; F… spaces hold other sizes")
+    if space.layer is None and (h, w) != generator.image_size:
+        raise UsageError(
+            f"{space} holds images of {pixels(generator.image_size)}, got {w}×{h}; F… spaces hold other sizes"
+        )
     if h % multiple or w % multiple:
         raise UsageError(f"{space} holds images of multiples of {multiple} px here, got {w}×{h}")
     return image.detach().to(generator.device, generator.dtype)

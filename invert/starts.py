@@ -21,7 +21,7 @@ START_NAMES: tuple[StartName, ...] = get_args(StartName)
 
 def starts_for(generator: Generator, image: Tensor, space: Space) -> list[StartName]:
     """The starts that an image and a space allow, the default one first."""
-    training_size = tuple(image.shape[2:]) == (generator.resolution,) * 2
+    training_size = tuple(image.shape[2:]) == generator.image_size
     encoder = find_encoder(generator, image, space) is not None
     if space.layer is None:
         return ["mean", "encoder"] if encoder else ["mean"]
@@ -71,7 +71,7 @@ def canvas(generator: Generator, latent: Latent, image: Tensor) -> Latent:
     space = latent.space
     if space.layer is None:
         return latent
-    cell = generator.resolution // generator.layer(space.first).size
+    cell = generator.cell(space)
     sizes = generator.shapes(space, (image.shape[2] // cell, image.shape[3] // cell))
     if latent.features is None or tuple(latent.features.shape[2:]) == sizes.features:
         return latent

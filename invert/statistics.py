@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from invert import interrupts
-from invert.network import SynthesisNetwork
+from invert.network import Size, SynthesisNetwork
 from invert.precision import full_precision, widened
 
 W_SAMPLES = 10_000  # [K] appendix D
@@ -60,7 +60,7 @@ def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
 
 def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
     """Ascending values of F_i and, where it exists, R_i over sampled latents (`map_samples`), constant noise."""
-    w = sample_w(network, map_samples(network.layers[layer - 1].size))
+    w = sample_w(network, map_samples(network.layers[layer - 1].cells))
     generator = torch.Generator().manual_seed(SEED)
     noise = [network.noise_const(j) for j in range(1, layer)]
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
@@ -75,9 +75,9 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
     return {name: torch.cat(v).flatten().sort().values.clone() for name, v in values.items() if v}
 
 
-def map_samples(size: int) -> int:
+def map_samples(size: Size) -> int:
     """How many latents stand for the maps of a layer: 4096 up to 16×16 cells, then fewer, but never below 256."""
-    return max(LEAST_SAMPLES, TARGET_SAMPLES * FULL_CELLS // max(FULL_CELLS, size * size))
+    return max(LEAST_SAMPLES, TARGET_SAMPLES * FULL_CELLS // max(FULL_CELLS, size[0] * size[1]))
 
 
 def thin(rows: Tensor, generator: torch.Generator) -> Tensor:

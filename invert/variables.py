@@ -46,7 +46,7 @@ class Variables:
         layer = self.generator.layer(self.start.space.first + k)
         canvas = self.generator.check(self.start).inputs[k]
         per_side = min(self.settings.offset_size, layer.size)
-        size = [side * per_side // layer.size for side in canvas]
+        size = [max(1, side * per_side // layer.size) for side in canvas]
         return torch.nn.functional.interpolate(offset, size=size, mode="bilinear", align_corners=False)
 
     def groups(self) -> list[dict[str, Any]]:

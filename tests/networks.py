@@ -9,7 +9,9 @@ from invert.generator import Generator
 from invert.training.initialize import untrained_stylegan2
 
 
-def small_checkpoint(resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_dim: int = 32) -> Checkpoint:
+def small_checkpoint(
+    resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_dim: int = 32, start: tuple[int, int] = (4, 4)
+) -> Checkpoint:
     """A StyleGAN2 of 32 channels with noise that shows."""
     tensors = untrained_stylegan2(
         resolution,
@@ -19,6 +21,7 @@ def small_checkpoint(resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_d
         c_dim=c_dim,
         mapping_layers=2,
         noise_strength=0.1,
+        start=start,
         seed=seed,
     )
     tensors = {name: t * 0.5 if ".torgb.weight" in name else t for name, t in tensors.items()}
@@ -27,9 +30,15 @@ def small_checkpoint(resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_d
 
 
 def small_generator(
-    resolution: int = 64, *, c_dim: int = 0, seed: int = 0, dtype: torch.dtype = torch.float32, w_dim: int = 32
+    resolution: int = 64,
+    *,
+    c_dim: int = 0,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    w_dim: int = 32,
+    start: tuple[int, int] = (4, 4),
 ) -> Generator:
-    checkpoint = small_checkpoint(resolution, c_dim=c_dim, seed=seed, w_dim=w_dim)
+    checkpoint = small_checkpoint(resolution, c_dim=c_dim, seed=seed, w_dim=w_dim, start=start)
     return Generator.from_checkpoint(checkpoint, name="small", dtype=dtype)
 
 

@@ -111,10 +111,7 @@ class Grid:
         space = common_space([latent.space for latent in latents])
         if space.layer is None:
             raise LatentError(f"{space} has no features to place; `invert convert --space FNW5` opens a latent there")
-        layer = generator.layer(space.layer)
-        cell = generator.resolution // layer.size
-        halves = layer.rgb_size is not None and layer.rgb_size < layer.size
-        return cls(cell, 2 * cell if halves else cell)
+        return cls(generator.cell(space), generator.step(space))
 
     def cells(self, option: str, pixels: Sequence[int]) -> list[int]:
         """Pixels in cells. Raises :class:`UsageError` with the nearest numbers that are whole cells."""

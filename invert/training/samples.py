@@ -32,7 +32,7 @@ class Samples:
     reach    cells of the coarsest map by which one is moved at most, as a share of its side
     mixing   share of points whose later styles come from a second w, from a random layer on ([K]'s style mixing)
     psi      range of the truncation, drawn evenly per point
-    side     of the images in pixels
+    side     of the images in pixels; where they are no squares, they are scaled as a square one would be
     half     rendered in bfloat16, which JPEG hides
     folder   where images are kept as JPEG files, so that each is rendered once; None renders every time
     """
@@ -72,13 +72,15 @@ class Samples:
         )
 
     def image(self, k: int) -> Tensor:
-        """Its image [1, 3, side, side] in [−1, 1], with the losses of JPEG, so that a kept one equals a new one."""
+        """Its image [1, 3, H, W] in [−1, 1], with the losses of JPEG, so that a kept one equals a new one."""
         path = None if self.folder is None else self.folder / f"{k:07d}.jpg"
         if path is not None and path.exists():
             data = path.read_bytes()
         else:
             image = self._painter.render(self.point(k)).cpu().float()
-            picture = to_images(area_downscale(image.clamp(-1, 1), (self.side, self.side)))[0]
+            scale = self.side / self.generator.network.nominal_resolution
+            height, width = (round(side * scale) for side in self.generator.image_size)
+            picture = to_images(area_downscale(image.clamp(-1, 1), (height, width)))[0]
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=95, subsampling=0)
             data = buffer.getvalue()
@@ -107,12 +109,12 @@ class Samples:
     def _shift(self, random: torch.Generator, features: Tensor, rgb: Tensor | None) -> tuple[float, float]:
         """How far to move the maps, as shares of their sides; whole cells of both."""
         draw = torch.rand(3, generator=random)
-        side = min(t.shape[3] for t in (features, rgb) if t is not None)
-        cells = round(self.reach * side)
+        height, width = (min(t.shape[axis] for t in (features, rgb) if t is not None) for axis in (2, 3))
+        cells = round(self.reach * min(height, width))
         if float(draw[0]) >= self.moved or not cells:
             return 0.0, 0.0
         x, y = ((draw[1:] * (2 * cells + 1)).int() - cells).tolist()
-        return x / side, y / side
+        return x / width, y / height
 
     def _styles(self, k: int) -> tuple[torch.Generator, Tensor]:
         """The random state after the styles [1, num_ws, w_dim] of point k, from which its noise follows."""
