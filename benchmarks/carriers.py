@@ -17,7 +17,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from unittest.mock import patch
 
 import click
 import torch
@@ -36,6 +35,7 @@ from invert.spaces import Space
 FIRST_SEED = 4000
 PSI = 0.8
 EDITS = {"yaw": 2.0, "pitch": 2.0, "smile": -3.0, "glasses": 3.0, "age": 3.0, "gender": 2.0}
+STILL = 1e9  # damping of motion that leaves none
 FARTHEST = 4.0  # standard deviations of W, beyond which no companion is looked for
 
 
@@ -69,11 +69,6 @@ def not_made(generator: Generator, carrier: Carrier, points: Sequence[tuple[Tens
     return mean(shares)
 
 
-def held_still(path: Sequence[Tensor]) -> Tensor:
-    """In place of `edits.motion.motion`: no displacement."""
-    return path[0].new_zeros(len(path[0]), 2, *path[0].shape[2:])
-
-
 @click.command()
 @click.option("--network", default="ffhq-mobile", show_default=True)
 @click.option("--layer", default=5, show_default=True)
@@ -101,10 +96,8 @@ def main(
 
     measure("difference", CompanionDifference())
     for half in halves or (Repaint().half,):
-        with patch("edits.carriers.motion", held_still):
-            measure(f"repaint {half:g}, held still", Repaint(half))
-        with patch("edits.motion.DAMPING", damping):
-            measure(f"repaint {half:g}", Repaint(half))
+        measure(f"repaint {half:g}, held still", Repaint(half, damping=STILL))
+        measure(f"repaint {half:g}", Repaint(half, damping=damping))
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {"network": network, "layer": layer, "faces": faces, "first_seed": first_seed, "missed": missed}
     facts = {"torch": torch.__version__, **settings, "damping": damping, "not made": rows}

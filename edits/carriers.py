@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edits.history import digest
 from edits.masks import at_size
-from edits.motion import motion, moved
+from edits.motion import DAMPING, motion, moved
 from invert.companion_fit import early_maps
 from invert.companion_places import Views
 from invert.companions import has_companion
@@ -91,6 +91,7 @@ class Repaint:
 
     half: float = 1.0  # |d| at which half of the rest is left
     parts: int = 4  # of the way from the origin, over which motion is followed
+    damping: float = DAMPING  # of the motion
 
     def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
@@ -107,13 +108,17 @@ class Repaint:
         way = [torch.lerp(origin[0], companion, k / self.parts) for k in range(self.parts + 1)]
         path = made_maps(generator, latent, way)
         start, now = path[0], path[-1]
-        displacements = motion([maps[0] for maps in path])
+        displacements = self.motion([maps[0] for maps in path])
         share = self.kept(moved(start[0], displacements), now[0], start[0])
         rests = [views.cut(whole) - made for whole, made in zip(origin[1:], start, strict=True)]
         return [
             made + at_size(share, made.shape[2:]) * moved(rest, displacements)
             for made, rest in zip(now, rests, strict=True)
         ]
+
+    def motion(self, path: Sequence[Tensor]) -> Tensor:
+        """Displacements [N, 2, H, W] of what maps of F_i on the way show (`edits.motion`)."""
+        return motion(path, self.damping)
 
     def kept(self, expected: Tensor, found: Tensor, start: Tensor) -> Tensor:
         """The share [N, 1, H, W] of the rest that stays where a map was expected and another was found."""

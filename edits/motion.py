@@ -17,27 +17,28 @@ BLUR = (0.25, 0.5, 0.25)  # window over which cells move alike, in rows and colu
 DAMPING = 0.3  # of the mean squared slope of the map: where nothing is seen to move, nothing moves
 
 
-def motion(path: Sequence[Tensor]) -> Tensor:
+def motion(path: Sequence[Tensor], damping: float = DAMPING) -> Tensor:
     """Displacements [N, 2, H, W] of (x, y) in cells along maps [N, C, H, W] that follow one another.
 
     What the last map shows at a cell p was at p − displacement(p) in the first. Zero for maps that are all equal.
+    `damping` is a share of the mean squared slope of the map: with a large one nothing moves.
     """
     first = path[0]
     total = first.new_zeros(len(first), 2, *first.shape[2:])
     for before, after in pairwise(path):
-        part = small_motion(before, after)
+        part = small_motion(before, after, damping)
         total = moved(total, part) + part
     return total
 
 
-def small_motion(before: Tensor, after: Tensor) -> Tensor:
+def small_motion(before: Tensor, after: Tensor, damping: float) -> Tensor:
     """The displacements from one map to another that differs by little, by damped least squares in every window."""
     dx, dy = slopes(before)
     change = after - before
     xx, yy, xy = windowed(dx * dx), windowed(dy * dy), windowed(dx * dy)
     xt, yt = windowed(dx * change), windowed(dy * change)
-    damping = DAMPING * (xx + yy).mean(dim=(1, 2, 3), keepdim=True)
-    xx, yy = xx + damping, yy + damping
+    added = damping * (xx + yy).mean(dim=(1, 2, 3), keepdim=True)
+    xx, yy = xx + added, yy + added
     determinant = (xx * yy - xy.square()).clamp_min(torch.finfo(xx.dtype).tiny)  # 0 only for maps without any slope
     return torch.cat([xy * yt - yy * xt, xy * xt - xx * yt], 1) / determinant
 

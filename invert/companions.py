@@ -13,8 +13,8 @@ from invert.errors import LatentError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
+from invert.settings import ProjectionSettings
 
-STEPS = 300
 FOUND = 0.5  # share missed by the best styles below which a window of a canvas holds a face
 LARGEST = 32  # cells per side of F_i at the training size; a later one would take longer than its projection
 
@@ -38,15 +38,21 @@ def has_companion(generator: Generator, latent: Latent) -> bool:
     return latent.companion is not None and (latent.places is not None or at_training_size(generator, latent))
 
 
-def with_companion(generator: Generator, latent: Latent, early: Latent | None = None) -> Latent:
+def with_companion(
+    generator: Generator,
+    latent: Latent,
+    early: Latent | None = None,
+    *,
+    steps: int = ProjectionSettings.companion_steps,
+) -> Latent:
     """The latent with the companion that explains its F_i and R_i best among likely ones (`companion_fit`).
 
     `early` is a point on the way to the latent whose F_i and R_i are explained in its place: after thousands of steps
     there is little left in F_i that any styles explain. A start that was fitted to the image alone lies far out,
     and what edits do there is no guide. The companion's later styles are the latent's own. On a canvas larger than
     the training size every face that is found gets a companion, and `places` says where; where none is found, it
-    has no companion. A few seconds on a CPU, and less than one for each window that is looked at. Raises
-    :class:`LatentError` where :func:`can_have_companion` is false.
+    has no companion. `steps` are those of Adam. A few seconds on a CPU, and less than one for each window that is
+    looked at. Raises :class:`LatentError` where :func:`can_have_companion` is false.
     """
     if not can_have_companion(generator, latent):
         raise LatentError(
@@ -60,26 +66,28 @@ def with_companion(generator: Generator, latent: Latent, early: Latent | None = 
     if at_training_size(generator, latent):
         if inside == 0:
             return latent.replace(companion=own)
-        companions, _ = fitted(generator, seen, None, own)
+        companions, _ = fitted(generator, seen, None, own, steps)
         return latent.replace(companion=companions, places=None)
     places = find_places(generator, seen) if inside else []
     if not places:
         return latent.replace(companion=None)
-    companions, missed = fitted(generator, seen, places, own.expand(len(places), -1, -1))
+    companions, missed = fitted(generator, seen, places, own.expand(len(places), -1, -1), steps)
     found = missed < FOUND
     if not found.any():
         return latent.replace(companion=None)
     return latent.replace(companion=companions[found][None], places=torch.tensor([places]).to(own)[:, found])
 
 
-def fitted(generator: Generator, latent: Latent, places: Sequence[Place] | None, own: Tensor) -> tuple[Tensor, Tensor]:
+def fitted(
+    generator: Generator, latent: Latent, places: Sequence[Place] | None, own: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
     """Companions [M, num_ws, w_dim] of F_i at some places or whole, and the share [M] that they miss.
 
     Their later styles are those of `own` [M, n, w_dim].
     """
     views = Views.of(generator, latent, places)
     targets = [views.cut(t) for t in (latent.features, latent.rgb) if t is not None]
-    early, missed = likely_styles(generator, latent.space, targets, STEPS)
+    early, missed = likely_styles(generator, latent.space, targets, steps)
     return torch.cat([early, own[:, early.shape[1] + 1 - latent.space.first :]], 1), missed
 
 

@@ -20,7 +20,6 @@ from invert.settings import ProjectionSettings
 from invert.variables import Variables
 
 MAX_RECOVERIES = 3
-EARLY = 200  # steps whose best point is kept beside the best of all: longer runs leave what the generator would make
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Projection:
     stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not finite and lower
                  rates did not help. In every case `latent` is that of `best_step` and `image` is its render.
                  Where the first of two stages did not make its steps, all of this is its own: no second one followed.
-    early        the best point of the first `EARLY` steps; None where that is `latent`.
+    early        the best point of the first `early_steps` of the settings; None where that is `latent`.
     """
 
     latent: Latent
@@ -64,7 +63,8 @@ class Best:
     """The best point met so far, as a snapshot of the variables; its `fit` is compared, lower is better."""
 
     point: list[Tensor]
-    early: list[Tensor]  # the best of the first `EARLY` steps
+    early: list[Tensor]  # the best of the first `early_steps`
+    early_steps: int
     step: int = 0
     fit: float = math.inf
 
@@ -72,7 +72,7 @@ class Best:
         """Take the point that the variables hold now, if it is better."""
         if fit < self.fit:
             self.point, self.step, self.fit = variables.snapshot(), step, fit
-            if step <= EARLY:
+            if step <= self.early_steps:
                 self.early = self.point
 
 
@@ -101,7 +101,7 @@ def optimize(
     variables = Variables(generator, start.detach(), settings)
     optimizer = new_adam(variables)
     first = variables.snapshot()
-    best = Best(first, first)
+    best = Best(first, first, settings.early_steps)
     history: list[Step] = []
     rate, recoveries, stop_reason = 1.0, 0, "steps"
     began = time.perf_counter()

@@ -83,7 +83,7 @@ def project(
     later = stop_reason == "interrupted" and result.early is None  # whoever edits it finds the same
     if settings.steps and not later and can_have_companion(generator, latent):
         try:
-            latent = with_companion(generator, latent, result.early)
+            latent = with_companion(generator, latent, result.early, steps=settings.companion_steps)
         except KeyboardInterrupt:
             stop_reason = "interrupted"
     if interrupts.taken():

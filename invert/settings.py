@@ -39,6 +39,8 @@ class ProjectionSettings:
     crop_weight: float = 0.0  # perceptual distance of one random crop per step, at full, half or quarter size
     crop_size: int = 128  # pixels, as the distance sees it
     crop_perceptual: str = "st-lpips-vgg"  # a second opinion: what fits one net alone is seen by another
+    early_steps: int = 200  # whose best point is kept too: longer runs leave what the generator would make
+    companion_steps: int = 300  # of the search for the companion that edits go through
     half: bool = False  # pictures and distances of the steps in bfloat16; the result is rendered in full precision
 
     def __post_init__(self) -> None:
@@ -46,6 +48,8 @@ class ProjectionSettings:
             ("steps", 0, 1_000_000),
             ("init_steps", 0, 1_000_000),
             ("warmup", 0, 1_000_000),
+            ("early_steps", 0, 1_000_000),
+            ("companion_steps", 1, 1_000_000),
             ("offset_size", 1, 1024),
             ("crop_size", 32, 1024),
         ):

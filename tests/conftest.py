@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from networks import small_checkpoint
 from shell import Shell, make_photo
 from simulated_device import register
@@ -19,14 +20,16 @@ MAX_WORKERS = 4  # each holds torch and a generator or two, 1 to 2 GB
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process per core for a folder of tests; none for single files, which would wait for their start.
+    """One process per core for a folder of tests; none for single files, which would wait for their start."""
+    folder = any(Path(argument).is_dir() for argument in config.args)
+    return min(os.cpu_count() or 1, MAX_WORKERS) if folder else 0
 
-    Each computes with one thread, and so do the commands that it starts: more would fight over the cores.
-    """
-    if not any(Path(argument).is_dir() for argument in config.args):
-        return 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return min(os.cpu_count() or 1, MAX_WORKERS)
+
+def pytest_configure() -> None:
+    """One thread, here and in the commands that tests start: networks as small as these are slower with more."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

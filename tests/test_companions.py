@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -9,18 +10,17 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
-import invert.optimization
-import invert.projector
 from edits.canvas import crop
 from invert.companions import can_have_companion, ensure_companion, own_styles, with_companion
-from invert.errors import LatentError
+from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.optimization import Step
+from invert.optimization import Projection, Step
 from invert.projector import project
 from invert.settings import ProjectionSettings
+from invert.statistics import Statistics
 
-QUICK = ProjectionSettings(steps=2, init_steps=2, perceptual="none", crop_weight=0.0)
+QUICK = ProjectionSettings(steps=2, init_steps=2, perceptual="none", crop_weight=0.0, companion_steps=20)
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
@@ -93,42 +93,59 @@ def test_features_that_are_the_constant_have_nothing_to_explain(generator: Gener
     assert torch.equal(with_companion(generator, x).companion, x.styles)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def count_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    calls = []
-
-    def counted(generator: Generator, latent: Latent, early: Latent | None) -> Latent:
-        calls.append(latent)
-        return with_companion(generator, latent, early)
-
-    monkeypatch.setattr(invert.projector, "with_companion", counted)
-    return lambda: len(calls)
+def own_companion(generator: Generator, latent: Latent, early: Latent | None = None) -> Tensor:
+    """What :func:`with_companion` finds in the steps that the projections here give it."""
+    found = with_companion(generator, latent, early, steps=QUICK.companion_steps).companion
+    assert found is not None
+    return found
 
 
-def test_projections_get_one_and_starts_stay_as_they_are(generator: Generator, count_fits: Callable[[], int]) -> None:
-    image = generator.render(generator.sample(3))
-    found = project(generator, image, "FNW5", settings=QUICK).latent
-    assert count_fits() == 1
-    assert torch.equal(found.companion, with_companion(generator, found).companion)  # type: ignore[arg-type]
-    project(generator, image, "NW+", settings=QUICK)
-    project(generator, image, "FNW5", settings=QUICK.replace(steps=0))
-    assert count_fits() == 1
+def test_projections_get_one_and_starts_stay_as_they_are(generator: Generator) -> None:
+    image, init = generator.render(generator.sample(3)), generator.sample(5, space="FNW5")
+    found = project(generator, image, "FNW5", settings=QUICK, init=init).latent
+    assert found.companion is not None
+    assert torch.equal(found.companion, own_companion(generator, found))
+    assert project(generator, image, "NW+", settings=QUICK).latent.companion is None
+    start = project(generator, image, "FNW5", settings=QUICK.replace(steps=0), init=init).latent
+    assert start.companion is not None
+    assert init.companion is not None
+    assert torch.equal(start.companion, init.companion)
 
 
-def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*args: object) -> Latent:
-        raise KeyboardInterrupt
+def test_the_steps_of_the_search_are_those_of_the_settings(generator: Generator) -> None:
+    x = generator.sample(0, space="FNW5")
+    few, more = (with_companion(generator, x, steps=steps).companion for steps in (1, 2))
+    assert few is not None
+    assert more is not None
+    assert not torch.equal(few, more)
+    with pytest.raises(UsageError, match="companion_steps is an integer in"):
+        ProjectionSettings(companion_steps=0)
 
-    image = generator.render(generator.sample(3))
-    whole = project(generator, image, "FNW5", settings=QUICK)
-    monkeypatch.setattr(invert.projector, "with_companion", interrupt)
-    stopped = project(generator, image, "FNW5", settings=QUICK)
+
+def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator) -> None:
+    image, init = generator.render(generator.sample(3)), generator.sample(5, space="FNW5")
+    whole = project(generator, image, "FNW5", settings=QUICK, init=init)
+    stopped = project(Interrupted.of(generator), image, "FNW5", settings=QUICK, init=init)
     assert stopped.stop_reason == stopped.latent.metadata["projection"]["stop_reason"] == "interrupted"
     assert torch.equal(stopped.image, whole.image)
     assert stopped.latent.companion is not None
 
 
-LONG = QUICK.replace(steps=30, warmup=0, cooldown=0.5)
+class Interrupted(Generator):
+    """A generator whose statistics, which the search for a companion begins with, take until somebody interrupts."""
+
+    @classmethod
+    def of(cls, generator: Generator) -> Interrupted:
+        interrupted = copy.copy(generator)
+        interrupted.__class__ = cls
+        assert isinstance(interrupted, Interrupted)
+        return interrupted
+
+    def statistics(self) -> Statistics:
+        raise KeyboardInterrupt
+
+
+LONG = QUICK.replace(steps=30, warmup=0, cooldown=0.5, early_steps=4)
 
 
 def interrupt_at(step: int) -> Callable[[Step], None]:
@@ -139,12 +156,11 @@ def interrupt_at(step: int) -> Callable[[Step], None]:
     return callback
 
 
-def test_that_of_a_long_run_explains_its_early_point(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_of_a_long_run_explains_its_early_point(generator: Generator) -> None:
     image = generator.render(generator.sample(3), "random", seed=4)
     init = generator.sample(5, space="FNW5")
-    plain = project(generator, image, "FNW5", settings=LONG, init=init)
+    plain = project(generator, image, "FNW5", settings=LONG.replace(early_steps=30), init=init)
     assert plain.early is None
-    monkeypatch.setattr(invert.optimization, "EARLY", 4)
     long = project(generator, image, "FNW5", settings=LONG, init=init)
     cut = project(generator, image, "FNW5", settings=LONG, init=init, callback=interrupt_at(4))
     assert torch.equal(long.image, plain.image)
@@ -157,17 +173,22 @@ def test_that_of_a_long_run_explains_its_early_point(generator: Generator, monke
     assert found is not None
     own = own_styles(long.latent)
     assert torch.equal(found[:, -own.shape[1] :], own)
-    seen = with_companion(generator, long.early).companion
-    assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])  # type: ignore[index]
+    seen = own_companion(generator, long.early)
+    assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])
     assert not torch.equal(found, plain.latent.companion)  # type: ignore[arg-type]
 
 
-def test_only_an_early_interrupt_leaves_it_to_the_first_edit(
-    generator: Generator, count_fits: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image = generator.render(generator.sample(3), "random", seed=4)
-    monkeypatch.setattr(invert.optimization, "EARLY", 4)
-    for step, fits in ((3, 0), (20, 1)):
-        stopped = project(generator, image, "FNW5", settings=LONG, callback=interrupt_at(step))
+def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generator) -> None:
+    image, init = generator.render(generator.sample(3), "random", seed=4), generator.sample(5, space="FNW5")
+    assert init.companion is not None
+
+    def stopped_at(step: int) -> Projection:
+        stopped = project(generator, image, "FNW5", settings=LONG, init=init, callback=interrupt_at(step))
         assert stopped.stop_reason == "interrupted"
-        assert count_fits() == fits
+        return stopped
+
+    soon, late = stopped_at(3), stopped_at(20)
+    assert soon.latent.companion is not None
+    assert torch.equal(soon.latent.companion, init.companion)
+    assert late.latent.companion is not None
+    assert torch.equal(late.latent.companion, own_companion(generator, late.latent, late.early))

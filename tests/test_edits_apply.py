@@ -10,7 +10,6 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
-import edits.carriers
 from edits.apply import move
 from edits.carriers import Displacement, Repaint
 from invert.errors import FingerprintError, UsageError
@@ -115,23 +114,21 @@ def shifted_right(t: Tensor, cells: int) -> Tensor:
 
 
 @pytest.mark.parametrize("cells", [0, 1, 2])
-def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
-    generator: Generator, cells: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def planted(path: Sequence[Tensor]) -> Tensor:
-        displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
-        displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells  # nothing moves at the origin
-        return displacement
+def test_a_rest_moves_along_and_gives_way_by_what_else_changes(generator: Generator, cells: int) -> None:
+    class Planted(Repaint):
+        def motion(self, path: Sequence[Tensor]) -> Tensor:
+            displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
+            displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells  # nothing moves at the origin
+            return displacement
 
     def along(t: Tensor) -> Tensor:
         return shifted_right(t, cells) if cells else t
 
-    monkeypatch.setattr(edits.carriers, "motion", planted)
     x, o = fitted(generator), offset(generator)
     assert x.features is not None
     assert x.companion is not None
     before, after = made(generator, x.companion), made(generator, x.companion + o)
-    moved = move(generator, x, o)
+    moved = move(generator, x, o, carry=Planted())
     assert moved.features is not None
     distance = (after - along(before)).square().mean(1, keepdim=True).sqrt()
     spread = before[0].flatten(1).var(1).mean().sqrt()

@@ -19,7 +19,7 @@ from edits.apply import move
 from edits.attribute_flow import LinearFlow
 from edits.attribute_model import AttributeModel
 from edits.canvas import Placement, crop, place, shift
-from edits.carriers import Displacement, Repaint
+from edits.carriers import Displacement
 from edits.equalize import equalize
 from edits.history import MAX_EDITS, MAX_PLACEMENTS, latent_facts, record
 from edits.mixer import mix
@@ -66,7 +66,7 @@ def test_an_edit_tells_direction_strength_layers_and_the_way_features_follow(gen
         "strength": -3.0,
         "unit": "standard deviations of W along the direction",
         "layers": [2, 8],
-        "carry": {"name": "repaint", "half": Repaint().half, "parts": Repaint().parts},
+        "carry": {"name": "repaint", "half": 1.0, "parts": 4, "damping": 0.3},
     }
 
 

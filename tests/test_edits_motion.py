@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import edits.motion
 from edits.motion import motion, moved
 
 SIDE, WIDTH, CHANNELS = 16, 24, 8
@@ -28,13 +27,11 @@ def inner(t: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.6, 0.0), (0.0, -0.6), (1.5, 1.0), (-2.0, 0.5)])
-def test_a_known_displacement_is_found(dx: float, dy: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_known_displacement_is_found(dx: float, dy: float) -> None:
     path = [pattern(dx * k / 8, dy * k / 8) for k in range(9)]
-    monkeypatch.setattr(edits.motion, "DAMPING", 1e-3)
-    found = inner(motion(path))
+    found = inner(motion(path, damping=1e-3))
     assert (found[:, 0] - dx).abs().max() < 0.15
     assert (found[:, 1] - dy).abs().max() < 0.15
-    monkeypatch.undo()
     held_back = inner(motion(path))
     length = math.hypot(dx, dy)
     along = (held_back[:, 0] * dx + held_back[:, 1] * dy) / length

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from invert.companions import fitted, own_styles
 from invert.latents import Latent
+from invert.settings import ProjectionSettings
 from invert.variables import distribution_parts
 
 DEFAULT = 200  # steps
@@ -94,7 +95,7 @@ def unexplained(studio: Studio, point: Latent) -> dict[str, float]:
     """The share of the variance of F_i that likely styles miss (`invert.companions`), where there is F_i."""
     if point.features is None:
         return {}
-    _, missed = fitted(studio.generator, point, None, own_styles(point))
+    _, missed = fitted(studio.generator, point, None, own_styles(point), ProjectionSettings.companion_steps)
     return {"F_i missed by styles": missed.item()}
 
 
