@@ -140,17 +140,11 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
     except ModuleNotFoundError as error:
         fail(f"{error}; install invert again, or see whether a file of yours has that name", 1, debug)
     except Exception as error:
+        from invert.memory import is_out_of_memory
+
         if is_out_of_memory(error):
             fail("out of memory; use a smaller image, fewer at a time or another --device", 5, debug)
         fail(f"unexpected {type(error).__name__}: {error} (a bug; run with --debug and report it)", 1, debug)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, a GPU or torch's CPU allocator, which raises a plain RuntimeError, could get no memory."""
-    torch = sys.modules.get("torch")  # not imported for this: without it the error is Python's
-    gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return isinstance(error, MemoryError) or gpu or cpu
 
 
 def fail(message: str, code: int, debug: bool) -> None:

@@ -10,6 +10,7 @@ from invert.checkpoints import fingerprint, read_checkpoint
 from invert.errors import ModelFileError
 from invert.file_kinds import FileKind, shown
 from invert.latents import PARTS, Latent
+from invert.leftovers import recover
 from invert.recognition import Recognized, recognize
 
 
@@ -18,6 +19,7 @@ def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
 
     Raises :class:`ModelFileError` (`PATH: what; hint`) for an unknown or damaged file.
     """
+    recover(path.parent)
     if not path.is_file():
         raise ModelFileError(f"{shown(path)}: no such file; expected the path of a file")
     found = recognize(path)

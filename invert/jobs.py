@@ -11,13 +11,14 @@ from typing import Any, Literal
 from torch import Tensor
 
 from invert import interrupts
+from invert.atomic import write_set
 from invert.encoder import Encoder
 from invert.generator import Generator
-from invert.images import area_downscale, to_images, write_animation
+from invert.images import area_downscale, encode_animation, to_images
 from invert.latents import Latent
 from invert.metrics import projection_metrics, reconstruction_metrics
 from invert.optimization import Step
-from invert.outputs import OutputPaths, write_projection
+from invert.outputs import OutputPaths, projection_files
 from invert.perceptual import PerceptualDistance, load_perceptual
 from invert.photographs import Framing, load_target
 from invert.projector import project
@@ -53,12 +54,12 @@ def project_file(
     encoder: Encoder | None = None,
     callback: Callable[[Step], object] | None = None,
     record: Mapping[str, Any] | None = None,
-    before_writing: Callable[[], object] = lambda: None,
+    write: Callable[[Mapping[Path, bytes]], object] = write_set,
 ) -> dict[str, Any]:
     """Project one photograph and write its files to `paths`; the report that is also NAME.json.
 
     `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from each photograph.
-    The files hold a `record` of what they were made from (:mod:`invert.provenance`).
+    The files hold a `record` of what they were made from (:mod:`invert.provenance`); `write` writes the set of them.
     Once there is a point, an interrupt does not keep it from being written; the report that is returned tells of it.
     """
     asked, cropped, reported = distance_names(job.settings)
@@ -101,11 +102,12 @@ def project_file(
         **(record or {}),
     }
     latent = result.latent.replace(metadata={**result.latent.metadata, "image": facts})
-    before_writing()
-    write_projection(paths, latent, result.image, target, report, record)
+    contents = projection_files(paths, latent, result.image, target, report, record)
     if job.progress_format:
         animation = paths.progress(job.progress_format)
-        write_animation([to_images(f)[0] for f in frames], animation, fps=12, record=record)
+        pictures = [to_images(frame)[0] for frame in frames]
+        contents = {animation: encode_animation(pictures, animation, 12, record), **contents}
+    write(contents)
     if interrupts.taken():  # while it was measured and written
         report = {**report, "stop_reason": "interrupted"}
     return report

@@ -24,6 +24,7 @@ from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError, UsageError
 from invert.file_kinds import FileKind
 from invert.latents import PARTS, Latent
+from invert.leftovers import recover
 from invert.network_files import seen_from
 from invert.recognition import expecting
 from invert.spaces import Space
@@ -82,6 +83,7 @@ def load_latent(path: Path) -> Latent:
 
     Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
     """
+    recover(path.parent)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
     with expecting(FileKind.LATENT, path, "not a latent of invert"):

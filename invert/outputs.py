@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
-from invert.atomic import write_set
 from invert.errors import ModelFileError
 from invert.images import encode_png, error_map, hstack, to_images
 from invert.latent_files import encode_latent
 from invert.latents import Latent
+from invert.leftovers import recover
 from invert.provenance import picture_of
 
 MADE_BY_PROJECT = "project"
@@ -76,33 +76,32 @@ def name_on_disk(path: Path) -> str:
     return os.path.realpath(path).casefold()
 
 
-def write_projection(
+def projection_files(
     paths: OutputPaths,
     latent: Latent,
     image: Tensor,
     target: Tensor,
     report: Mapping[str, Any],
     record: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the four files, the latent last: where it exists, the others do."""
+) -> dict[Path, bytes]:
+    """The contents of the four files, the latent last: where it exists, the others do."""
     record = record or {"made_by": MADE_BY_PROJECT}
     latent = latent.replace(metadata={**latent.metadata, **record})
     reconstruction, original = to_images(image)[0], to_images(target)[0]
     compared = hstack([original, reconstruction, error_map(target, image)])
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
 
-    write_set(
-        {
-            paths.image: encode_png(reconstruction, picture_of(latent)),
-            paths.compare: encode_png(compared, record),
-            paths.report: text.encode(),
-            paths.latent: encode_latent(latent, paths.latent),
-        }
-    )
+    return {
+        paths.image: encode_png(reconstruction, picture_of(latent)),
+        paths.compare: encode_png(compared, record),
+        paths.report: text.encode(),
+        paths.latent: encode_latent(latent, paths.latent),
+    }
 
 
 def newest_projection(folder: Path) -> Path:
     """The latent file that `project` wrote last in `folder`. Raises :class:`ModelFileError` when there is none."""
+    recover(folder)
     candidates = sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in candidates:
         try:

@@ -12,14 +12,17 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invert.commands.terminal import printable, say
 from invert.errors import InvertError, UsageError
+
+if TYPE_CHECKING:
+    from invert.atomic import Content
 
 LATENT_SUFFIXES = (".pt", ".safetensors")
 Source = int | str | Path | None  # a seed, a name or a file
@@ -71,6 +74,13 @@ class Destinations:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def write(self, contents: Mapping[Path, Content], remove: Iterable[Path] = ()) -> None:
+        """Write the files, all of them or none, saying what they replace."""
+        from invert.atomic import write_set
+
+        self.announce()
+        write_set(contents, remove)
+
     def announce(self) -> None:
         """Say on stderr which files are about to be replaced."""
         there = [path.name for path in self.outputs if os.path.lexists(path)]
@@ -102,9 +112,12 @@ def claim(
     found = Destinations(made_by, tuple(outputs), latents, files, network)
     inputs = [Path(x) for x in (*latents, *files, network, *settings) if isinstance(x, (str, Path))]
 
+    from invert.leftovers import recover
+
     if any(os.path.lexists(output) for output in outputs):
         inputs += [place for x in latents if isinstance(x, Path) for place in networks_of(x)]
-
+    for folder in dict.fromkeys(path.parent for path in (*inputs, *outputs)):
+        recover(folder)
     for folder in dict.fromkeys(output.parent for output in outputs):
         check_folder(folder)
     check_not_inputs(outputs, inputs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.batch import Batch
 from invert.commands.destinations import Destinations, check_folder, check_not_inputs, claim, with_suffix_of, with_twin
 from invert.commands.opening import is_made_with, load_latent, newest, open_generator, open_generator_of
 from invert.commands.options import (
@@ -67,10 +68,13 @@ def generate(
         claim("generate", files, latents=[seed], network=network, overwrite=overwrite) for seed, files in chosen.items()
     ]
     generator = open_generator(network, device)
+    batch = Batch(len(chosen), "seeds")
     for seed, destinations in zip(chosen, claimed, strict=True):
-        latent = generator.sample(seed, psi=psi, label=label, space=target)
-        write_shown(generator.render(latent, noise), latent, destinations)
-        say(destinations.outputs[0])
+        with batch.attempt(f"seed {seed}"):
+            latent = generator.sample(seed, psi=psi, label=label, space=target)
+            write_shown(generator.render(latent, noise), latent, destinations)
+            say(destinations.outputs[0])
+    batch.finish()
 
 
 @click.command()
@@ -109,21 +113,35 @@ def render(
         raise UsageError(f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png")
     if photograph is not None and output is not None and output.resolve() == photograph.resolve():
         raise UsageError(f"--output is the photograph itself; it would be lost, write to another name than {output}")
-    claimed = [claim_pictures(path, output, photograph, overwrite) for path in chosen]
+    batch = Batch(len(chosen), "latents")
     inputs = [*chosen, *(Path(x) for x in (network, photograph) if x is not None)]
-    check_not_inputs([claims.outputs[0] for group in claimed for claims in group], inputs)
+    claimed: dict[Path, list[Destinations]] = {}
+    pictures: set[Path] = set()
+    for path in dict.fromkeys(chosen):
+        with batch.attempt(path):
+            claims = claim_pictures(path, output, photograph, overwrite)
+            files = {each.outputs[0] for each in claims}
+            check_not_inputs(files, inputs)
+            if files & pictures:
+                raise UsageError(f"{path}: its picture would replace that of another; render it alone, with -o")
+            claimed[path] = claims
+            pictures |= files
+
     whole = read_image(photograph) if photograph is not None else None
     generator: Generator | None = None
-    for path, claims in zip(chosen, claimed, strict=True):
-        if generator is None or not (network or is_made_with(generator, path)):
-            generator = open_generator_of(path, network, device)
-        latent = load_latent(path, generator, force)
-        images = generator.render(latent, noise, seed=seed)
-        for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):
-            if whole is None:
-                write_picture(image, destinations, shown=latent[k])
-            else:
-                write_picture(paste(whole, image[None], latent.metadata.get("image", {})), destinations)
+    for path, claims in claimed.items():
+        with batch.attempt(path):
+            if generator is None or not (network or is_made_with(generator, path)):
+                generator = open_generator_of(path, network, device)
+            latent = load_latent(path, generator, force)
+            images = generator.render(latent, noise, seed=seed)
+            for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):
+                if whole is None:
+                    write_picture(image, destinations, shown=latent[k])
+                else:
+                    facts = latent.metadata.get("image", {})
+                    write_picture(paste(whole, image[None], facts), destinations)
+    batch.finish()
 
 
 def claim_pictures(path: Path, output: Path | None, photograph: Path | None, overwrite: bool) -> list[Destinations]:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.bars import progress_bar
+from invert.commands.batch import Batch
 from invert.commands.destinations import check_not_inputs, claim
 from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.parsing import check_seed, parse_crop
 from invert.commands.terminal import say
-from invert.errors import ImageError, InvertError, UsageError
+from invert.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from invert.latents import Latent
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of a folder, for a hint
-SOME_FAILED = 6  # exit code when some of many inputs failed
 
 
 @click.command(no_args_is_help=True)
@@ -121,32 +121,29 @@ def project(
     encoder = load_encoder(o["encoder_file"], generator) if o["encoder_file"] else None
     asked, cropped, reported = distance_names(settings)
     fetch(*filter(None, (asked, cropped, *reported)))
-    failures = 0
+    batch = Batch(len(images), "photographs")
     for source, files, destinations in zip(images, names, claimed, strict=True):
-        try:
+        with batch.attempt(source), progress_bar(files.latent.stem) as bar:
             check_no_folder(source)
-            with progress_bar(files.latent.stem) as bar:
-                report = project_file(
-                    generator, source, files, job,
-                    init=init, encoder=encoder, callback=bar, record=destinations.record,
-                    before_writing=destinations.announce,
-                )  # fmt: skip
-        except InvertError as error:
-            if len(images) == 1:
-                raise
-            failures += 1
-            say(f"error: {error}", err=True)
-            continue
-        if as_json:
-            click.echo(json.dumps(report, sort_keys=True))
-        else:
-            say(summary(report))
-        if report["stop_reason"] == "interrupted":
-            say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
-            raise KeyboardInterrupt
-    if failures:
-        say(f"{failures} of {len(images)} photographs failed", err=True)
-        raise SystemExit(SOME_FAILED)
+            report = project_file(
+                generator,
+                source,
+                files,
+                job,
+                init=init,
+                encoder=encoder,
+                callback=bar,
+                record=destinations.record,
+                write=destinations.write,
+            )
+            if as_json:
+                click.echo(json.dumps(report, sort_keys=True))
+            else:
+                say(summary(report))
+            if report["stop_reason"] == "interrupted":
+                say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
+                raise KeyboardInterrupt
+    batch.finish()
 
 
 def check_no_folder(source: Path) -> None:

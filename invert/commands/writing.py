@@ -26,29 +26,23 @@ def write_edited(generator: Generator, latent: Latent, destinations: Destination
 
 def write_shown(image: Tensor, latent: Latent, destinations: Destinations) -> None:
     """Write an image [1, 3, H, W] and the latent that it shows, together."""
-    from invert.atomic import write_set
     from invert.images import encode_png
     from invert.latent_files import encode_latent
     from invert.provenance import picture_of
 
     picture, path = destinations.outputs
     latent = latent.replace(metadata={**latent.metadata, **destinations.record})
-    destinations.announce()
-    write_set(
-        {picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path)},
-    )
+    destinations.write({picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path)})
 
 
 def write_picture(image: Image.Image | Tensor, destinations: Destinations, shown: Latent | None = None) -> None:
     """Write one picture: the plain one of the latent `shown`, or another."""
-    from invert.atomic import write_set
     from invert.images import encode_png
     from invert.provenance import picture_of
 
     [path] = destinations.outputs
     data = encode_png(image, destinations.record if shown is None else picture_of(shown))
-    destinations.announce()
-    write_set({path: data})
+    destinations.write({path: data})
     say(path)
 
 

@@ -1,0 +1,44 @@
+"""Many inputs of one command: what fails is named, and does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from invert.commands.terminal import say
+from invert.errors import InvertError
+
+SOME_FAILED = 6  # exit code
+
+
+@dataclass
+class Batch:
+    """`total` inputs, `what` in the plural; a single one fails as itself."""
+
+    total: int
+    what: str
+    failures: int = 0
+
+    @contextmanager
+    def attempt(self, name: object) -> Iterator[None]:
+        """Inside, an error of one of several inputs, or no memory for it, is printed and counted."""
+        from invert.memory import free_memory, is_out_of_memory
+
+        try:
+            yield
+        except Exception as error:
+            memory = is_out_of_memory(error)
+            if self.total == 1 or not (memory or isinstance(error, InvertError)):
+                raise
+            reason = "out of memory; use a smaller image or another --device" if memory else str(error)
+            if memory:
+                free_memory()
+            self.failures += 1
+            say(f"error: {reason if str(name) in reason else f'{name}: {reason}'}", err=True)
+
+    def finish(self) -> None:
+        """Say how many failed, and end with a code of its own if any did."""
+        if self.failures:
+            say(f"{self.failures} of {self.total} {self.what} failed", err=True)
+            raise SystemExit(SOME_FAILED)
