@@ -99,10 +99,13 @@ def warm_up(folder: Path, *commands: list[str]) -> None:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """What each file holds, without how long that took."""
+    """What each file holds, without how long that took and where the network lies."""
     found: dict[str, Any] = {}
     for path in folder.iterdir():
         found[path.name] = path.read_bytes()
+        if path.suffix == ".pt":  # not Latent.load, which would put things right
+            tensors = torch.load(path, weights_only=True)["tensors"]
+            found[path.name] = {name: t.numpy().tobytes() for name, t in tensors.items()}
         if path.suffix == ".json":
             found[path.name] = json.loads(path.read_bytes()) | {"seconds_per_step": None}
     return found
