@@ -171,7 +171,8 @@ class StyleGAN2(SynthesisNetwork):
             return y
         n = self.rgb_taps.shape[0]
         weight = self.rgb_taps.expand(3, 1, n, n)
-        return y + F.conv_transpose2d(rgb, weight, stride=2, padding=(n - 2) // 2, groups=3)
+        upsampled = F.conv_transpose2d(rgb, weight, stride=2, padding=(n - 2) // 2, groups=3)
+        return y + upsampled[:, :, : y.shape[2], : y.shape[3]]  # of an odd filter one row and column are left over
 
 
 def subset(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
