@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from checkpoint_files import identity, same_tensors, saved
+from foreign_files import rosinality_state
 from pickle_writer import (
     FIXTURES,
 )
@@ -22,41 +22,6 @@ from invert.errors import ModelFileError
 @pytest.fixture
 def canonical() -> dict[str, Tensor]:
     return dict(read_checkpoint(FIXTURES / "ada_tiny.pkl").tensors)
-
-
-def rosinality_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with the given canonical weights, named and shaped the way rosinality does."""
-    state: dict[str, Tensor] = {}
-    for name, t in tensors.items():
-        part, *path, last = name.split(".")
-        if part == "mapping" and path:
-            state[f"style.{int(path[0][2:]) + 1}.{last}"] = t
-        elif name == "synthesis.b4.const":
-            state["input.input"] = t[None]
-        elif part == "synthesis":
-            n, layer = int(np.log2(int(path[0][1:]))) - 3, path[1]
-            block = {
-                "conv0": f"convs.{2 * n}",
-                "conv1": f"convs.{2 * n + 1}" if n >= 0 else "conv1",
-                "torgb": f"to_rgbs.{n}" if n >= 0 else "to_rgb1",
-            }[layer]
-            if last == "noise_const":
-                state[f"noises.noise_{2 * n + (1 if layer == 'conv0' else 2)}"] = t[None, None]
-            elif path[2:] == ["affine"]:
-                state[f"{block}.conv.modulation.{last}"] = t
-            elif last == "noise_strength":
-                state[f"{block}.noise.weight"] = t.reshape(1)
-            elif last == "weight":
-                state[f"{block}.conv.weight"] = t[None]
-            elif layer == "torgb":
-                state[f"{block}.bias"] = t.reshape(1, 3, 1, 1)
-            else:
-                state[f"{block}.activate.bias"] = t
-    kernel = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-    for n in range(3):
-        state[f"convs.{2 * n}.conv.blur.kernel"] = torch.outer(kernel, kernel)
-        state[f"to_rgbs.{n}.upsample.kernel"] = torch.outer(kernel, kernel)
-    return state
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -38,7 +38,7 @@ class Checkpoint:
     StyleGAN2-ADA-PyTorch. `config` is what their shapes do not tell: `conv_clamp` (float or None),
     `mapping_lr_multiplier` and `resample_filter` (taps, normalized to sum 1 by the network). `details` is for
     people: container, class, protocol, hashes of source code that was ignored, training settings, and under `assumed`
-    what the file does not say. `doubts` are those of them that a person should be told at once, a sentence each.
+    what the file does not say. `doubts` are sentences about those of them that a person should know of at once.
     """
 
     architecture: str
@@ -46,7 +46,7 @@ class Checkpoint:
     config: Mapping[str, JSON]
     tensors: Mapping[str, Tensor]  # float32, contiguous, CPU
     details: Mapping[str, JSON] = field(default_factory=dict)
-    doubts: tuple[str, ...] = ()
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 def unsupported(what: str) -> ModelFileError:
@@ -131,9 +131,8 @@ def _check_colours(tensors: Mapping[str, Tensor]) -> None:
     channels = {t.shape[0] for name, t in tensors.items() if name.endswith(".torgb.weight") and t.ndim == 4}
     if len(channels) == 1 and (count := channels.pop()) != 3:
         kinds = {1: "grey pictures", 4: "pictures with transparency", 12: "the wavelets of pictures"}
-        raise unsupported(
-            f"a StyleGAN2 of {count} colour channels ({kinds.get(count, 'no RGB pictures')}); train it on RGB pictures"
-        )
+        channels_of = f"{count} colour channel{'s' if count > 1 else ''} ({kinds.get(count, 'no RGB pictures')})"
+        raise unsupported(f"a StyleGAN2 of {channels_of}; train it on RGB pictures")
 
 
 def _check_config(config: Mapping[str, JSON]) -> None:

@@ -42,9 +42,11 @@ _BUILDING = frozenset(
         *("_codecs.encode", "types.SimpleNamespace", "functools.partial", "logging.getLogger", "re._compile"),
         *("argparse.Namespace", "array._array_reconstructor", "decimal.Decimal", "fractions.Fraction", "uuid.UUID"),
         *("random.Random", "operator.itemgetter", "numpy.dtype", "numpy.ndarray", "numpy.ma.core._mareconstruct"),
+        *("pandas._libs.internals._unpickle_block", "pandas.core.indexes.base._new_Index"),
         *("torch.Size", "torch.device", "torch.serialization._get_layout", "torch.storage._load_from_bytes"),
     }
 )
+_GETATTR = frozenset({"builtins.getattr", "__builtin__.getattr"})
 _BUILDING_STARTS = (
     *("collections.", "pathlib.", "datetime.", "zoneinfo.", "torch._utils._rebuild_"),
     *(f"numpy.{core}.{part}." for core in ("core", "_core") for part in ("multiarray", "numeric")),
@@ -55,7 +57,7 @@ PERSISTENT_OBJECT = "persistence._reconstruct_persistent_obj"  # below torch_uti
 
 def reaches_code(module: str, name: str) -> bool:
     """Whether merely to mention `module.name` is a reason to refuse the file."""
-    if f"{module}.{name}" in _BUILDING:
+    if f"{module}.{name}" in _BUILDING | _GETATTR:
         return False
     parts = module.split(".")
     # a nested class has a dotted name; "os" + "path.join" must not pass for one
@@ -68,6 +70,8 @@ def only_builds(function: Global, args: tuple[object, ...]) -> bool:
     name = str(function)
     if name == "torch._tensor._rebuild_from_type_v2":  # calls its first argument
         return bool(args) and isinstance(args[0], Global) and str(args[0]).startswith("torch._utils._rebuild_")
+    if name in _GETATTR:  # of an object: a method or a member; what it gives is never called
+        return len(args) == 2 and isinstance(args[1], str) and not args[1].startswith("__")
     if name in _BUILDING or name.startswith(_BUILDING_STARTS) or name.endswith(f".{PERSISTENT_OBJECT}"):
         return True
     return function.module.split(".")[0] not in sys.stdlib_module_names and _is_class(function.name.split(".")[-1])

@@ -13,7 +13,7 @@ LIKELY = 3.0  # a factor; training moves the weights' scale by less
 
 
 def mapping_multiplier(
-    tensors: Mapping[str, Tensor], said: float | None, assumed: dict[str, str], doubts: list[str]
+    tensors: Mapping[str, Tensor], said: float | None, assumed: dict[str, str], doubts: dict[str, str]
 ) -> float:
     """What the file says, or the usual 0.01, noted in `assumed`; in `doubts` too where the weights contradict it.
 
@@ -27,9 +27,9 @@ def mapping_multiplier(
     assumed["mapping_lr_multiplier"] = f"{DEFAULT_LR_MULTIPLIER}, the usual one; the file does not say"
     if not 1 / LIKELY < looks_like / DEFAULT_LR_MULTIPLIER < LIKELY:
         assumed["mapping_lr_multiplier"] += f", and the mapping weights look like {looks_like:.2g}"
-        doubts.append(
+        doubts["mapping_lr_multiplier"] = (
             f"the file does not say the mapping network's lr multiplier, and its weights look like {looks_like:.2g}; "
-            f"{DEFAULT_LR_MULTIPLIER} is assumed (`invert convert-network --lr-multiplier` sets another)"
+            f"{DEFAULT_LR_MULTIPLIER} is assumed (`invert convert-network --lr-multiplier X` writes it with another)"
         )
     return DEFAULT_LR_MULTIPLIER
 

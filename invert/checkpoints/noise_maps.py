@@ -27,7 +27,7 @@ def with_noise_maps(checkpoint: Checkpoint) -> Checkpoint:
         checkpoint,
         tensors=tensors,
         details={**checkpoint.details, "assumed": {**checkpoint.details.get("assumed", {}), "noise_maps": note}},
-        doubts=(*checkpoint.doubts, note),
+        doubts={**checkpoint.doubts, "noise_maps": note},
     )
 
 

@@ -264,13 +264,11 @@ def _key(key: object) -> object:
 
 
 _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
-    "PROTO": lambda machine, arg: None,  # both are handled by run()
-    "STOP": lambda machine, arg: None,
-    "FRAME": lambda machine, arg: None,
+    **dict.fromkeys(("PROTO", "STOP", "FRAME"), lambda machine, arg: None),  # run() sees to the first two
     "MARK": _Machine.mark,
     "POP": lambda machine, arg: machine.stack.pop(),
     "POP_MARK": lambda machine, arg: machine.pop_to_mark(),
-    "NONE": lambda machine, arg: machine.push(None),
+    "NONE": _Machine.push,  # its argument is None
     "NEWTRUE": lambda machine, arg: machine.push(True),
     "NEWFALSE": lambda machine, arg: machine.push(False),
     **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"), _Machine.integer),
@@ -284,10 +282,8 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
     "EMPTY_DICT": lambda machine, arg: machine.container(dict),
     "EMPTY_SET": lambda machine, arg: machine.container(set),
     "EMPTY_TUPLE": lambda machine, arg: machine.push(()),
-    "TUPLE": lambda machine, arg: machine.make_tuple(None),
-    "TUPLE1": lambda machine, arg: machine.make_tuple(1),
-    "TUPLE2": lambda machine, arg: machine.make_tuple(2),
-    "TUPLE3": lambda machine, arg: machine.make_tuple(3),
+    "TUPLE": _Machine.make_tuple,  # likewise
+    **{f"TUPLE{n}": lambda machine, arg, n=n: machine.make_tuple(n) for n in (1, 2, 3)},  # type: ignore[misc]
     "APPEND": lambda machine, arg: machine.extend([machine.stack.pop()]),
     "APPENDS": lambda machine, arg: machine.extend(machine.pop_to_mark()),
     "SETITEM": lambda machine, arg: machine.set_items([machine.stack.pop(-2), machine.stack.pop()]),

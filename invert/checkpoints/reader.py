@@ -19,7 +19,7 @@ from invert.checkpoints.nodes import quoted
 from invert.checkpoints.noise_maps import with_noise_maps
 from invert.checkpoints.safe_safetensors import is_foreign
 from invert.checkpoints.source import Kind, naming, read_file, sniff
-from invert.errors import ModelFileWarning
+from invert.errors import ModelFileError, ModelFileWarning
 
 _READERS: Mapping[str, Callable[[Container, Found], Checkpoint]] = {
     ADA: stylegan2_ada.read,
@@ -29,18 +29,38 @@ _READERS: Mapping[str, Callable[[Container, Found], Checkpoint]] = {
 }
 
 
-def read_checkpoint(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Checkpoint:
+def read_checkpoint(
+    path: str | os.PathLike[str], *, allow_nonfinite: bool = False, config: Mapping[str, float] | None = None
+) -> Checkpoint:
     """The generator in a file of any supported format; nothing in the file is imported, called or executed.
 
-    Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file, and for
-    weights with NaN or infinity unless `allow_nonfinite`. Warns (ModelFileWarning) of each of its `doubts`.
+    `config` gives what the file does not say, `conv_clamp` or `mapping_lr_multiplier`.
+
+    Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file, for weights
+    with NaN or infinity unless `allow_nonfinite`, and where the file itself says what `config` gives. Warns
+    (ModelFileWarning) of each of the checkpoint's `doubts`.
     """
     with naming(path):
-        checkpoint = _read(read_file(path))
+        checkpoint = _completed(_read(read_file(path)), config or {})
         check(checkpoint, allow_nonfinite=allow_nonfinite)
-    for doubt in checkpoint.doubts:
+    for doubt in checkpoint.doubts.values():
         warnings.warn(f"{os.fspath(path)}: {doubt}", ModelFileWarning, stacklevel=2)
     return checkpoint
+
+
+def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoint:
+    """`checkpoint` with these values in place of what was assumed."""
+    assumed, doubts = dict(checkpoint.details.get("assumed", {})), dict(checkpoint.doubts)
+    for name, value in config.items():
+        if name not in assumed or checkpoint.format == ours.FORMAT:
+            known = checkpoint.config.get(name, "none")
+            raise ModelFileError(f"the file itself says {name} {known}; leave the option out, it got {value}")
+        assumed[name] = f"{value}, as it was given"
+        doubts.pop(name, None)
+    if not config:
+        return checkpoint
+    details = {**checkpoint.details, "assumed": assumed}
+    return dataclasses.replace(checkpoint, config={**checkpoint.config, **config}, details=details, doubts=doubts)
 
 
 def _read(data: bytes) -> Checkpoint:

@@ -28,6 +28,7 @@ from torch import Tensor
 from invert.checkpoints.checkpoint import Checkpoint, first, float32_tensors, stylegan2_config, unsupported
 from invert.checkpoints.container import Container, holds_tensor
 from invert.checkpoints.details import json_details
+from invert.checkpoints.families import family_of_names
 from invert.checkpoints.layout import ROSINALITY, Found
 from invert.checkpoints.mapping_multiplier import mapping_multiplier
 from invert.checkpoints.modules import Module
@@ -57,13 +58,13 @@ def read(container: Container, found: Found) -> Checkpoint:
     if latent_avg is None:
         latent_avg = _latent_avg(container, found)
     tensors, kernels = _convert(weights)
-    check_embedding(tensors, "style.1.weight")
+    check_embedding(tensors, same_width=True, first="style.1.weight")
     if latent_avg is not None:
         tensors |= float32_tensors({"mapping.w_avg": _mean_w(latent_avg)})
 
     stated = _stated(found)
     assumed: dict[str, str] = {}
-    doubts: list[str] = []
+    doubts: dict[str, str] = {}
     multiplier = mapping_multiplier(tensors, _multiplier(modules, stated), assumed, doubts)
     _check_modules(modules, tensors)
     return Checkpoint(
@@ -72,7 +73,7 @@ def read(container: Container, found: Found) -> Checkpoint:
         config=stylegan2_config(mapping_lr_multiplier=multiplier, resample_filter=resample_taps(kernels)),
         tensors={name: value.contiguous() for name, value in tensors.items()},
         details={"training_args": json_details(stated), "assumed": assumed},
-        doubts=tuple(doubts),
+        doubts=doubts,
     )
 
 
@@ -91,6 +92,8 @@ def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
         else:
             tensors[canonical] = _canonical_value(canonical, value)
     if unknown:
+        if family := family_of_names(weights):
+            raise unsupported(family)
         wavelets = any("iwt" in name or "dwt" in name for name in unknown)
         raise unsupported(f"a generator with {first(unknown)}{' (SWAGAN, which draws wavelets)' if wavelets else ''}")
     return tensors, kernels

@@ -14,15 +14,15 @@ from invert.checkpoints.nodes import describe
 from invert.errors import ModelFileError
 from invert.stylegan2 import resolutions
 
-# a size by each name that PyTorch and TensorFlow files have for it
+# a size by each name that PyTorch and TensorFlow files have for it; labels first, their loss explains the rest
 _NAMES = {
-    "z_dim": "z_dim",
     "c_dim": "c_dim",
+    "label_size": "c_dim",
+    "z_dim": "z_dim",
     "w_dim": "w_dim",
     "num_ws": "num_ws",
     "img_resolution": "resolution",
     "latent_size": "z_dim",
-    "label_size": "c_dim",
     "dlatent_size": "w_dim",
     "resolution": "resolution",
 }
@@ -42,16 +42,18 @@ def check_sizes(tensors: Mapping[str, Tensor], stated: Mapping[object, object], 
         )
 
 
-def check_embedding(tensors: Mapping[str, Tensor], first: str = "mapping.fc0.weight") -> None:
-    """Raise ModelFileError where the first layer has room for z and an embedded label, but there is no embedding.
+def check_embedding(tensors: Mapping[str, Tensor], *, same_width: bool, first: str) -> None:
+    """Raise ModelFileError where the first layer has room for more than z, but there is no label embedding.
 
-    `first` is what the file calls that layer.
+    `same_width`: z is always as wide as w. Otherwise it is z beside an embedded label that gives the loss away, twice
+    w's width. `first` is what the file calls that layer.
     """
     measured = _measured(tensors)
-    if measured.get("c_dim") == 0 and measured.get("z_dim") == 2 * measured.get("w_dim", 0) > 0:
+    z_dim, w_dim = measured.get("z_dim", 0), measured.get("w_dim", 0)
+    if measured.get("c_dim") == 0 and (z_dim > w_dim if same_width else z_dim == 2 * w_dim):
         raise ModelFileError(
-            f"{first} takes {measured['z_dim']} values where w has {measured['w_dim']}: this is a conditional "
-            "generator, and its label embedding is missing; save the whole network, or give the original file"
+            f"{first} takes {z_dim} values where w has {w_dim}: this is a conditional generator, and its label "
+            "embedding is missing; save the whole network, or give the original file"
         )
 
 

@@ -57,14 +57,14 @@ def read(container: Container, found: Found) -> Checkpoint:
         _check_settings(modules, nodes)
     tensors, kernels = _tensors(container, nodes)
     assumed: dict[str, str] = {}
-    doubts: list[str] = []
+    doubts: dict[str, str] = {}
     if modules:
         _check_gains(modules, tensors)
         _check_sizes(modules, tensors)
         conv_clamp = _common(modules, "conv_clamp", _CLAMPED)
         said = _common(modules, "bias_gain", _FC)
     else:
-        check_embedding(tensors)
+        check_embedding(tensors, same_width=False, first="mapping.fc0.weight")
         conv_clamp = said = None
         assumed["conv_clamp"] = "none; a state dict does not say (256 in networks that were trained in half precision)"
     multiplier = mapping_multiplier(tensors, said, assumed, doubts)
@@ -79,7 +79,7 @@ def read(container: Container, found: Found) -> Checkpoint:
             "training_set_kwargs": json_details(_training_set(found)),
             "assumed": assumed,
         },
-        doubts=tuple(doubts),
+        doubts=doubts,
     )
 
 

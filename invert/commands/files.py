@@ -76,7 +76,16 @@ def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
 @click.argument("output", type=FILE)
 @overwrite_option
 @click.option("--allow-nonfinite", is_flag=True, help="Keep weights that hold NaN or infinity.")
-def convert_network(file: Path, output: Path, overwrite: bool, allow_nonfinite: bool) -> None:
+@click.option("--conv-clamp", type=float, help="Where the file does not say: the most an activation may be.")
+@click.option("--lr-multiplier", type=float, help="Where the file does not say: that of the mapping network.")
+def convert_network(
+    file: Path,
+    output: Path,
+    overwrite: bool,
+    allow_nonfinite: bool,
+    conv_clamp: float | None,
+    lr_multiplier: float | None,
+) -> None:
     """Write a checkpoint of any supported format as safetensors.
 
     \b
@@ -87,7 +96,9 @@ def convert_network(file: Path, output: Path, overwrite: bool, allow_nonfinite: 
 
     path = with_suffix_of(output, ".safetensors")
     destinations = claim("convert-network", [path], files=[file], overwrite=overwrite)
-    checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite)
+    given = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": lr_multiplier}
+    config = {name: value for name, value in given.items() if value is not None}
+    checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite, config=config)
     build_network(checkpoint)  # refuses what would not run
     details = {**checkpoint.details, **destinations.record}
     write_checkpoint(destinations.ready(), replace(checkpoint, details=details))
