@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -240,6 +241,18 @@ def check_start(tensors: Mapping[str, Tensor]) -> None:
         )
 
 
+def start_size(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> Size:
+    """(height, width) of the constant as most maps have it, itself and those of noise: the odd one is the wrong one."""
+    maps = {4: [tensors["synthesis.b4.const"]] if "synthesis.b4.const" in tensors else []}
+    for r in sizes:
+        names = (f"synthesis.b{r}.{conv}.noise_const" for conv in ("conv0", "conv1"))
+        maps.setdefault(r, []).extend(tensors[name] for name in names if name in tensors)
+    votes = Counter(
+        (t.shape[-2] * 4 // r, t.shape[-1] * 4 // r) for r, group in maps.items() for t in group if t.ndim >= 2
+    )
+    return max(votes, key=votes.__getitem__, default=(-1, -1))  # the constant's where there is no majority
+
+
 def expected_shapes(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Name → shape of a whole generator, from the widths of the tensors that decide them."""
 
@@ -260,7 +273,7 @@ def expected_shapes(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> dict
         shapes |= {f"mapping.fc{k}.weight": (out, width), f"mapping.fc{k}.bias": (out,)}
         width = out
     channels = dim("synthesis.b4.const", 0)
-    start = (dim("synthesis.b4.const", 1), dim("synthesis.b4.const", 2))
+    start = start_size(tensors, sizes)
     shapes["synthesis.b4.const"] = (channels, *start)
     if "mapping.w_avg" in tensors:
         shapes["mapping.w_avg"] = (w_dim,)

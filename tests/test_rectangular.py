@@ -98,7 +98,7 @@ def test_a_mobile_network_may_be_rectangular() -> None:
         ("synthesis.b4.const", (32, 4, 0), "expected 4×4 cells, or a rectangle"),
         ("synthesis.b4.const", (32, 4, 500), "expected 4×4 cells, or a rectangle"),
         ("synthesis.b4.const", (32, 4), "synthesis.b4.const: expected"),
-        ("synthesis.b4.const", (32, 4, 3), "noise_const: expected"),
+        ("synthesis.b4.const", (32, 4, 3), r"synthesis.b4.const: expected \[32, 4, 2\], found \[32, 4, 3\]"),
         ("synthesis.b8.conv0.noise_const", (4, 8), r"expected \[8, 4\], found \[4, 8\]"),
         ("synthesis.b16.conv1.noise_const", (16, 16), r"expected \[16, 8\], found \[16, 16\]"),
     ],

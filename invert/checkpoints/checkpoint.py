@@ -121,8 +121,8 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
         raise ModelFileError(
-            f"NaN or infinity in {first(nonfinite)}; use another snapshot of the training, "
-            "--allow-nonfinite reads the file all the same"
+            f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same; "
+            "use another snapshot of the training"
         )
 
 
