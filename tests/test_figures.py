@@ -292,7 +292,7 @@ def test_a_share_of_nothing_is_none() -> None:
 # -- figures and the page
 
 
-def test_every_figure_of_the_issue_has_a_script_with_a_statement() -> None:
+def test_every_figure_that_is_drawn_has_a_script_with_a_statement() -> None:
     assert [path.stem for path in figure_files()] == FIGURES
     for path in figure_files():
         heading, text = description(path)
