@@ -160,9 +160,9 @@ def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
     multiple = generator.step(space)
     h, w = image.shape[2:]
     if space.layer is None and (h, w) != generator.image_size:
-        raise UsageError(
-            f"{space} holds images of {pixels(generator.image_size)}, got {w}×{h}; F… spaces hold other sizes"
-        )
+        high, wide = generator.image_size
+        held = f"{wide} px squares" if high == wide else f"images of {pixels(generator.image_size)}"
+        raise UsageError(f"{space} holds {held}, got {w}×{h}; F… spaces hold other sizes")
     if h % multiple or w % multiple:
         raise UsageError(f"{space} holds images of multiples of {multiple} px here, got {w}×{h}")
     return image.detach().to(generator.device, generator.dtype)
