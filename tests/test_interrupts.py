@@ -338,7 +338,7 @@ def test_training_commands_write_what_they_have_and_end(
 @pytest.mark.parametrize(
     ("where", "command"),
     [
-        ("edits.along.moved", ("edit", "a.pt", "--direction", "smile.safetensors", "--strip=-1:1:3")),
+        ("invert.images.to_images", ("edit", "a.pt", "--direction", "smile.safetensors", "--strip=-1:1:3")),
         ("edits.styles.interpolate", ("interpolate", "a.pt", "b.pt", "-o", "way.gif", "--frames", "3")),
         ("invert.companion_fit.early_maps", ("edit", "a.pt", "--direction", "smile.safetensors")),
     ],
