@@ -232,7 +232,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, where: str, name: str) -> None
     [
         ("invert.companion_fit.early_maps", "SIGHUP"),
         ("invert.jobs.projection_metrics", "SIGINT"),
-        ("invert.jobs.write_projection", "SIGTERM"),
+        ("invert.jobs.projection_files", "SIGTERM"),
     ],
 )
 def test_a_finished_point_is_written_whatever_comes(
