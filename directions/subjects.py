@@ -16,6 +16,7 @@ from torch import Tensor
 from invert.companions import ensure_companion
 from invert.errors import LatentError, UsageError
 from invert.latents import Latent
+from invert.regular_files import read_regular
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -42,9 +43,7 @@ def read_scores(path: str | Path) -> ScoreTable:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path}: larger than {MAX_BYTES >> 20} MiB, expected a table of scores; check the path")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
         lines = [(n, row) for n, row in enumerate(csv.reader(io.StringIO(text)), start=1) if any(map(str.strip, row))]
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); expected a CSV of seed,score") from error

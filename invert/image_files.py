@@ -6,10 +6,10 @@ header before anything is decoded, and Pillow's process-wide settings are left a
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from invert.errors import ImageError, ImageWarning, UsageError
+from invert.regular_files import read_regular
 
 # Formats of pictures, with decoders that start no other program (EPS would call Ghostscript).
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
@@ -26,6 +27,10 @@ PLUGINS = {  # kind: (Pillow's name for it, module that registers it, package to
     "HEIC": ("HEIF", "pillow_heif.HeifImagePlugin", "pillow-heif"),
     "AVIF": ("AVIF", "pillow_avif", "pillow-avif-plugin"),
     "JPEG XL": ("JXL", "pillow_jxl.JpegXLImagePlugin", "pillow-jxl-plugin"),
+}
+HINTS = {
+    errno.EFBIG: "save it smaller or raise max_bytes",
+    errno.EAGAIN: "wait until it is complete",
 }
 _warning_filters = threading.Lock()  # warnings.catch_warnings swaps state of the whole process
 MAX_PIXELS = 64_000_000  # width × height of a picture, read or made
@@ -95,27 +100,20 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     """The content of a regular file of 1 … `max_bytes` bytes. Raises :class:`ImageError`."""
     name = shown(path)
     try:
-        # Not blocking: a FIFO without a writer would hang in open().
-        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | getattr(os, "O_NONBLOCK", 0))) as f:
-            status = os.fstat(f.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{name}: not a regular file but a device, pipe or socket; give an image file")
-            data = f.read(max_bytes + 1)
+        data = read_regular(path, max_bytes)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file; check the name") from None
     except IsADirectoryError:
         raise ImageError(f"{name}: is a directory; give an image file") from None
     except PermissionError:
         raise ImageError(f"{name}: permission denied; make the file readable") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise ImageError(f"{name}: cannot be read ({reason}); give an image file") from None
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ImageError(
+            f"{name}: cannot be read ({reason}); {HINTS.get(error.errno or 0, 'give an image file')}"
+        ) from None
     if not data:
         raise ImageError(f"{name}: empty file; get it again")
-    if len(data) > max_bytes:
-        raise ImageError(f"{name}: larger than {max_bytes / 2**20:.4g} MiB; save it smaller or raise max_bytes")
-    if len(data) != status.st_size:
-        raise ImageError(f"{name}: changed while it was read; wait until it is complete")
     return data
 
 

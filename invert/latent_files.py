@@ -84,7 +84,7 @@ def load_latent(path: Path) -> Latent:
     Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
     """
     recover(path.parent)
-    if not path.is_file():
+    if not path.exists():
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
     with expecting(FileKind.LATENT, path, "not a latent of invert"):
         header, tensors = read_container(path)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from invert.checkpoints.safe_torch import load_tensors
 from invert.errors import ModelFileError, ModelUnavailableError, UsageError, did_you_mean
 from invert.models import ensure
 from invert.models.wheels import Progress
@@ -165,7 +165,7 @@ def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
     build, weights, cuts = _LPIPS[name]
     file_name = Path(urlsplit(weights.url).path).name
     path = trunk if trunk is not None else Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    if not path.is_file():
+    if not path.exists():
         raise ModelUnavailableError(
             f"{path}: no such file; {name} needs torchvision's {file_name}, which is not downloaded for you: "
             "put it there, give its path as trunk=, or use st-lpips-alex"
@@ -195,9 +195,10 @@ def _lpips_heads(name: str, depths: int) -> list[Tensor]:
 
 def _load_state(path: Path) -> Mapping[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ModelFileError(f"{path}: not a readable weights file; get it again") from error
+        state = load_tensors(path)
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ModelFileError(f"{path}: not a readable weights file ({reason}); get it again") from error
     if not isinstance(state, Mapping):
         raise ModelFileError(f"{path}: expected a state dictionary, got {type(state).__name__}")
     return state

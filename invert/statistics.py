@@ -19,6 +19,7 @@ LEAST_SAMPLES = 256
 VALUES_PER_SAMPLE = 4096  # of a map with more values, this many seeded positions stand for all
 RIDGE = 1e-6  # of the mean variance, added to every variance: W may be flat in some direction
 SEED = 0
+MAX_CACHE_BYTES = 64 << 20
 BATCH = 32
 
 
@@ -100,11 +101,12 @@ def cached_map_distributions(
     from invert.atomic import write_atomically
     from invert.distributions import group_means
     from invert.errors import InvertError
+    from invert.regular_files import read_regular
 
     folder = cache_dir or user_cache_path("invert")
     path = folder / "statistics" / f"{fingerprint[:32]}-layer{layer}.safetensors"
     try:
-        return load(path.read_bytes())
+        return load(read_regular(path, MAX_CACHE_BYTES))
     except Exception:  # missing or damaged alike: it can be made again
         pass
     tables = {k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()}

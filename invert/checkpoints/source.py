@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
 from invert.errors import ModelFileError
+from invert.regular_files import read_regular
 
 MAX_FILE_BYTES = 4 << 30  # ten times the largest official generator
 
@@ -49,25 +49,17 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ModelFileError(f"{os.fspath(path)}: {error}") from None
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The whole regular file, read once, so that what is checked is what is used.
 
-    Raises ModelFileError when it is missing, empty, no regular file, unreadable, or larger than 4 GiB.
+    Raises ModelFileError when it is missing, empty, no regular file, unreadable, or larger than `max_bytes`, 4 GiB.
     """
     try:
-        # O_NONBLOCK: opening a FIFO nobody writes to would wait for ever
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError("not a regular file; give the path of a model file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ModelFileError(f"{status.st_size} bytes, the limit is {MAX_FILE_BYTES}; this is no generator")
-            data = file.read(status.st_size)
+        data = read_regular(path, max_bytes)
     except FileNotFoundError:
         raise ModelFileError("no such file; check the path") from None
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot be read ({error.strerror or error}); check the path") from None
     if not data:
         raise ModelFileError("an empty file; copy or download it again")
     return data

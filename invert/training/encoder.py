@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from invert import interrupts
 from invert.arguments import check_kinds
 from invert.atomic import write_atomically
+from invert.checkpoints.safe_torch import load_tensors
 from invert.encoder import Encoder, Encoding, new_encoder
 from invert.errors import ModelFileError, UsageError
 from invert.generator import Generator
@@ -249,7 +250,11 @@ class EncoderTraining:
     def resume(self, path: Path) -> None:
         """Go on from a file of :meth:`save`. Raises :class:`ModelFileError` unless it is of this very run."""
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state: Any = load_tensors(path)
+        except ModelFileError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise ModelFileError(f"{path}: not a training run that can go on ({reason})") from error
+        try:
             same = (state["fingerprint"], state["layer"], state["settings"])
             if same != (self.generator.fingerprint, self.layer, asdict(self.settings)):
                 raise ModelFileError(f"{path}: a run of another generator, layer or settings; train into another file")
@@ -257,7 +262,7 @@ class EncoderTraining:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds, self.start = int(state["step"]), float(state["seconds"]), state["start"]
-        except (OSError, EOFError, KeyError, ValueError, RuntimeError, TypeError, UnpicklingError) as error:
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
             raise ModelFileError(
                 f"{path}: not a training run that can go on ({str(error).splitlines()[0][:120]})"
             ) from error

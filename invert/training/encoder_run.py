@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ from invert.encoder_files import load_encoder, save_encoder
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.perceptual import PerceptualDistance
+from invert.regular_files import read_regular
 from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
 
 SAVE_SECONDS = 120.0
 TEST_EVERY = 200  # steps
+MAX_HISTORY_BYTES = 64 << 20
 
 
 def train_encoder(
@@ -90,10 +93,11 @@ def train_in(
         raise UsageError(f"{what}, or name another output")
     if resume and start is not None:
         raise UsageError("a run that goes on has its weights; give a start or resume")
+    first = None if start is None else load_encoder(start, generator)
     with interrupts.immediate():  # nothing to keep yet
         training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
-        if start is not None:
-            training.begin_from(load_encoder(start, generator), start.name)
+        if first is not None and start is not None:
+            training.begin_from(first, start.name)
         if resume:
             training.resume(state)
     if resume:
@@ -136,7 +140,19 @@ def train_in(
 
 def forget_later_steps(history: Path, step: int) -> None:
     """Drop the lines after the step that the run was saved at; they will be made again."""
-    if history.exists():
-        lines = history.read_text().splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        history.write_text("".join(line + "\n" for line in kept))
+    if not history.exists():
+        return
+    try:
+        lines = read_regular(history, MAX_HISTORY_BYTES).decode(errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"{history}: cannot be read ({error.strerror}); move it away") from error
+    kept = [line for line in lines if step_of(line) <= step]
+    history.write_text("".join(line + "\n" for line in kept))
+
+
+def step_of(line: str) -> float:
+    """The step that a line of the history is about; infinity for a torn or damaged line."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return math.inf

@@ -18,9 +18,12 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images import area_downscale, to_images, to_tensor
 from invert.latents import Latent
+from invert.regular_files import read_regular
 from invert.spaces import Space
 
 SEEDS = 1024  # different sets of samples; torch's CPU generator reads 32 bits of a seed, so k may reach 4 million
+
+MAX_IMAGE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,20 @@ class Samples:
         """Its image [1, 3, H, W] in [−1, 1], with the losses of JPEG, so that a kept one equals a new one."""
         path = None if self.folder is None else self.folder / f"{k:07d}.jpg"
         if path is not None and path.exists():
-            data = path.read_bytes()
-        else:
-            image = self._painter.render(self.point(k)).cpu().float()
-            scale = self.side / self.generator.network.nominal_resolution
-            height, width = (round(side * scale) for side in self.generator.image_size)
-            picture = to_images(area_downscale(image.clamp(-1, 1), (height, width)))[0]
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=95, subsampling=0)
-            data = buffer.getvalue()
-            if path is not None:
-                write_atomically(path, lambda file: file.write(data))
-        with Image.open(io.BytesIO(data)) as picture:
-            return to_tensor(picture.convert("RGB"))
+            try:
+                return decoded(read_regular(path, MAX_IMAGE_BYTES))
+            except (OSError, SyntaxError, ValueError):  # damaged: it can be made again
+                pass
+        image = self._painter.render(self.point(k)).cpu().float()
+        scale = self.side / self.generator.network.nominal_resolution
+        height, width = (round(side * scale) for side in self.generator.image_size)
+        picture = to_images(area_downscale(image.clamp(-1, 1), (height, width)))[0]
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=95, subsampling=0)
+        data = buffer.getvalue()
+        if path is not None:
+            write_atomically(path, lambda file: file.write(data))
+        return decoded(data)
 
     def encodings(self, indices: list[int]) -> Encoding:
         """F_i, R_i and all styles of some points: what an encoder should find in their images."""
@@ -131,6 +135,12 @@ class Samples:
         if mixed:
             styles[:, crossover:] = w[1]
         return random, styles
+
+
+def decoded(data: bytes) -> Tensor:
+    """[1, 3, H, W] in [−1, 1] from the bytes of a JPEG file. Raises what Pillow does for a damaged one."""
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+        return to_tensor(picture.convert("RGB"))
 
 
 def move(t: Tensor, x: float, y: float) -> Tensor:
