@@ -20,6 +20,7 @@ from invert.models import MODELS
 from invert.network import Size
 from invert.shapes import pixels
 from invert.spaces import Space
+from invert.w_spaces import knows_aligned_faces
 
 Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side (the width) in pixels
 
@@ -29,8 +30,8 @@ class Framing:
     """How photographs are read and what is cut out of them.
 
     crop       None: the centre, as a square or whatever shape the generator's images have; or what a generator
-               of aligned faces knows: the photograph as it is where it is square and its face lies about as in FFHQ,
-               else the face
+               of aligned faces, those of FFHQ's W space, knows: the photograph as it is where it is square and
+               its face lies about as in FFHQ, else the face
     face       which one, from 0 at the left, where there are several; None: the largest
     keep_size  nothing is cut, as far as cells of F_i go
     """
@@ -89,14 +90,19 @@ def cut_frame(
             f"a face is cut as a square, this generator makes images of {pixels(generator.image_size)}; "
             "use --crop centre or --crop x,y,side"
         )
-    aligned = generator.name in MODELS and MODELS[generator.name].aligned
-    if asked or (crop is None and aligned):
+    if asked or (crop is None and height == width and knows_faces(generator)):
         face = find_face(name, picture, framing.face)
         if asked or not lies_as_in_ffhq(ffhq_square(face), picture.size):
             fitted, where = cut_face(name, picture, face, width)
             return fitted, {"face": where}
     box = frame(picture, (height, width), crop if isinstance(crop, tuple) else None)
     return crop_to(picture, box, (width, height)), {"crop": list(box)}
+
+
+def knows_faces(generator: Generator) -> bool:
+    """Whether the generator knows faces as FFHQ aligns them: by its mapping network, or its registered name."""
+    registered = generator.name in MODELS and MODELS[generator.name].aligned
+    return registered or knows_aligned_faces(generator)
 
 
 def frame(picture: Image.Image, size: Size, crop: tuple[float, float, float] | None) -> tuple[float, ...]:

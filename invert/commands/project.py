@@ -47,8 +47,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--crop",
-    help="face, centre, or x,y,side in pixels. By default ffhq-mobile takes the face, unless it lies as in FFHQ "
-    "already, and other generators the centre.",
+    help="face, centre, or x,y,side in pixels. By default the face for generators of FFHQ's W space, "
+    "like ffhq-mobile, unless it lies as in FFHQ already, and the centre for others.",
 )
 @click.option("--face", type=int, help="Which face, from 0 at the left; the largest by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
