@@ -134,17 +134,18 @@ def forget_temporaries(folder: Path, token: str) -> None:
                 os.unlink(folder / name)
 
 
-def recover(folder: Path) -> None:
+def recover(folder: Path, seconds: float = READER_SECONDS) -> None:
     """Finish the sets that killed processes had finished writing, and sweep their other temporary files.
 
-    Does nothing in a folder that cannot be written, and leaves alone what a living process writes.
+    Does nothing in a folder that cannot be written. Waits `seconds` for a living process to finish its
+    set, and leaves alone what it writes.
     """
     try:
         changed = os.stat(folder).st_mtime_ns
         if _clean.get(key := os.path.realpath(folder)) == changed:
             return
         if any(name.startswith(PREFIX) for name in os.listdir(folder)):
-            with locked(folder, READER_SECONDS) as alone:
+            with locked(folder, seconds) as alone:
                 put_right(folder, alone)
             return
         if time.time_ns() - changed > CLOCK_TICK:

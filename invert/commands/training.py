@@ -57,6 +57,7 @@ def encoder(network: str, layer: int, output: Path, overwrite: bool, device: str
     settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
     destinations = claim("train encoder", [output], network=network, settings=[o["start"]], overwrite=overwrite)
     check_folder(output.with_suffix(".run"))
+    destinations.announce()
     generator = open_generator(network, device)
     distance = None
     if settings.image_batch and o["perceptual"] != "none":

@@ -15,9 +15,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from invert import interrupts
+from invert.atomic import write_atomically
 from invert.encoder_files import load_encoder, save_encoder
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.leftovers import recover
 from invert.perceptual import PerceptualDistance
 from invert.regular_files import read_regular
 from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
@@ -61,6 +63,8 @@ def train_encoder(
 def alone_in(folder: Path) -> Iterator[Path]:
     """The folder, made where it was not, while no other process has it; also when that process was killed."""
     folder.mkdir(parents=True, exist_ok=True)
+    recover(folder)
+    recover(folder / "images")
     try:
         with FileLock(folder / "lock", timeout=0):
             yield folder
@@ -146,8 +150,8 @@ def forget_later_steps(history: Path, step: int) -> None:
         lines = read_regular(history, MAX_HISTORY_BYTES).decode(errors="replace").splitlines()
     except OSError as error:
         raise UsageError(f"{history}: cannot be read ({error.strerror}); move it away") from error
-    kept = [line for line in lines if step_of(line) <= step]
-    history.write_text("".join(line + "\n" for line in kept))
+    kept = "".join(line + "\n" for line in lines if step_of(line) <= step)
+    write_atomically(history, lambda file: file.write(kept.encode()))
 
 
 def step_of(line: str) -> float:
