@@ -53,7 +53,7 @@ COMMANDS: tuple[click.Command, ...] = (
 
 
 INTERRUPTED = 130
-NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # click before 8.2 prints the help itself
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # before click 8.2: none
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,7 +116,7 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
     try:
         code = cli.main(standalone_mode=False, prog_name="invert")
         if reason := lost_results(stdout):
-            raise InvertError(f"stdout: {reason}; the work is done, but not all of its results could be printed")
+            raise InvertError(f"stdout: {reason}; the work is done, not all of its results were printed")
         sys.exit(code or 0)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
@@ -132,13 +132,15 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
     except click.UsageError as error:
         asked = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
         message = error.format_message()
-        fail(message if "--help" in message else message.rstrip(".") + asked, error.exit_code, debug)
+        if "--help" not in message:
+            message = message.rstrip(".") + asked
+        fail(message, error.exit_code, debug)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", INTERRUPTED, debug)
     except ModuleNotFoundError as error:
-        fail(f"{error}; install invert again, or see whether a file of yours has that name", 1, debug)
+        fail(f"{error}; install invert again, or rename a file of yours with that name", 1, debug)
     except Exception as error:
         from invert.memory import is_out_of_memory
 

@@ -1,7 +1,7 @@
 """The `invert` command, also as `python -m invert`.
 
-Beside a `cli.py`, `directions.py` or `edits.py` of the user the command runs with its own: it takes them from where
-this package lies.
+Beside a `cli.py`, `directions.py` or `edits.py` of the user the command runs with its own: it takes
+them from where this package lies.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Ctrl-C, SIGTERM and SIGHUP while there is work to keep: the first waits for a good moment, a second does not.
+"""Ctrl-C, SIGTERM and SIGHUP while there is work to keep: the first waits, a second does not.
 
-Python raises KeyboardInterrupt between any two instructions of the main thread: also between the step that found a
-point and the line that keeps it, or between two files that belong together. In a :func:`postponed` block it waits until
-somebody asks for it (:func:`check`), or until the block is left.
+Python raises KeyboardInterrupt between any two instructions of the main thread: also between the
+step that found a point and the line that keeps it, or between two files that belong together. In a
+:func:`postponed` block it waits until somebody asks for it (:func:`check`), or until the block is
+left.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # of which Windows has two
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+Handler = Callable[[int, FrameType | None], None]
 EXIT_CODE = 130  # 128 + SIGINT, as shells have it
 
 
@@ -33,10 +36,11 @@ _state = State()
 
 @contextmanager
 def ending_commands() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt as SIGINT does, and a second signal SystemExit.
+    """Within the block SIGTERM and SIGHUP raise KeyboardInterrupt as SIGINT does; a second signal
+    raises SystemExit.
 
-    SystemExit, because what catches the first to keep its work does not catch that. Signals that the process ignores,
-    as under nohup, stay ignored. Nothing happens outside the main thread.
+    That, because what catches the first to keep its work does not catch it. Signals that the
+    process ignores, as under nohup, stay ignored. Nothing happens outside the main thread.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -59,10 +63,11 @@ def ending_commands() -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Within the block an interrupt waits for :func:`check` or for the block's end, where it is raised.
+    """Within the block an interrupt waits for :func:`check`, or is raised at the block's end.
 
-    Blocks may be nested; the outermost counts. A second interrupt is raised where it comes. Only signals with a
-    handler of Python's wait: a process that ignores them, or is killed by them, stays so.
+    Blocks may be nested; the outermost counts. A second interrupt is raised where it comes. Only
+    signals with a handler of Python's wait: a process that ignores them, or is killed by them,
+    stays so.
     """
     if _state.postponing or not in_main_thread():
         yield
@@ -90,8 +95,8 @@ def postponed() -> Iterator[None]:
 
 @contextmanager
 def immediate() -> Iterator[None]:
-    """Within the block, which may be part of a :func:`postponed` one, interrupts are raised where they come: for work
-    that is not worth keeping."""
+    """Within the block, which may be part of a :func:`postponed` one, interrupts are raised where
+    they come: for work that is not worth keeping."""
     if not in_main_thread():
         yield
         return
@@ -122,7 +127,7 @@ def in_main_thread() -> bool:
 
 
 @contextmanager
-def handling(signals: list[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handling(signals: list[int], handler: Handler) -> Iterator[None]:
     """Within the block these signals have this handler, and afterwards those that they had."""
     before = {number: signal.signal(number, handler) for number in signals}
     try:

@@ -9,17 +9,20 @@ from types import ModuleType
 
 from invert.errors import ShadowedModuleError
 
-ROOT = Path(__file__).resolve().parent.parent  # where invert, directions, edits and cli.py lie, installed or not
+ROOT = Path(__file__).resolve().parent.parent  # where invert, directions, edits and cli.py lie
 
 
 def require(name: str) -> None:
-    """Nothing, if importing `name` gives this project's. Raises :class:`ShadowedModuleError` with both files."""
+    """Nothing, if importing `name` gives this project's module.
+
+    Raises :class:`ShadowedModuleError` with both files.
+    """
     found = location(name)
     own = own_file(name)
     if found is not None and found.resolve() != own:
         raise ShadowedModuleError(
-            f"{found} hides the module {name!r} of invert, {own}; rename that file or folder, or start Python "
-            f"from elsewhere"
+            f"{found} hides the module {name!r} of invert, {own}; rename that file or folder, or start "
+            f"Python from elsewhere"
         )
 
 
@@ -39,7 +42,7 @@ def own_file(name: str) -> Path:
 
 
 def load_own(name: str) -> ModuleType:
-    """This project's module of that name, whatever else has it; for a process that is ours alone."""
+    """This project's module of that name, whatever else has it; for a process that is ours."""
     file = own_file(name)
     folders = [str(file.parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folders)

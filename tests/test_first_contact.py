@@ -1,4 +1,6 @@
-"""What a new user meets first: help, hints for other projects' habits, names that hide ours, streams that end."""
+"""What a new user meets first: help, hints for other projects' habits, names that hide ours,
+streams that end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP keep the best point so far, wherever they come, and end there; a second ends at once."""
+"""Ctrl-C, SIGTERM and SIGHUP keep the best point so far, wherever they come, and end there; a
+second ends at once.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What to type instead: options and commands as other StyleGAN2 projects have them, and near misses.
+"""What to type instead: options and commands of other StyleGAN2 projects, and near misses.
 
-The neighbours are stylegan2-ada-pytorch and stylegan3 (generate.py, projector.py, style_mixing.py), rosinality's
-StyleGAN2, pSp, e4e and PTI, InterFaceGAN, GANSpace and SeFa.
+The neighbours are stylegan2-ada-pytorch and stylegan3 (generate.py, projector.py,
+style_mixing.py), rosinality's StyleGAN2, pSp, e4e and PTI, InterFaceGAN, GANSpace and SeFa.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import click
 
 from invert.errors import nearest
 
-# What others call it, without dashes; then our options, of which a command has one at most, with what to add.
+# What others call it, without dashes; then our options, of which a command has one at most.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "trunc truncation truncation-psi truncate trunc-psi": ("--psi",),
     "outdir out-dir output-dir output-path output-folder save-dir save-path result-dir results-dir exp-dir dest": (
@@ -82,7 +82,8 @@ def hint_for_option(error: click.NoSuchOption) -> str:
     words = error.ctx.command_path if error.ctx else "invert"
     ours = [name for p in command.params for name in p.opts if name[0] == "-"] if command else []
     typed = plain(error.option_name)
-    return f"{words} has no option {error.option_name}; {advice(typed, ours, words)}see `{words} --help`"
+    said = f"{words} has no option {error.option_name}"
+    return f"{said}; {advice(typed, ours, words)}see `{words} --help`"
 
 
 def advice(typed: str, ours: Sequence[str], words: str) -> str:
@@ -118,5 +119,5 @@ def hint_for_command(name: str, group: str, known: Iterable[str]) -> str:
 
 
 def plain(name: str) -> str:
-    """A name without its dashes at the front, lower case, with dashes for underscores and no suffix of a script."""
+    """A name in lower case, without dashes at the front, underscores and the suffix of a script."""
     return name.lstrip("-").replace("_", "-").lower().removesuffix(".py")

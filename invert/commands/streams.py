@@ -1,4 +1,4 @@
-"""Streams of a command that outlive their reader: a closed pipe, a full disk, a terminal that is gone.
+"""Streams of a command that outlive their reader: a closed pipe, a full disk, a lost terminal.
 
 A result line that nobody can read is no reason to lose the work behind it.
 """
@@ -15,7 +15,10 @@ from typing import Any, BinaryIO
 
 
 class Tolerant(io.RawIOBase):
-    """Writes through to what is under a text stream until it refuses; then to nowhere. `error` is what it said."""
+    """Writes through to what is under a text stream until that refuses, and then to nowhere.
+
+    error  what it said when it did
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream  # held, because it closes what is under it when it goes
@@ -52,10 +55,10 @@ class Tolerant(io.RawIOBase):
 
 @contextlib.contextmanager
 def tolerant_streams() -> Iterator[Tolerant | None]:
-    """Within the block stdout and stderr never raise; yields stdout, whose `error` says what was lost.
+    """Within the block stdout and stderr never raise; yields stdout, whose `error` tells.
 
-    Characters that their encoding lacks are escaped. Where one is closed, its descriptor is taken by nothing else:
-    the next file would get it, and the next message would be written into that file.
+    Characters that their encoding lacks are escaped. Where one is closed, its descriptor is taken
+    by nothing else: the next file would get it, and the next message would go into that file.
     """
     for descriptor in range(3):
         try:
@@ -77,7 +80,7 @@ def tolerant_streams() -> Iterator[Tolerant | None]:
 
 
 def tolerant(stream: Any) -> tuple[Tolerant | None, Any]:
-    """A text stream that never raises and what is under it; one without bytes, as tests have, stays as it is."""
+    """A text stream that never raises, after what is under it; one without bytes stays as it is."""
     if stream is None:
         return tolerant(open(os.devnull, "w"))
     if getattr(stream, "buffer", None) is None:
@@ -95,7 +98,7 @@ def tolerant(stream: Any) -> tuple[Tolerant | None, Any]:
 
 
 def lost_results(stdout: Tolerant | None) -> str:
-    """Why results could not be printed; nothing where all were, or where the reader had enough (`| head`)."""
+    """Why results could not be printed; "" where all were, or the reader had enough (`| head`)."""
     error = None if stdout is None else stdout.error
     if error is None or getattr(error, "errno", None) == errno.EPIPE:
         return ""

@@ -1,4 +1,4 @@
-"""Text for a terminal: one line, of bounded length, in which nothing can move the cursor or hide a word."""
+"""Text for a terminal: one line of bounded length, in which nothing moves the cursor or hides words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_VALUE = 500  # of a value that a file holds
 LONGEST_LINE = 1000  # of an error, a warning or a remark
 LONGEST_RESULT = 5000  # of a result: any path that a system allows
 
-# Control characters, format characters (bidirectional overrides among them), line ends, halves of characters.
+# Control and format characters (bidirectional overrides among them), halves of characters, line ends.
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 JOINERS = "\u200c\u200d"  # format characters that Persian words and emoji need; harmless
 CUT = " … "
@@ -20,9 +20,10 @@ CUT = " … "
 def printable(text: object, longest: int = LONGEST_LINE) -> str:
     """The text as one line of at most `longest` characters that any terminal shows as it is.
 
-    For all that comes from files: names, metadata, members of archives, and errors that quote them. Characters that
-    would move the cursor, colour, ring, reverse or hide text are written as escapes (``\\x1b``, ``\\n``, ``\\u202e``);
-    so are undecodable bytes of file names. Of a longer text the middle is left out: what to do stands at the end.
+    For all that comes from files: names, metadata, members of archives, and errors that quote them.
+    Characters that would move the cursor, colour, ring, reverse or hide text are written as escapes
+    (``\\x1b``, ``\\n``, ``\\u202e``); so are undecodable bytes of file names. Of a longer text the
+    middle is left out: what to do stands at the end.
     """
     shown = "".join(map(escaped, cut(str(text), longest)))
     return cut(shown, longest)
