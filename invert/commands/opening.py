@@ -37,7 +37,7 @@ def fetch(*names: str) -> None:
     from invert.models import MODELS, cached, ensure
 
     for name in names:
-        if name in MODELS and cached(name) is None:
+        if name in MODELS and cached(name, verify=True) is None:
             with download_bar(name) as report:
                 ensure(name, progress=report)
 

