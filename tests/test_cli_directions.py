@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from networks import small_generator
+from networks import small_checkpoint, small_generator
 from shell import Shell, pixels, refused, succeeded
 
 from directions.catalog import available, find
-from directions.commands.importing import compare
+from directions.commands.importing import compare, is_turned
 from directions.direction import Direction, unit
+from directions.naming import named_attribute
 from directions.w_space import WSpace
+from invert.checkpoints import write_checkpoint
+from invert.w_spaces import PROBES
 
 
 def planted() -> torch.Tensor:
@@ -149,6 +153,65 @@ def test_a_known_attribute_tells_the_sign_of_an_imported_direction() -> None:
     assert compare(turned, space).leakage["smile"] < 0
     assert compare(turned, space).meaningful  # its own attribute counts as one that it resembles
     assert "smile" not in compare(turned, WSpace("other", space.samples)).leakage
+
+
+def known_w_space(path: Path) -> Path:
+    """A small network of 512 wide W whose mapping network passes for FFHQ's."""
+    checkpoint = small_checkpoint(w_dim=512)
+    known = torch.tensor(PROBES["ffhq"])
+    bias = torch.where(known < 0, known / 0.2, known) / 2**0.5 / checkpoint.config["mapping_lr_multiplier"]
+    weight = checkpoint.tensors["mapping.fc1.weight"].clone()
+    weight[: len(known)] *= 0.002
+    tensors = {**checkpoint.tensors, "mapping.fc1.weight": weight}
+    tensors["mapping.fc1.bias"] = torch.cat([bias, torch.zeros(512 - len(known))])
+    write_checkpoint(path, replace(checkpoint, tensors=tensors))
+    return path
+
+
+def test_a_published_sign_is_turned_by_what_the_names_tell(run: Shell) -> None:
+    network = known_w_space(Path("net.safetensors"))
+    age = find("age").vectors
+    np.save("age.npy", -age.numpy())
+    np.save("d.npy", -age.numpy())
+    for file, turned in (("age.npy", True), ("d.npy", False)):
+        words = [file, "--name", "mine", "--check", "--network", network, "-o", f"{file}.safetensors"]
+        result = run("directions", "import", *words)
+        succeeded(result)
+        assert (torch.dot(Direction.load(f"{file}.safetensors").vectors, age) > 0) == turned
+        assert ("turned round: in the file, + is less age; --sign 1" in result.err) == turned
+        assert ("+ is less age (cosine -" in result.err) != turned
+
+
+def test_a_name_that_says_less_or_something_else_turns_nothing() -> None:
+    age = find("age")
+    space = WSpace("ffhq", torch.randn(100, 512, generator=torch.Generator().manual_seed(0)))
+    measured = compare(Direction("x", -age.vectors, age.step), space)
+    for names in (["age"], ["age2"], ["older_faces"], ["my-age-v2"], ["mine", "age"], ["x", "d", "age"]):
+        assert is_turned(measured, names), names
+    for names in (["mine", "d"], ["less-age"], ["no-age", "age"], ["smile", "age"], ["not-older", "age"]):
+        assert not is_turned(measured, names), names
+    assert not is_turned(compare(age, space), ["age"])
+
+
+@pytest.mark.parametrize(
+    ("names", "attribute"),
+    [
+        (["age"], "age"),
+        (["AGE2"], "age"),
+        (["stylegan_ffhq_age_w_boundary"], "age"),
+        (["stylegan2_ffhq_eyeglasses"], "glasses"),
+        (["x", "eyes_open.v3"], "eyes-open"),
+        (["smiling"], "smile"),
+        (["my-smile", "age"], "smile"),
+        (["image", "pageant"], None),  # no words of their own
+        (["smile-and-age"], None),  # of two
+        (["no-smile", "smile"], None),
+        (["eyes", "open"], None),
+        ([], None),
+    ],
+)
+def test_names_tell_an_attribute(names: list[str], attribute: str | None) -> None:
+    assert named_attribute(names, available()) == attribute
 
 
 def test_measure_compares_with_noise_and_with_scores(run: Shell, network: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from directions.measure import Measurement
     from directions.w_space import WSpace
 
+RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie below 0.18
+
 
 @click.command("import")
 @click.argument("file", type=FILE)
@@ -38,7 +41,8 @@ if TYPE_CHECKING:
 @click.option(
     "--sign",
     type=click.Choice(["1", "-1"]),
-    help="-1 turns it round. By default, what makes it more of a known attribute of that NAME, else 1.",
+    help="-1 turns it round. By default, what makes it more of the known attribute that NAME, or FILE's name, tells; "
+    "else 1.",
 )
 @click.option("--check", is_flag=True, help="Refuse what cannot be told from noise in this W space.")
 @layers_option
@@ -84,10 +88,27 @@ def import_file(
     measured = compare(direction, space)
     if check and not measured.meaningful:
         raise ModelFileError(f"{file}: {measured.verdict}; import it without --check to try it all the same")
-    if sign is None and measured.leakage.get(name, 0) < 0:
-        say(f"turned round: in the file, + is less {name}; --sign 1 leaves it so", err=True)
+    if sign is None and is_turned(measured, [name, file.stem, key or ""]):
         direction = read(-1)
     write(direction, destinations)
+
+
+def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
+    """Whether + is less of the attribute that the first of the names tells; says so, or what + is where none does."""
+    from directions.naming import named_attribute
+
+    leakage, cosines = measured.leakage, measured.cosines
+    attribute = named_attribute(names, leakage)
+    if attribute is not None and leakage[attribute] < 0:
+        say(f"turned round: in the file, + is less {attribute}; --sign 1 leaves it so", err=True)
+        return True
+
+    # A name that tells nothing, or says that less is meant.
+    nearest = max(cosines, key=lambda name: abs(cosines[name]), default=None)
+    if attribute is None and nearest is not None and abs(cosines[nearest]) > RESEMBLING:
+        more = "less" if leakage[nearest] < 0 else "more"
+        say(f"+ is {more} {nearest} (cosine {cosines[nearest]:+.2f}); --sign -1 turns it round", err=True)
+    return False
 
 
 @click.command()
