@@ -102,6 +102,12 @@ def test_the_average_is_taken_wherever_it_is_marked(tmp_path: Path) -> None:
         assert torch.equal(found.tensors["synthesis.b4.const"], canonical()["synthesis.b4.const"])
 
 
+def test_averages_of_other_things_do_not_hide_the_generator(tmp_path: Path) -> None:
+    beside = {"ema": {"decay": torch.ones(1)}, "running_stats": {"mean": torch.ones(1)}, "ema_decay": 0.99}
+    found = read_checkpoint(saved(tmp_path / "m", {"generator": rosinality_state(canonical()), **beside}))
+    assert found.details["found_at"] == "generator"
+
+
 def test_several_generators_of_which_none_is_marked_are_refused(tmp_path: Path) -> None:
     state = rosinality_state(canonical())
     for content in (

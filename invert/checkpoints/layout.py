@@ -96,12 +96,13 @@ def find_generator(container: Container) -> Found:
     root = container.root
     search = _Search(root)
     rank = min((found.place.rank for found in search.candidates), default=None)
-    problems = sorted(search.problems, key=lambda problem: problem[0])
+    problems = sorted(search.problems, key=lambda problem: problem[0].rank)
 
     # What stands where the average should be, and cannot be read, is the reason; then what cannot be read elsewhere.
     if rank is not Rank.AVERAGE:
-        if problems and problems[0][0] is Rank.AVERAGE:
-            raise problems[0][1]
+        for place, error in problems:
+            if place.rank is Rank.AVERAGE and (rank is not Rank.ONLY or place.path in _AVERAGE_KEYS):
+                raise error
         _check_averages(root)
     if rank is None:
         raise _nothing(container, [error for _, error in problems])
@@ -116,11 +117,11 @@ def find_generator(container: Container) -> Found:
 
 
 class _Search:
-    """All generators in a file, and what looked like one and why it is none, with the rank of its place."""
+    """All generators in a file, and what looked like one and why it is none."""
 
     def __init__(self, root: object) -> None:
         self.candidates: list[Found] = []
-        self.problems: list[tuple[Rank, ModelFileError]] = []
+        self.problems: list[tuple[Place, ModelFileError]] = []
         waiting = [Place(root)]
         for _ in range(MAX_VISITS):
             if not waiting:
@@ -130,7 +131,7 @@ class _Search:
                 try:
                     waiting.extend(self.visit(place))
                 except ModelFileError as error:  # it matters only where nothing better is found
-                    self.problems.append((place.rank, error))
+                    self.problems.append((place, error))
 
     def visit(self, place: Place) -> list[Place]:
         """Look at one node; the places below it that are still to be looked at."""
@@ -159,7 +160,7 @@ class _Search:
         what = f"a {quoted(part.class_name)} without StyleGAN2's mapping and synthesis modules"
         if part.source is None and isinstance(place.node, Call):
             what += f" (the pickle names {quoted(str(place.node.function))}; it was not imported)"
-        self.problems.append((place.rank, unsupported(what)))
+        self.problems.append((place, unsupported(what)))
         # the attribute of a wrapper says less than a key: `G` is then the only one
         return [
             place.down(child, name, part.state, Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank)
@@ -185,7 +186,7 @@ class _Search:
         if prefixes:
             return []
         if names:
-            self.problems.append((place.rank, _no_generator(names, place)))
+            self.problems.append((place, _no_generator(names, place)))
         return [
             place.down(child, key, node, place.rank.below(key))
             for key, child in node.items()

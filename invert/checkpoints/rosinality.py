@@ -136,8 +136,9 @@ def _check_modules(modules: Mapping[str, Module], tensors: Mapping[str, Tensor])
         expected: dict[str, object] = {}
         if path.endswith(".conv") and "demodulate" in part.state:
             expected["demodulate"] = not path.startswith("to_rgb")
-        if (canonical := _canonical_name(f"{path}.weight")) and canonical.endswith((".affine.weight", ".conv.weight")):
-            expected["scale"] = 1 / math.sqrt(tensors[canonical].shape[1]) if canonical in tensors else None
+        affine = tensors.get(_canonical_name(f"{path}.weight") or "") if path.endswith(".modulation") else None
+        if affine is not None and affine.ndim == 2 and affine.shape[1]:
+            expected["scale"] = 1 / math.sqrt(affine.shape[1])
         for name, value in expected.items():
             stated = part.state.get(name, value)
             close = isinstance(value, float) and math.isclose(number(stated, name), value, rel_tol=1e-5)
