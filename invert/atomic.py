@@ -1,9 +1,9 @@
 """Files that are written whole or not at all, one by one or as a set that belongs together.
 
-A set is written in three steps. All its files are written under temporary names beside their own and
-synced. A journal says which goes where; from then on the set is finished, whatever happens. The old
-files are removed, the new ones renamed into place, the last one last, and the journal is removed: at
-no time do files of two sets lie side by side. What a kill leaves behind is put right by
+A set is written in three steps. All its files are written under temporary names beside their own
+and synced. A journal says which goes where; from then on the set is finished, whatever happens. The
+old files are removed, the new ones renamed into place, the last one last, and the journal is
+removed: at no time do files of two sets lie side by side. What a kill leaves behind is put right by
 :func:`invert.leftovers.recover`, which all readers and writers of a folder call.
 
 Ctrl-C, SIGTERM and SIGHUP wait until a set is in place.
@@ -93,11 +93,19 @@ def persist(work: Callable[[], None], give_up: Callable[[], None]) -> None:
         raise interrupt
 
 
-def stage(folder: Path, token: str, contents: Mapping[Path, Content], remove: tuple[Path, ...]) -> None:
+def stage(
+    folder: Path,
+    token: str,
+    contents: Mapping[Path, Content],
+    remove: tuple[Path, ...],
+) -> None:
     """Write the files under temporary names, then bring them into place."""
     journal = folder / f"{token}.journal"
     if not journal.exists():  # else an interrupt came later than that
-        moves = [Move(temporary_name(token, k), path.name, identity(path)) for k, path in enumerate(contents)]
+        temporaries = [temporary_name(token, k) for k in range(len(contents))]
+        moves = [
+            Move(temporary, path.name, identity(path)) for temporary, path in zip(temporaries, contents, strict=True)
+        ]
         try:
             for move, (path, content) in zip(moves, contents.items(), strict=True):
                 if path.is_dir() and not path.is_symlink():
@@ -119,8 +127,8 @@ def stage(folder: Path, token: str, contents: Mapping[Path, Content], remove: tu
         commit(journal)
     except OSError as error:
         raise InvertError(
-            f"{folder}: the new files cannot be brought into place ({error}); they are finished, and the next command "
-            "that reads or writes there tries again"
+            f"{folder}: the new files cannot be brought into place ({error}); they are finished, "
+            "and the next command that reads or writes there tries again"
         ) from error
 
 

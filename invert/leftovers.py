@@ -1,7 +1,7 @@
-"""What a killed write leaves in a folder: temporary files, which go, and journals, which are followed to their end.
+"""What a killed write leaves in a folder: temporary files, which go, and journals, which are followed.
 
-Temporary files and journals are named `.invert-HOST-PID-NUMBER…`. A process writes in a folder while it
-holds the folder's lock, so whoever has the lock knows that what lies there has no writer on this
+Temporary files and journals are named `.invert-HOST-PID-NUMBER…`. A process writes in a folder while
+it holds the folder's lock, so whoever has the lock knows that what lies there has no writer on this
 machine any more. Files of other machines, which may not see the lock, are left alone while they are
 young.
 """
@@ -28,7 +28,7 @@ YOUNG_TEMPORARY = 24 * 3600.0
 LOCK_SECONDS = 60.0  # that writers wait for each other
 READER_SECONDS = 5.0  # that a reader waits for a writer
 MAX_JOURNAL_BYTES = 1 << 20
-CLOCK_TICK = 2_000_000_000  # nanoseconds in which a folder may change twice and have one time of change
+CLOCK_TICK = 2_000_000_000  # nanoseconds; a folder may change twice and have one time of change
 Identity = list[int] | None
 
 _clean: dict[str, int] = {}  # folder: its time of change when nothing was left there
@@ -36,7 +36,7 @@ _clean: dict[str, int] = {}  # folder: its time of change when nothing was left 
 
 @dataclass(frozen=True)
 class Move:
-    """A file to be renamed from a temporary name, or, without one, to be removed; and what its place held before."""
+    """A file to be renamed from a temporary name or, without one, removed; and what was there before."""
 
     temporary: str
     name: str
@@ -73,7 +73,7 @@ def write_journal(journal: Path, moves: Sequence[Move]) -> None:
 
 
 def read_journal(journal: Path) -> list[Move]:
-    """What is to be done, all of it inside the journal's folder. Raises :class:`ValueError` for anything else."""
+    """What is to be done, all of it in the journal's folder. Raises :class:`ValueError` else."""
     if journal.stat().st_size > MAX_JOURNAL_BYTES:
         raise ValueError("too large")
     moves = [Move(*row) for row in json.loads(journal.read_bytes())]
@@ -89,12 +89,14 @@ def read_journal(journal: Path) -> list[Move]:
 def commit(journal: Path) -> None:
     """Do what the journal says, from wherever it was left, and remove it.
 
-    The old files go first, then the new ones come: files of two sets never lie side by side. A place
-    that somebody else's file has taken meanwhile stays as it is, and the set goes to `recovered-…`.
+    The old files go first, then the new ones come: files of two sets never lie side by side. A
+    place that somebody else's file has taken meanwhile stays as it is, and the set goes to
+    `recovered-…`.
     """
     folder, moves = journal.parent, read_journal(journal)
     left = [move for move in moves if not move.temporary or identity(folder / move.temporary)]
-    taken = [move for move in left if move.temporary and identity(folder / move.name) not in (None, move.before)]
+    coming = [move for move in left if move.temporary]
+    taken = [x for x in coming if identity(folder / x.name) not in (None, x.before)]
     prefix = free_prefix(folder, left) if taken else ""
 
     if not taken:
@@ -135,10 +137,10 @@ def forget_temporaries(folder: Path, token: str) -> None:
 
 
 def recover(folder: Path, seconds: float = READER_SECONDS) -> None:
-    """Finish the sets that killed processes had finished writing, and sweep their other temporary files.
+    """Finish the sets that killed processes had finished writing, and sweep their other files.
 
-    Does nothing in a folder that cannot be written. Waits `seconds` for a living process to finish its
-    set, and leaves alone what it writes.
+    Does nothing in a folder that cannot be written. Waits `seconds` for a living process to finish
+    its set, and leaves alone what it writes.
     """
     try:
         changed = os.stat(folder).st_mtime_ns
@@ -156,19 +158,24 @@ def recover(folder: Path, seconds: float = READER_SECONDS) -> None:
 
 def put_right(folder: Path, alone: bool) -> None:
     """Follow the journals and remove the temporary files whose writers are gone."""
-    for name in sorted(os.listdir(folder)):
-        if name.startswith(PREFIX) and name.endswith(".journal") and is_left(folder / name, alone, YOUNG_JOURNAL):
+    for name in leftovers(folder, ".journal"):
+        if is_left(folder / name, alone, YOUNG_JOURNAL):
             try:
                 commit(folder / name)
             except (ValueError, TypeError, RecursionError):  # no journal of ours
                 continue
-    journals = [name.removesuffix(".journal") for name in os.listdir(folder) if name.endswith(".journal")]
-    for name in os.listdir(folder):
-        if not name.startswith(PREFIX) or not name.endswith(".tmp") or name.startswith(tuple(journals)):
-            continue
-        if is_left(folder / name, alone, YOUNG_TEMPORARY):
+
+    journals = tuple(name.removesuffix(".journal") for name in leftovers(folder, ".journal"))
+    for name in leftovers(folder, ".tmp"):
+        if not name.startswith(journals) and is_left(folder / name, alone, YOUNG_TEMPORARY):
             with suppress(OSError):
                 os.unlink(folder / name)
+
+
+def leftovers(folder: Path, suffix: str) -> list[str]:
+    """The names of our journals or temporary files, whoever writes them."""
+    names = os.listdir(folder)
+    return sorted(name for name in names if name.startswith(PREFIX) and name.endswith(suffix))
 
 
 def is_left(path: Path, alone: bool, young: float) -> bool:
@@ -194,7 +201,7 @@ def is_alive(pid: str) -> bool:
 
 @contextmanager
 def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[bool]:
-    """Wait until no other process writes in the folder, then keep them waiting; no file is left by that.
+    """Wait until no other process writes in the folder, then keep them waiting. Leaves no file.
 
     Gives False after `seconds`, and where the system has no locks of folders.
     """

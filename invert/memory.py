@@ -6,7 +6,7 @@ import sys
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, a GPU or torch's CPU allocator, which raises a plain RuntimeError, could get no memory."""
+    """Whether Python, a GPU or torch's CPU allocator, which raises RuntimeError, got no memory."""
     torch = sys.modules.get("torch")  # not imported for this: without it the error is Python's
     gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
     cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,4 +1,4 @@
-"""What a file was made from, written in the file itself: so that a result is told from somebody else's file.
+"""What a file was made from, written in the file itself: results are told from other files by it.
 
 A record is a JSON object: `made_by`, the command, and `made_from`, one line for each source:
 "file DIGEST" of a photograph or a table, "latent DIGEST", "seed 7", "network NAME" or "network
@@ -76,7 +76,7 @@ def shown_tensors(latent: Latent, name: str) -> list[Tensor]:
 
 
 def file_digest(path: Path) -> str | None:
-    """SHA-256 of a regular file; None of anything else and of what cannot be read, which its reader will refuse."""
+    """SHA-256 of a regular file; None of anything else and of what cannot be read."""
     digest = hashlib.sha256()
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -90,7 +90,7 @@ def file_digest(path: Path) -> str | None:
 
 
 def read_record(path: Path) -> Record:
-    """The record in a regular file; empty where there is none, whatever the file is. Nothing in it is trusted."""
+    """The record in a regular file; empty where there is none. Nothing in the file is trusted."""
     reader = READERS.get(path.suffix.lower())
     try:
         if reader is None or not stat.S_ISREG(os.stat(path).st_mode):

@@ -147,6 +147,11 @@ def test_project_refuses_what_it_did_not_make_from_this_photograph(run: Shell, n
     again = run("project", first, *project, "--steps", "5", "--out", "o", "--save-progress", "gif")
     assert again.code == 0, again.err
     assert "replaces x.pt, x.png, x.compare.png, x.json" in again.err
+    assert Path("o/x.progress.gif").exists()
+    succeeded(run("project", first, *project, "--out", "o", "--save-progress", "webp"))
+    Path("o/x.progress.gif").write_text("a letter")
+    succeeded(run("project", first, *project, "--out", "o"))
+    assert sorted(path.name for path in Path("o").glob("*progress*")) == ["x.progress.gif"]
     refused(run("project", first, *project, "--network", twin_of(network), "--out", "o"), 2, EXISTS)
     succeeded(run("project", second, *project, "--out", "o", "--overwrite"))
 

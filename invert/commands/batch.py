@@ -10,6 +10,7 @@ from invert.commands.terminal import say
 from invert.errors import InvertError
 
 SOME_FAILED = 6  # exit code
+OUT_OF_MEMORY = "out of memory; use a smaller image or another --device"
 
 
 @dataclass
@@ -22,20 +23,22 @@ class Batch:
 
     @contextmanager
     def attempt(self, name: object) -> Iterator[None]:
-        """Inside, an error of one of several inputs, or no memory for it, is printed and counted."""
+        """Inside, an error of one of several inputs, or no memory for it, is said and counted."""
         from invert.memory import free_memory, is_out_of_memory
 
         try:
             yield
+            return
         except Exception as error:
-            memory = is_out_of_memory(error)
-            if self.total == 1 or not (memory or isinstance(error, InvertError)):
+            reason = OUT_OF_MEMORY if is_out_of_memory(error) else str(error)
+            if self.total == 1 or not (reason == OUT_OF_MEMORY or isinstance(error, InvertError)):
                 raise
-            reason = "out of memory; use a smaller image or another --device" if memory else str(error)
-            if memory:
-                free_memory()
-            self.failures += 1
-            say(f"error: {reason if str(name) in reason else f'{name}: {reason}'}", err=True)
+
+        # The exception is gone, and with it what its frames held.
+        if reason == OUT_OF_MEMORY:
+            free_memory()
+        self.failures += 1
+        say(f"error: {reason if str(name) in reason else f'{name}: {reason}'}", err=True)
 
     def finish(self) -> None:
         """Say how many failed, and end with a code of its own if any did."""

@@ -30,7 +30,7 @@ Source = int | str | Path | None  # a seed, a name or a file
 
 @dataclass(frozen=True)
 class Destinations:
-    """The files that a command will write, checked by :func:`claim`; write them with :mod:`invert.commands.writing`.
+    """The files that a command will write, checked by :func:`claim`.
 
     made_by  the command
     outputs  all files, twins included: the latent of a picture, the picture of a latent
@@ -47,7 +47,7 @@ class Destinations:
 
     @cached_property
     def made_from(self) -> tuple[str, ...]:
-        """A line for each source, as results record it; hashes files, so call it where that time does not matter."""
+        """A line for each source, as results record it. Hashes files."""
         from invert.provenance import digest_of_latent_file, file_digest
 
         lines = []
@@ -105,8 +105,8 @@ def claim(
     network   that seeds and photographs are made with
     settings  further inputs: masks, directions, another network, …; names and None are passed over
 
-    Raises :class:`UsageError` for an output that is an input or somebody else's file, and for what is no file;
-    :class:`InvertError` for a folder that cannot be written.
+    Raises :class:`UsageError` for an output that is an input or somebody else's file, and for what
+    is no file; :class:`InvertError` for a folder that cannot be written.
     """
     latents, files = tuple(latents), tuple(files)
     found = Destinations(made_by, tuple(outputs), latents, files, network)
@@ -148,7 +148,7 @@ def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def identity(path: Path) -> list[object]:
-    """What two names of one file have in common: the place they lead to, and the file where it is there."""
+    """What two names of one file have in common: the place they lead to, and the file there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -176,13 +176,13 @@ def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> Non
         raise UsageError(f"{printable(output)}: a device, pipe or socket, expected a file; name another output")
     if not overwrite and not is_ours(output, found):
         raise UsageError(
-            f"{printable(output)}: exists, and does not say that invert made it from the same inputs; name another "
-            "output, or replace it with --overwrite"
+            f"{printable(output)}: exists, and does not say that invert made it from the same inputs; "
+            "name another output, or replace it with --overwrite"
         )
 
 
 def is_ours(output: Path, found: Destinations) -> bool:
-    """Whether a file says that it was made from the sources of `found`, or shows a latent that was or that is one."""
+    """Whether a file says that it was made from these sources, or shows a latent that was or is one."""
     from invert.provenance import digest_of_latent_file, made_from, read_record
 
     record = read_record(output)

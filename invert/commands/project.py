@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 
 from invert.commands.bars import progress_bar
 from invert.commands.batch import Batch
-from invert.commands.destinations import check_not_inputs, claim
+from invert.commands.destinations import Destinations, check_not_inputs, claim, is_ours
 from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
 from invert.commands.parsing import check_seed, parse_crop
@@ -20,7 +21,9 @@ from invert.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from invert.latents import Latent
+    from invert.outputs import OutputPaths
 
+PROGRESS = ("gif", "webp")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of a folder, for a hint
 
 
@@ -56,7 +59,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  
 @click.option("--frame", type=int, help="Frame of an animation or page of a TIFF.")
 @click.option("--max-pixels", type=int, help="Refuse larger photographs.")
 @click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file.")
-@click.option("--save-progress", type=click.Choice(["gif", "webp"]), help="Also write NAME.progress.gif.")
+@click.option("--save-progress", type=click.Choice(PROGRESS), help="Also write NAME.progress.gif.")
 @device_option
 @json_option
 def project(
@@ -134,7 +137,7 @@ def project(
                 encoder=encoder,
                 callback=bar,
                 record=destinations.record,
-                write=destinations.write,
+                write=partial(destinations.write, remove=stale_progress(files, destinations)),
             )
             if as_json:
                 click.echo(json.dumps(report, sort_keys=True))
@@ -144,6 +147,12 @@ def project(
                 say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
                 raise KeyboardInterrupt
     batch.finish()
+
+
+def stale_progress(files: OutputPaths, destinations: Destinations) -> list[Path]:
+    """Animations of an earlier projection of the photograph, which would lie beside the new one's files."""
+    paths = [files.progress(kind) for kind in PROGRESS]
+    return [path for path in paths if path not in destinations.outputs and is_ours(path, destinations)]
 
 
 def check_no_folder(source: Path) -> None:
