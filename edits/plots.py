@@ -38,7 +38,7 @@ def distributions(generator: Generator, latent: Latent) -> list[Distribution]:
     generator.check(latent)
     latent = latent.detach().to(generator.device, generator.dtype)
     parts = dict(distribution_parts(generator, latent))
-    if latent.noise is not None:
+    if latent.noise:  # none is left at the last layer
         noise = torch.cat([n.flatten(1) for n in latent.noise], 1)
         levels = (torch.arange(NORMAL_VALUES, dtype=torch.float64) + 0.5) / NORMAL_VALUES
         parts["noise"] = noise, torch.special.ndtri(levels).to(noise)

@@ -67,14 +67,13 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
         "fingerprint": latent.fingerprint,
         "metadata": json.loads(json.dumps(seen_from(latent.metadata, path.parent))),
     }
-    tensors = {name: t.detach().cpu().contiguous() for name, t in flatten(latent).items()}
+    # clone: a view would drag its whole storage into the file, and safetensors refuses two tensors in one
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
     if path.suffix.lower() == ".safetensors":
         return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
 
-    # clone: a view would drag its whole storage into the file
-    content = header | {"tensors": {k: t.clone() for k, t in tensors.items()}}
     encoded = io.BytesIO()
-    torch.save(content, encoded)
+    torch.save(header | {"tensors": tensors}, encoded)
     return encoded.getvalue()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.safe_safetensors import load_foreign_safetensors, load_safetensors
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind as Container
 from invert.checkpoints.source import naming, read_file, sniff
@@ -220,9 +220,7 @@ def safetensors_file(data: bytes) -> Recognized | None:
 
 def distributions(data: bytes) -> Recognized | None:
     """The cache of a generator's values of F_i and R_i: the one file of ours without metadata."""
-    import safetensors.torch
-
-    tensors = safetensors.torch.load(data)
+    tensors = load_foreign_safetensors(data)
     flat = all(t.ndim == 1 for t in tensors.values())
     if flat and "features" in tensors and tensors.keys() <= {"features", "rgb"}:
         return Recognized(FileKind.DISTRIBUTIONS, {}, tensors)

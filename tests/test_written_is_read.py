@@ -9,6 +9,13 @@ import torch
 from networks import small_checkpoint, small_generator, small_mobile
 from shell import QUICK, Shell, make_photo, pixels, succeeded
 
+from directions.direction import Direction, unit
+from edits.along import edit
+from edits.canvas import Placement, crop, place, shift
+from edits.equalize import equalize
+from edits.mixer import mix
+from edits.plots import distributions
+from edits.styles import combine, interpolate, style_mix
 from invert.checkpoints import write_checkpoint
 from invert.errors import LatentError, ModelFileError, UsageError
 from invert.generator import Generator
@@ -87,6 +94,16 @@ def test_a_latent_is_written_only_under_a_suffix_that_says_what_it_is(name: str,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_parts_that_share_memory_are_written(suffix: str, tmp_path: Path) -> None:
+    generator = GENERATORS["stylegan2"]
+    latent = generator.sample(0, space="FNW5")
+    latent = latent.replace(origin=latent.own_origin())
+    latent.save(tmp_path / f"x{suffix}")
+    again = Latent.load(tmp_path / f"x{suffix}")
+    assert all(torch.equal(a, b) for a, b in zip(latent.tensors(), again.tensors(), strict=True))
+
+
 @pytest.mark.parametrize(("written", "named"), [("x.pt", "y.safetensors"), ("x.safetensors", "y.pt"), ("x.PT", "y")])
 def test_a_renamed_latent_is_read_by_its_content(written: str, named: str, tmp_path: Path) -> None:
     latent = GENERATORS["stylegan2"].sample(0)
@@ -117,3 +134,28 @@ def test_a_header_whose_length_looks_like_another_kind_of_file_is_read(start: by
     wanted += 0 if wanted >= size else 1 << 16
     path.write_bytes(wanted.to_bytes(8, "little") + data[8 : 8 + size].ljust(wanted) + data[8 + size :])
     assert torch.equal(generator.render(Latent.load(path)), generator.render(generator.sample(0)))
+
+
+@pytest.mark.parametrize("space", ["FNW{}", "FNSW{}", "FNW1", "FSW2"])
+@pytest.mark.parametrize("architecture", list(GENERATORS))
+def test_edits_take_points_of_the_first_and_the_last_layer(architecture: str, space: str) -> None:
+    generator = GENERATORS[architecture]
+    a, b, c = (generator.sample(seed, space=space.format(generator.num_ws)) for seed in (0, 1, 2))
+    cells, mask = generator.shapes(a.space).features, torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1
+    tilt = Direction("tilt", unit(torch.ones(generator.w_dim)), step=0.5)
+    for result in (
+        edit(generator, a, tilt, 1.0),
+        edit(generator, a, tilt, 1.0, mask=mask),
+        mix(generator, a, b, mask, feather=8),
+        style_mix(generator, a, b, (generator.num_ws - 1, generator.num_ws)),
+        interpolate(generator, a, b, 0.5),
+        combine(generator, a, b, c),
+        equalize(generator, a, 0.5),
+        place(generator, (2 * cells[1], cells[0]), [Placement(a), Placement(b, (cells[1], 0))]),
+        shift(a, (2, 0)),
+        crop(a, (0, 0, cells[1] // 2, cells[0])),
+        Latent.cat([a, b]),
+    ):
+        assert generator.render(result).isfinite().all()
+    assert distributions(generator, a)
