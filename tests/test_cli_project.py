@@ -10,6 +10,7 @@ import torch
 from networks import small_generator
 from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, pixels, refused
+from test_interrupts import interrupting
 
 from invert.errors import ModelUnavailableError
 from invert.face_detection import Face
@@ -184,18 +185,8 @@ def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path,
 def test_an_interrupt_saves_the_best_so_far(
     run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invert.objective import Loss, Terms
-    from invert.variables import Variables
-
-    real = Loss.__call__
-
-    def interrupted(self: Loss, variables: Variables, step: int) -> Terms:
-        if variables.features is not None and step == 2:
-            raise KeyboardInterrupt
-        return real(self, variables, step)
-
-    monkeypatch.setattr(Loss, "__call__", interrupted)
-    result = run("project", photo, "--network", network, *QUICK)
+    interrupting(monkeypatch, "invert.optimization.warmup_cooldown", "SIGINT")
+    result = run("project", photo, "--network", network, *QUICK, "--init", "mean")
     assert result.code == 130
     assert "--init face.pt" in result.err
     assert json.loads(Path("face.json").read_text())["stop_reason"] == "interrupted"

@@ -31,11 +31,10 @@ from invert.encoder_files import load_encoder
 from invert.generator import Generator
 from invert.interrupts import SIGNALS, check, ending_commands, immediate, postponed, taken
 from invert.latents import Latent
-from invert.objective import Loss, Terms
 from invert.optimization import Step
+from invert.perceptual import PerceptualDistance
 from invert.projector import project
 from invert.settings import ProjectionSettings
-from invert.variables import Variables
 
 PLAIN = ProjectionSettings(steps=8, init_steps=6, warmup=0, perceptual="none", mse_weight=1.0, noise_weight=1e3)
 NAMES = [number.name for number in SIGNALS]
@@ -165,18 +164,22 @@ def test_the_point_of_an_interrupted_start_is_that_of_its_best_step(generator: G
     assert (cut.image - image).square().mean().item() == pytest.approx(best.mse, rel=1e-4)
 
 
-def test_a_start_that_diverges_is_told_of_and_is_the_result(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = Loss.__call__, []
+class Overflowing(torch.nn.Module):
+    """The picture as it is, which a perceptual distance may be of; after some calls no number any more."""
 
-    def overflows(self: Loss, variables: Variables, step: int) -> Terms:
-        calls.append(step)
-        found = real(self, variables, step)
-        return found if len(calls) < 4 else found._replace(loss=found.loss * float("nan"))
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.left = calls
 
-    monkeypatch.setattr(Loss, "__call__", overflows)
-    result = project(generator, generator.render(generator.sample(3)), "FNW5", settings=PLAIN)
+    def forward(self, x: Tensor) -> Tensor:
+        self.left -= 1
+        return x if self.left >= 0 else x * float("nan")
+
+
+def test_a_start_that_diverges_is_told_of_and_is_the_result(generator: Generator) -> None:
+    distance = PerceptualDistance("overflowing", [Overflowing(1 + 3)], [torch.ones(3)])  # the target, and three steps
+    image = generator.render(generator.sample(3))
+    result = project(generator, image, "FNW5", settings=PLAIN, perceptual=distance)
     assert result.stop_reason == result.latent.metadata["projection"]["stop_reason"] == "diverged"
     assert [(step.stage, step.step) for step in result.history] == [("start", k) for k in range(3)]
     assert str(result.latent.space) == "FNW5"
