@@ -58,7 +58,8 @@ class AttributeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_kinds(self)
+        if self.limit == self.limit:  # not a number: said below
+            check_kinds(self)
         if not 0 < self.limit <= 100 or self.kernel_size not in (1, 3, 5) or (self.rank is not None and self.rank < 1):
             raise UsageError(
                 f"expected 0 < limit ≤ 100, kernel_size 1, 3 or 5 and rank ≥ 1 or None, got {self.limit:g}, "

@@ -23,7 +23,6 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents import Latent
 from invert.layer_ranges import styles_inside
-from invert.shapes import pixels
 
 
 class Displacement(NamedTuple):
@@ -140,9 +139,9 @@ def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Views
         )
     if not has_companion(generator, latent):
         height, width = generator.check(latent).image
+        high, wide = generator.image_size
         raise UsageError(
-            f"a companion without a place carries on images of {pixels(generator.image_size)}, got "
-            f"{width}×{height}; {hint}"
+            f"a companion without a place carries on images of {wide}×{high} px, got {width}×{height}; {hint}"
         )
     return latent.companion, Views.of(generator, latent)
 

@@ -91,10 +91,12 @@ def fitted(
     return torch.cat([early, own[:, early.shape[1] + 1 - latent.space.first :]], 1), missed
 
 
-def ensure_companion(generator: Generator, latent: Latent) -> Latent:
+def ensure_companion(
+    generator: Generator, latent: Latent, *, steps: int = ProjectionSettings.companion_steps
+) -> Latent:
     """The latent, :func:`with_companion` where it has none and can have one."""
     if not has_companion(generator, latent) and can_have_companion(generator, latent):
-        return with_companion(generator, latent)
+        return with_companion(generator, latent, steps=steps)
     return latent.to(generator.device, generator.dtype)
 
 

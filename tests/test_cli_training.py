@@ -56,7 +56,7 @@ def test_starts_that_cannot_be_are_refused(run: Shell, network: Path, photo: Pat
     refused(run(*project, "--init", "encoder"), 2, "no start 'encoder' for this image and FNW5; possible: two-stage")
     refused(run(*project, "--init", "elsewhere"), 2, "expected encoder, two-stage, mean or a latent file")
     refused(run(*project, "--init", "mean", "--encoder", encoder), 2, "--init and --encoder both say where to start")
-    refused(run(*project, "--encoder", photo), 4, "damaged safetensors file")
+    refused(run(*project, "--encoder", photo), 4, "face.png: expected an encoder of version 2, this is a picture")
 
 
 def test_training_commands_that_cannot_be_are_refused(run: Shell, network: Path) -> None:

@@ -210,7 +210,7 @@ def statistics(w: World) -> Any:
 
 
 def quick(space: str, **changes: Any) -> ProjectionSettings:
-    settings = preset("fast", Space.parse(space)).replace(steps=2, init_steps=1, perceptual="none")
+    settings = preset("fast", Space.parse(space)).replace(steps=2, init_steps=1, companion_steps=2, perceptual="none")
     return settings.replace(**changes)
 
 
@@ -295,10 +295,10 @@ def save_from_the_device(w: World) -> Any:
 @use
 @inexact
 def companions(w: World) -> Any:
-    found = with_companion(w.generator, w.latent("FNW5"), early=w.latent("FNW5", 1))
-    ensured = ensure_companion(w.generator, w.latent("FW5"))
+    found = with_companion(w.generator, w.latent("FNW5"), early=w.latent("FNW5", 1), steps=2)
+    ensured = ensure_companion(w.generator, w.latent("FW5"), steps=2)
     own_styles(w.latent("FNSW5"))
-    return found, ensured, with_companion(w.generator, w.canvas)
+    return found, ensured, with_companion(w.generator, w.canvas, steps=2)
 
 
 @use
@@ -451,7 +451,6 @@ def save_and_load_a_new_encoder(w: World) -> Any:
 def device() -> Iterator[torch.device]:
     """The device, and shorter searches than users want."""
     with simulated_device(float64=False) as device, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invert.companions, "STEPS", 2)
         patch.setattr(invert.companions, "FOUND", 1e9)
         patch.setattr(invert.companion_places, "SEARCH_STEPS", 1)
         patch.setattr(invert.companion_places, "LIKELY", 1e9)

@@ -134,7 +134,11 @@ def test_the_key_changes_with_everything_that_a_projection_depends_on(generator:
     ]
     for field in fields(settings):
         value = getattr(settings, field.name)
-        changed = value / 2 + 0.25 if isinstance(value, float) else value + 1 if isinstance(value, int) else "lpips-vgg"
+        changed: object = "lpips-vgg"
+        if isinstance(value, bool):
+            changed = not value
+        elif isinstance(value, (int, float)):
+            changed = value / 2 + 0.25 if isinstance(value, float) else value + 1
         settings_now = settings.replace(**{field.name: changed})
         keys.append(projection_key(generator, image, "NW+", settings_now, "mean", 0))
     assert len(set(keys)) == len(keys)
