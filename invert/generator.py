@@ -24,7 +24,7 @@ from invert.latents import Latent
 from invert.network import Layer, Size, SynthesisNetwork
 from invert.precision import full_precision
 from invert.processor import lacks_bfloat16
-from invert.recognition import expecting
+from invert.recognition import NO_CHECKPOINT, expecting
 from invert.shapes import Shapes, check_fit, check_layer, shapes
 from invert.spaces import Space, check_conversion
 from invert.statistics import Statistics, cached_map_distributions, w_statistics
@@ -379,7 +379,7 @@ def load_generator(
         name = path.stem
         source = path
     try:
-        with expecting(FileKind.CHECKPOINT, path, "expected the checkpoint of a generator"):
+        with expecting(FileKind.CHECKPOINT, path, NO_CHECKPOINT):
             checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
         return Generator.from_checkpoint(checkpoint, name=name, path=source, device=device, dtype=dtype)
     except ModelFileError as error:

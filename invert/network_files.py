@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from invert.checkpoints import fingerprint, read_checkpoint
 from invert.errors import ModelFileError
+from invert.recognition import is_other_file
 
 if TYPE_CHECKING:
     from invert.latents import Latent
@@ -22,8 +23,6 @@ KEY = "network"
 SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".safetensors", ".ckpt", ".bin")
 MAX_LISTED = 2000  # names of a folder that are looked at
 MAX_READ = 12  # files whose weights are compared: seconds each
-HEAD_BYTES = 1 << 16
-OTHERS_OF_OURS = (b"invert-latent", b"invert-direction", b"attribute-model", b'\\"encoder\\"')
 
 
 def reference(path: Path | None) -> dict[str, Any]:
@@ -87,13 +86,3 @@ def files_in(folder: Path) -> Iterator[Path]:
         path = folder / name
         if path.suffix.lower() in SUFFIXES and path.is_file() and not is_other_file(path):
             yield path
-
-
-def is_other_file(path: Path) -> bool:
-    """Whether the first bytes say that the file is a latent or another file of ours, not a checkpoint."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return True
-    return any(mark in head for mark in OTHERS_OF_OURS)

@@ -49,6 +49,9 @@ TRAINING_KEYS = {"fingerprint", "layer", "settings", "step", "model", "average",
 POINT_KEYS = {"w", "ws", "w_plus", "dlatents", "dlatent", "latent", "latents", "projected_w"}
 # Where they keep directions: GANSpace (of W, then of activations), its export by e4e, SeFa.
 DIRECTION_KEYS = {"lat_comp", "act_comp", "comp", "eigvec"}
+HEAD_BYTES = 1 << 16
+OTHERS_OF_OURS = (b"invert-latent", b"invert-direction", b"attribute-model", b'\\"encoder\\"')
+NO_CHECKPOINT = "expected the checkpoint of a generator"
 MAX_TEXT = 1 << 20
 MAX_NUM_WS = 20  # of a 2048 px StyleGAN2
 VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"OggS")
@@ -90,6 +93,26 @@ def expecting(kind: FileKind, path: str | os.PathLike[str], what: str = "") -> I
         refused = what or str(error).removeprefix(f"{name}: ").partition("; ")[0]
         what = f"{refused}, {found.clause}; {found.use(Path(path))}"
         raise type(error)(f"{name}: {what}") from None
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise :class:`ModelFileError` for a latent or another file of ours where a checkpoint is expected.
+
+    Looks at the first bytes only, unless they are those of such a file.
+    """
+    with expecting(FileKind.CHECKPOINT, path, NO_CHECKPOINT):
+        if is_other_file(path) and other_kind(FileKind.CHECKPOINT, path) is not None:
+            raise ModelFileError(f"{shown(path)}: {NO_CHECKPOINT}")
+
+
+def is_other_file(path: Path) -> bool:
+    """Whether the first bytes say that the file is a latent or another file of ours, not a checkpoint."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return True
+    return any(mark in head for mark in OTHERS_OF_OURS)
 
 
 def other_kind(kind: FileKind, path: Path) -> FileKind | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,9 @@ from shell import QUICK, Shell, make_photo, one_line, refused, succeeded
 from directions.direction import Direction
 from edits.attribute_catalog import FOLDER as ATTRIBUTE_MODELS
 from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.describe import describe
 from invert.encoder_files import bundled_encoders
+from invert.errors import InvertError
 from invert.latents import PARTS, Latent
 
 ROWS = np.random.default_rng(0).standard_normal((1, 10, 32)).astype("f")
@@ -122,6 +126,7 @@ def test_text_of_a_file_cannot_move_the_cursor(run: Shell) -> None:
         ("r.pt", ["render", "FILE"], "`invert import-latent r.pt"),
         ("a.pt", ["generate", "--network", "FILE"], "expected the checkpoint of a generator, this is a latent"),
         ("d.safetensors", ["generate", "--network", "FILE"], "this is a direction"),
+        ("seed0000.pt", ["generate", "--network", "FILE"], "this is a latent"),  # where its own output lies
         ("e.safetensors", ["generate", "--network", "FILE"], "this is an encoder; `invert project PHOTO --encoder"),
         ("face.png", ["generate", "--network", "FILE"], "this is a picture"),
         ("a.pt", ["directions", "show", "./FILE"], "not a direction of invert, this is a latent"),
@@ -134,7 +139,8 @@ def test_text_of_a_file_cannot_move_the_cursor(run: Shell) -> None:
 def test_a_file_in_the_wrong_place_is_told_where_it_belongs(
     file: str, arguments: list[str], what: str, run: Shell, network: Path
 ) -> None:
-    next(write for name, write, *_ in KINDS if name == file)(Path(file))
+    kind = "a.pt" if file == "seed0000.pt" else file
+    next(write for name, write, *_ in KINDS if name == kind)(Path(file))
     needs_network = arguments[0] in ("project", "directions") and arguments[1] != "show"
     command = [part.replace("FILE", file) for part in arguments] + ["--network", str(network)] * needs_network
     result = run(*command)
@@ -157,3 +163,21 @@ def test_a_cut_off_file_keeps_the_error_of_its_reader(run: Shell) -> None:
     refused(run("render", "d.safetensors"), 4, "damaged")
     with pytest.raises(Exception, match="damaged"):
         load_safetensors(Path("d.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize("row", KINDS, ids=[row[0] for row in KINDS])
+def test_damage_raises_nothing_but_our_own_errors(
+    row: tuple[str, Callable[[Path], Any], str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / row[0]
+    row[1](path)
+    data = path.read_bytes()
+    random = np.random.RandomState(0)
+    for k in range(12):
+        damaged = bytearray(data[: random.randint(1, len(data))] if k % 3 == 0 else data)
+        for _ in range(3):
+            damaged[random.randint(min(len(damaged), 400))] = random.randint(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(InvertError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            json.dumps(describe(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,18 @@ def was_given(parameter: str) -> bool:
 
 
 def check_network(context: click.Context, parameter: click.Parameter, network: str | None) -> str | None:
-    """The name or path that was given. Raises :class:`UsageError` for an address of the web."""
+    """The name or path that was given.
+
+    Raises :class:`UsageError` for an address of the web, :class:`ModelFileError` for a latent and the like.
+    """
     from invert.addresses import refuse_address
 
     if network is not None:
         refuse_address(network)
+        if os.path.isfile(network):
+            from invert.recognition import refuse_other_files
+
+            refuse_other_files(Path(network))
     return network
 
 
