@@ -1,4 +1,4 @@
-"""How exactly a device computes: in float64 where sums need it, and without TF32 where results are kept."""
+"""How exactly a device computes: float64 where sums need it, no TF32 where results are kept."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def widened(t: Tensor) -> Tensor:
 def full_precision(wanted: bool = True) -> Iterator[None]:
     """Products and convolutions of float32 are exact to float32, if `wanted`; as before afterwards.
 
-    By default CUDA rounds what a convolution reads to the 10 bits of TF32. That is faster, and good enough to follow
-    gradients, but pictures differ by some thousandths from those of a CPU. So what is shown, saved or measured is
-    computed in here.
+    By default CUDA rounds what a convolution reads to the 10 bits of TF32. That is faster, and good
+    enough to follow gradients, but pictures differ by some thousandths from those of a CPU. So what
+    is shown, saved or measured is computed in here.
     """
-    kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
+    backends: Any = torch.backends
+    kinds = (backends.cuda.matmul, backends.cudnn.conv)
     rounding = [kind for kind in kinds if wanted and kind.fp32_precision == TF32]
     try:
         for kind in rounding:

@@ -114,9 +114,10 @@ def cached_map_distributions(
     except Exception:  # missing or damaged alike: it can be made again
         pass
     tables = {k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()}
+    on_cpu = {name: t.cpu() for name, t in tables.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda f: f.write(seal(save(tables, {"invert": json.dumps({KEY: PLACE})}))))
+        write_atomically(path, lambda f: f.write(seal(save(on_cpu, {"invert": json.dumps({KEY: PLACE})}))))
     except (InvertError, OSError):
         pass
     return tables

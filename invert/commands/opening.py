@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invert.commands.bars import download_bar
+from invert.commands.devices import pick_device, say_device
 from invert.commands.parsing import Point, parse_layers
 from invert.commands.terminal import say
-from invert.errors import FingerprintError, ModelFileError, UsageError
+from invert.errors import FingerprintError, ModelFileError
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -21,11 +22,15 @@ DEFAULT_NETWORK = "ffhq-mobile"
 
 
 def open_generator(network: str, device: str) -> Generator:
-    """The generator, with a bar for a first download; sets the CPU allocator before the first tensor."""
+    """The generator, with a bar for a first download; says on which device.
+
+    Sets the CPU allocator before the first tensor.
+    """
     from invert.allocator import keep_large_blocks
 
     keep_large_blocks()
     chosen = pick_device(device)
+    say_device(chosen)
     fetch(network)
     from invert.generator import load_generator
 
@@ -128,21 +133,6 @@ def open_latents(
         load_latent(p, generator, force) if isinstance(p, Path) else generator.sample(p, psi=psi, label=label)
         for p in points
     ]
-
-
-def pick_device(name: str) -> str:
-    """A torch device name; raises :class:`UsageError` for one this machine lacks."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.split(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:N, mps")
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[kind]
-    if not present:
-        raise UsageError(f"device {name} is not available here; use --device cpu")
-    return name
 
 
 def load_latent(path: Path, generator: Generator, force: bool) -> Latent:

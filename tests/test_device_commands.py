@@ -1,0 +1,253 @@
+"""Every command on the simulated device: it says so once, and its pictures are those of the CPU."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+from networks import small_checkpoint
+from PIL import Image
+from searches import short_searches
+from shell import Result, Shell, make_photo, pixels, refused, succeeded
+from simulated_device import DEVICE, simulated_device
+
+import cli
+from directions.direction import Direction, unit
+from edits.attribute_training import AttributeSettings, train_attribute_model
+from invert.checkpoints import write_checkpoint
+from invert.encoder import new_encoder
+from invert.encoder_files import save_encoder
+from invert.generator import Generator
+
+NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
+PROJECT = "project face.png --perceptual none --steps 2 --init-steps 1"
+
+# Command lines by a name; each runs in a folder of its own with the files of `prepare`.
+LINES = {
+    "generate": f"generate {NET} --seeds 0-1 --psi 0.5 --space FNW5 --noise none --out made",
+    "generate a class": f"generate {CLASSES} --class 1",
+    "convert": f"convert a.pt --space FNSW5 -o c.pt {NET}",
+    "convert by force": f"convert other.pt --space FNW5 -o c.safetensors --force {NET}",
+    "render": f"render a.pt z.pt {NET}",
+    "render noise": f"render w.pt -o r.png --noise random --seed 3 --force {NET}",
+    "render into": f"render a.pt --into face.png -o whole.png {NET}",
+    "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
+    "edit by difference": f"edit a.pt --direction tilt.safetensors --carry difference {NET}",
+    "edit styles": f"edit a.pt --direction tilt.safetensors --carry styles --layers 0-4 {NET}",
+    "edit twice": f"edit w.pt --direction tilt.safetensors --direction pose.safetensors {NET}",
+    "edit under a mask": f"edit a.pt --direction tilt.safetensors --mask mask.png {NET}",
+    "strip": f"edit a.pt --direction tilt.safetensors --strip -1:1:3 {NET}",
+    "mix": f"mix a.pt b.pt --mask mask.png --keep-styles 2 --shift 2,0 --feather 4 -o m.pt {NET}",
+    "mix by force": f"mix other.pt w.pt --mask mask.png --force -o m.pt {NET}",
+    "canvas": f"canvas a.pt b.pt --at 0,0 --at 48,8 --crop whole --crop 8,0,48,56 {NET}",
+    "canvas of a size": f"canvas a.pt --size 96,72 --feather 6 -o c.png {NET}",
+    "style-mix": f"style-mix a.pt b.pt --layers coarse -o s.png {NET}",
+    "style-mix a matrix": f"style-mix 1-2 w.pt --matrix 3,w.pt --layers 2-10 --psi 0.5 {NET}",
+    "style-mix a class": f"style-mix 1 2 --layers fine --class 1 {CLASSES}",
+    "style-mix samples": f"style-mix w.pt --sample 0-1 --layers middle {NET}",
+    "interpolate": f"interpolate a.pt b.pt --frames 3 --fps 5 -o i.gif {NET}",
+    "interpolate a mask": f"interpolate 1 w.pt --frames 3 --travel left --psi 1 -o i.webp {NET}",
+    "interpolate a class": f"interpolate 1 2 --frames 2 --class 2 -o i.gif {CLASSES}",
+    "combine": f"combine a.pt + b.pt - 3 --psi 0.5 -o d.png {NET}",
+    "combine classes": f"combine 1 + 2 - 3 --class 0 {CLASSES}",
+    "equalize": f"equalize a.pt --amount 0.5 --part styles --part features {NET}",
+    "equalize to": f"equalize w.pt --amount 1 -o q.png {NET}",
+    "stats": f"stats a.pt -o h.png --json {NET}",
+    "directions learn": f"directions learn scores.csv --name x --kind linear --psi 0.9 --seed 1 "
+    f"--against tilt.safetensors --layers 0-4 --meaning more -o x.safetensors {NET}",
+    "directions exemplars": f"directions exemplars --positive 1,a.pt --negative 2-3 --name y "
+    f"--layers coarse --meaning more --psi 0.7 -o y.safetensors {NET}",
+    "directions pca": f"directions pca --count 2 --samples 100 --layers 0-4 -o pca {NET}",
+    "directions sefa": f"directions sefa --count 2 --layers 0-4 -o sefa {NET}",
+    "directions import": f"directions import set.npz --key comp --index 0 --sign -1 --check "
+    f"--name z --layers 0-4 --meaning more -o z.safetensors {NET}",
+    "directions measure": f"directions measure pose.safetensors --held-out scores.csv --json --psi 1 {NET}",
+}
+
+# What optimizes: not compared with the CPU, as rounding grows from step to step.
+OPTIMIZING = {
+    **{f"project {space}": f"{PROJECT} --space {space} {NET}" for space in ("W", "NW+", "SW+")},
+    "project FNSW5": f"{PROJECT} --space FNSW5 --half --seed 1 --lr 0.1 {NET}",
+    "project FNW5": f"{PROJECT} --dist-weight 0.1 --save-progress gif --json --out p {NET}",
+    "project as it is": f"{PROJECT.replace('face', 'wide')} --keep-size --init mean {NET}",
+    "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --background black "
+    f"--max-pixels 9999 --allow-truncated --frame 0 {NET}",
+    "project from an encoder": f"{PROJECT} --encoder encoder.safetensors {NET}",
+    "project from a latent": f"{PROJECT} --init a.pt {NET}",
+    "find a companion": f"edit bare.pt --direction tilt.safetensors {NET}",
+    "find companions": f"edit canvas.pt --direction tilt.safetensors --carry repaint {NET}",
+    "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --fresh 1 --lr 1e-3 "
+    f"--half --image-batch 1 --image-every 1 --perceptual none --seed 1 "
+    f"--start encoder.safetensors -o t.safetensors --json {NET}",
+    "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
+    f"--steps 1 --seed 1 --perceptual st-lpips-alex -o m.safetensors --json {NET}",
+}
+
+# Options that no line above has, and why not.
+EXCUSED = {
+    "--overwrite": "about files that are there",
+    "--force": "about fingerprints; three lines have it",
+    "--face": "the detector's weights are a download; it computes on the CPU",
+    "--trunk": "the weights are a download",
+    "--perceptual-steps": "the distance's weights are a download; test_device_library has one",
+    "--resume": "test_device_library resumes",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device() -> Iterator[None]:
+    with simulated_device(float64=False), short_searches():
+        yield
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the lines name."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for name, c_dim in (("net", 0), ("classes", 3)):
+        write_checkpoint(folder / f"{name}.safetensors", small_checkpoint(c_dim=c_dim))
+    make_photo(folder / "face.png")
+    make_photo(folder / "wide.png", (132, 64))
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (10, 20, 40, 50))
+    mask.save(folder / "mask.png")
+    (folder / "scores.csv").write_text("".join(f"{k},{k * k % 7}\n" for k in range(30)))
+
+    # Latents, on the CPU.
+    generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+    facts = {"image": {"file": "face.png", "size": [80, 64], "crop": [8, 0, 64]}}
+    a, b = (generator.sample(seed, psi=0.7, space="FNW5") for seed in (0, 1))
+    a.replace(metadata={**a.metadata, **facts}).save(folder / "a.pt")
+    b.save(folder / "b.pt")
+    a.replace(companion=None).save(folder / "bare.pt")
+    generator.sample(0).save(folder / "w.pt")
+    generator.sample(0, space="Z").save(folder / "z.pt")
+    a.replace(fingerprint="0" * 64).save(folder / "other.pt")
+    wide = {"features": torch.cat([a.features, b.features], 3)}  # type: ignore[list-item]
+    wide["rgb"] = torch.cat([a.rgb, b.rgb], 3)  # type: ignore[list-item]
+    noise = tuple(n.repeat(1, 1, 1, 2) for n in a.noise or ())
+    a.replace(**wide, noise=noise, companion=None).save(folder / "canvas.pt")
+
+    # Directions and an encoder.
+    random = torch.Generator().manual_seed(3)
+    for name in ("tilt", "pose"):
+        direction = Direction(name, unit(torch.randn(32, generator=random)), 0.5)
+        direction.save(folder / f"{name}.safetensors")
+    ws = generator.sample(range(99)).styles
+    assert isinstance(ws, torch.Tensor)
+    leading = torch.linalg.eigh(ws.T.cov()).eigenvectors
+    np.savez(folder / "set.npz", comp=leading.flip(1).T.numpy())
+    save_encoder(new_encoder(generator, 5), folder / "encoder.safetensors", {})
+    return folder
+
+
+Runner = Callable[[str, str], Result]
+
+
+@pytest.fixture
+def run_in(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Runner:
+    """Runs a line on a device, in a copy of the prepared folder that has the device's name."""
+
+    def run(line: str, device: str) -> Result:
+        folder = shutil.copytree(prepared, tmp_path / device)
+        return Shell(folder, monkeypatch, capfd)(*shlex.split(line), "--device", device)
+
+    return run
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_command_makes_what_it_makes_on_the_cpu(
+    name: str,
+    run_in: Runner,
+    tmp_path: Path,
+) -> None:
+    there, here = run_in(LINES[name], "sim"), run_in(LINES[name], "cpu")
+    assert succeeded(there).splitlines()[:1] == succeeded(here).splitlines()[:1]
+    assert there.err.splitlines().count("device: sim:0 (simulated)") == 1
+    assert here.err.splitlines().count("device: cpu") == 1
+
+    pictures = [path.relative_to(tmp_path / "sim") for path in (tmp_path / "sim").rglob("*.png")]
+    for path in pictures:
+        difference = np.abs(pixels(tmp_path / "sim" / path) - pixels(tmp_path / "cpu" / path))
+        assert difference.max() <= 1, path
+
+
+@pytest.mark.parametrize("name", OPTIMIZING)
+def test_a_command_that_optimizes_runs_on_the_device(name: str, run_in: Runner) -> None:
+    result = run_in(OPTIMIZING[name], "sim")
+    succeeded(result)
+    assert result.err.splitlines().count("device: sim:0 (simulated)") == 1
+
+
+def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared: Path) -> None:
+    generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+    tilt = Direction.load(prepared / "tilt.safetensors")
+    quick = AttributeSettings(samples=8, held_out=2, steps=0, rank=4)
+    train_attribute_model(generator, tilt, 5, settings=quick).save(prepared / "model.safetensors")
+    edit = "edit bare.pt --direction tilt.safetensors --strength 1 --carry model.safetensors"
+    succeeded(run_in(f"{edit} {NET}", "sim"))
+
+
+def walk(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that can be called, with its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from walk(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+def test_every_option_of_every_command_with_a_device_ran_on_it() -> None:
+    lines = [*LINES.values(), *OPTIMIZING.values()]
+    for words, command in walk(cli.cli):
+        options = {o.opts[-1]: o.opts for o in command.params if isinstance(o, click.Option)}
+        if "--device" not in options:
+            continue
+        mine = [shlex.split(line) for line in lines if f"{line} ".startswith(f"{words} ")]
+        assert mine, f"{words} has no line above"
+        used = {word for line in mine for word in line}
+        missing = {name for name, spellings in options.items() if not used & set(spellings)}
+        assert missing - {"--device"} - EXCUSED.keys() == set(), words
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("simulated", "unknown device 'simulated'; known: auto, cpu, cuda, cuda:N, mps"),
+        ("meta", "unknown device 'meta'"),
+        ("cuda:-1", "unknown device 'cuda:-1'"),
+        ("cpu:3", "device cpu:3 is not here, the last one is cpu:0; use --device cpu:0"),
+        ("sim:1", "the last one is sim:0"),
+    ],
+)
+def test_a_device_that_is_not_here_is_refused(name: str, reason: str, run_in: Runner) -> None:
+    refused(run_in(LINES["generate"], name), 2, reason)
+
+
+def test_a_device_that_went_away_is_refused(
+    run_in: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DEVICE, "present", False)
+    reason = "device sim is not available here; use --device cpu"
+    refused(run_in(LINES["generate"], "sim"), 2, reason)
+
+
+def test_a_command_of_two_networks_says_it_once(run_in: Runner, prepared: Path) -> None:
+    other = Generator.from_checkpoint(small_checkpoint(seed=1), name="other")
+    write_checkpoint(prepared / "second.safetensors", small_checkpoint(seed=1))
+    other.sample(0).save(prepared / "second.pt")
+    result = run_in("render a.pt second.pt", "sim")
+    succeeded(result)
+    assert result.err.count("device: sim:0 (simulated)") == 1
