@@ -39,6 +39,7 @@ from invert.companions import ensure_companion, own_styles, with_companion
 from invert.describe import describe_latent
 from invert.encoder import Encoder, new_encoder
 from invert.encoder_files import load_encoder, save_encoder
+from invert.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
 from invert.jobs import ProjectionJob, project_file
 from invert.latents import Latent
 from invert.metrics import projection_metrics, reconstruction_metrics
@@ -114,7 +115,8 @@ def statistics(w: World) -> Any:
 
 
 def quick(space: str, **changes: Any) -> ProjectionSettings:
-    settings = preset("fast", Space.parse(space)).replace(steps=2, init_steps=1, perceptual="none")
+    settings = preset("fast", Space.parse(space))
+    settings = settings.replace(steps=2, init_steps=1, companion_steps=2, perceptual="none")
     return settings.replace(**changes)
 
 
@@ -193,16 +195,28 @@ def save_from_the_device(w: World) -> Any:
     return latents
 
 
+@use
+def latents_of_other_projects(w: World) -> Any:
+    ws = w.latent("W+").styles
+    noise = w.latent("NW+").noise
+    assert isinstance(ws, Tensor)
+    points = [ForeignPoint("a", ws[0]), ForeignPoint("b", ws[0], noise)]
+    taken = [to_latent(w.generator, point) for point in points]
+    for kind in ENDINGS:
+        encode_points(w.generator, w.latent("W"), kind)
+    return taken
+
+
 # -- companions
 
 
 @use
 @inexact
 def companions(w: World) -> Any:
-    found = with_companion(w.generator, w.latent("FNW5"), early=w.latent("FNW5", 1))
+    found = with_companion(w.generator, w.latent("FNW5"), w.latent("FNW5", 1), steps=2)
     ensured = ensure_companion(w.generator, w.latent("FW5"))
     own_styles(w.latent("FNSW5"))
-    return found, ensured, with_companion(w.generator, w.canvas)
+    return found, ensured, with_companion(w.generator, w.canvas, steps=2)
 
 
 @use
@@ -225,13 +239,10 @@ def edit_what_a_companion_carries(w: World) -> Any:
 @use
 @inexact
 def edit_what_has_no_companion(w: World) -> Any:
-    bare = w.latent("FNW5").replace(companion=None)
-    return edit(w.generator, bare, w.direction, 1.0), style_vectors_of_files(w, bare)
-
-
-def style_vectors_of_files(w: World, latent: Latent) -> Tensor:
-    latent.save(w.folder / "bare.pt")
-    return style_vectors(w.generator, [0, w.folder / "bare.pt"])
+    bare = w.latent("FNW3").replace(companion=None)
+    w.latent("FNW5").save(w.folder / "point.pt")
+    ws = style_vectors(w.generator, [0, w.folder / "point.pt"])
+    return edit(w.generator, bare, w.direction, 1.0), ws
 
 
 # -- edits of two or more

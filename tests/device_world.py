@@ -16,7 +16,7 @@ from invert.checkpoints import Checkpoint
 from invert.generator import Generator
 from invert.latents import Latent
 
-SPACES = ("Z", "W", "NW+", "SW+", "FW5", "FNW5", "FNSW5")
+SPACES = ("Z", "W", "W+", "NW+", "SW+", "FNW3", "FW5", "FNW5", "FNSW5")
 
 
 @dataclass(frozen=True)

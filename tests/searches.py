@@ -14,9 +14,8 @@ import invert.training.encoder
 
 @contextmanager
 def short_searches() -> Iterator[None]:
-    """Companions after two steps, wherever they are looked for; an encoder's statistics of four."""
+    """Companions at every place that is looked at; an encoder's statistics of four samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invert.companions, "STEPS", 2)
         patch.setattr(invert.companions, "FOUND", 1e9)
         patch.setattr(invert.companion_places, "SEARCH_STEPS", 1)
         patch.setattr(invert.companion_places, "LIKELY", 1e9)

@@ -32,6 +32,8 @@ PROJECT = "project face.png --perceptual none --steps 2 --init-steps 1"
 LINES = {
     "generate": f"generate {NET} --seeds 0-1 --psi 0.5 --space FNW5 --noise none --out made",
     "generate a class": f"generate {CLASSES} --class 1",
+    "import-latent": f"import-latent points.npz --key w --index 0 --rows-are-points -o i.pt {NET}",
+    "export-latent": f"export-latent w.pt --format pti -o w.pti.pt {NET}",
     "convert": f"convert a.pt --space FNSW5 -o c.pt {NET}",
     "convert by force": f"convert other.pt --space FNW5 -o c.safetensors --force {NET}",
     "render": f"render a.pt z.pt {NET}",
@@ -70,17 +72,17 @@ LINES = {
     "directions measure": f"directions measure pose.safetensors --held-out scores.csv --json --psi 1 {NET}",
 }
 
-# What optimizes: not compared with the CPU, as rounding grows from step to step.
+# What optimizes: not compared with the CPU, as rounding grows from step to step. F_9 is too large for
+# a companion, whose search takes long here.
 OPTIMIZING = {
     **{f"project {space}": f"{PROJECT} --space {space} {NET}" for space in ("W", "NW+", "SW+")},
-    "project FNSW5": f"{PROJECT} --space FNSW5 --half --seed 1 --lr 0.1 {NET}",
-    "project FNW5": f"{PROJECT} --dist-weight 0.1 --save-progress gif --json --out p {NET}",
-    "project as it is": f"{PROJECT.replace('face', 'wide')} --keep-size --init mean {NET}",
+    "project FNSW9": f"{PROJECT} --space FNSW9 --half --seed 1 --lr 0.1 {NET}",
+    "project FNW3": f"{PROJECT} --space FNW3 --dist-weight 0.1 --save-progress gif --json --out p {NET}",
+    "project as it is": f"{PROJECT.replace('face', 'wide')} --space FNW9 --keep-size --init mean {NET}",
     "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --background black "
-    f"--max-pixels 9999 --allow-truncated --frame 0 {NET}",
-    "project from an encoder": f"{PROJECT} --encoder encoder.safetensors {NET}",
-    "project from a latent": f"{PROJECT} --init a.pt {NET}",
-    "find a companion": f"edit bare.pt --direction tilt.safetensors {NET}",
+    f"--max-pixels 9999 --space FNW9 --allow-truncated --frame 0 {NET}",
+    "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
+    "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --carry repaint {NET}",
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --fresh 1 --lr 1e-3 "
     f"--half --image-batch 1 --image-every 1 --perceptual none --seed 1 "
@@ -141,6 +143,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         direction.save(folder / f"{name}.safetensors")
     ws = generator.sample(range(99)).styles
     assert isinstance(ws, torch.Tensor)
+    np.savez(folder / "points.npz", w=ws[:3].numpy())
     leading = torch.linalg.eigh(ws.T.cov()).eigenvectors
     np.savez(folder / "set.npz", comp=leading.flip(1).T.numpy())
     save_encoder(new_encoder(generator, 5), folder / "encoder.safetensors", {})
