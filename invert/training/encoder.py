@@ -233,7 +233,7 @@ class EncoderTraining:
         return self._held_out_images[k]
 
     def save(self, path: Path) -> None:
-        """Write everything that the next step depends on."""
+        """Write everything that the next step depends on, for any device to go on."""
         state = {
             "fingerprint": self.generator.fingerprint,
             "layer": self.layer,
@@ -245,7 +245,7 @@ class EncoderTraining:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        write_atomically(path, lambda file: torch.save(state, file))
+        write_atomically(path, lambda file: torch.save(on_cpu(state), file))
 
     def resume(self, path: Path) -> None:
         """Go on from a file of :meth:`save`. Raises :class:`ModelFileError` unless it is of this very run."""
@@ -284,6 +284,15 @@ class EncoderTraining:
             rgb = torch.cat([p.rgb for p in parts if p.rgb is not None])
             found["rgb"] = (rgb - rgb.mean(dim=(0, 2, 3), keepdim=True)).square().mean().item()
         return found
+
+
+def on_cpu(state: Any) -> Any:
+    """The state with the tensors of its dicts and lists on the CPU."""
+    if isinstance(state, dict):
+        return {name: on_cpu(part) for name, part in state.items()}
+    if isinstance(state, list):
+        return [on_cpu(part) for part in state]
+    return state.cpu() if isinstance(state, Tensor) else state
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
