@@ -214,7 +214,7 @@ def latents_of_other_projects(w: World) -> Any:
 @inexact
 def companions(w: World) -> Any:
     found = with_companion(w.generator, w.latent("FNW5"), w.latent("FNW5", 1), steps=2)
-    ensured = ensure_companion(w.generator, w.latent("FW5"))
+    ensured = ensure_companion(w.generator, w.latent("FW5"), steps=2)
     own_styles(w.latent("FNSW5"))
     return found, ensured, with_companion(w.generator, w.canvas, steps=2)
 
