@@ -111,8 +111,7 @@ def moved_styles(
     """The styles plus the offset of their layers, weighted where they are maps."""
     space = latent.space
     if space.base == "W":
-        assert isinstance(latent.styles, Tensor)
-        return latent.styles + offset[0]
+        return latent.style_tensor() + offset[0]
     rows = offset[space.first - 1 :]
     if not space.spatial:
         return join_styles(space, [s + row for s, row in zip(latent.style_list(), rows, strict=True)])

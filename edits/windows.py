@@ -21,7 +21,8 @@ def window(latent: Latent, box: Box) -> Latent:
     Raises :class:`UsageError` for an empty box, and for odd cells where R_i has half the size, :class:`LatentError` for
     spaces without features.
     """
-    height, width = feature_size(latent)
+    features = features_of(latent)
+    height, width = features.shape[2:]
     x, y, w, h = box
     if w < 1 or h < 1:
         raise UsageError(f"expected a box of at least one cell, got {w}×{h}")
@@ -42,24 +43,28 @@ def window(latent: Latent, box: Box) -> Latent:
         across = whole(t.shape[3], width, (x, w))
         return cut(resize_map(t, (down, across)))
 
-    assert latent.features is not None
     styles = latent.styles
     return latent.replace(
         styles=tuple(cut_style(s) for s in styles) if isinstance(styles, tuple) else styles,
-        features=cut(latent.features),
+        features=cut(features),
         rgb=None if latent.rgb is None else cut(latent.rgb),
         noise=None if latent.noise is None else tuple(cut(n, repeat=True) for n in latent.noise),
         companion=None,
     )
 
 
-def feature_size(latent: Latent) -> tuple[int, int]:
-    """Height and width of F_i in cells; raises :class:`LatentError` for spaces without features."""
+def features_of(latent: Latent) -> Tensor:
+    """F_i [N, C, H, W]; raises :class:`LatentError` for spaces without features."""
     if latent.features is None:
         raise LatentError(
             f"{latent.space} has no features to move; convert it to a space like FNW5 first (Generator.convert)"
         )
-    return latent.features.shape[2], latent.features.shape[3]
+    return latent.features
+
+
+def feature_size(latent: Latent) -> tuple[int, int]:
+    """Height and width of F_i in cells; raises :class:`LatentError` for spaces without features."""
+    return features_of(latent).shape[2], features_of(latent).shape[3]
 
 
 def check_even(latent: Latent, what: str, values: tuple[int, ...]) -> None:

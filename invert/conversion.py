@@ -64,8 +64,7 @@ def layer_styles(network: SynthesisNetwork, latent: Latent) -> list[Tensor]:
     """The style, vector or map, of every layer from `space.first` on, whatever the space."""
     if latent.space.base == "W+":
         return latent.style_list()
-    assert isinstance(latent.styles, Tensor)
-    w = latent.styles
+    w = latent.style_tensor()
     if latent.space.base == "Z":
         w = network.mapping(w, latent.label)
     return [w] * (network.num_ws - latent.space.first + 1)

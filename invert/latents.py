@@ -105,6 +105,12 @@ class Latent:
             raise LatentError(f"{self.space} has no style per layer; convert to W+ first")
         return list(self.styles) if isinstance(self.styles, tuple) else list(self.styles.unbind(1))
 
+    def style_tensor(self) -> Tensor:
+        """The styles as the one tensor that they are, except in spaces of style maps (:class:`LatentError`)."""
+        if isinstance(self.styles, tuple):
+            raise LatentError(f"{self.space} has a style map per layer; use style_list()")
+        return self.styles
+
     def own_origin(self) -> tuple[Tensor, ...]:
         """(companion, F_i) or (companion, F_i, R_i) as they are now: where edits from here on begin."""
         return tuple(t for t in (self.companion, self.features, self.rgb) if t is not None)

@@ -35,8 +35,7 @@ class Variables:
                 for k, (s, b) in enumerate(zip(maps, base, strict=True))
             ]
         else:
-            assert isinstance(start.styles, Tensor)
-            self.styles = leaf(start.styles)
+            self.styles = leaf(start.style_tensor())
         self.features = None if start.features is None else leaf(start.features)
         self.rgb = None if start.rgb is None else leaf(start.rgb)
         self.noise = [leaf(n) for n in start.noise or ()]

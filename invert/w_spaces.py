@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from invert.checkpoints import fingerprint
 
@@ -29,8 +28,7 @@ PROBE_TOLERANCE = 0.02  # one component of w has a standard deviation of 0.4
 def w_space_name(generator: Generator) -> str:
     """The name of a generator's W space; equal for all generators with the same mapping network."""
     if generator.c_dim == 0:
-        w = generator.sample(0).styles
-        assert isinstance(w, Tensor)
+        w = generator.sample(0).style_tensor()
         for name, values in PROBES.items():
             probe = torch.tensor(values, dtype=w.dtype, device=w.device)
             if w.shape[1] >= len(probe) and bool(((w[0, : len(probe)] - probe).abs() < PROBE_TOLERANCE).all()):

@@ -69,7 +69,7 @@ def test_a_batch_gets_the_companions_of_its_points(generator: Generator) -> None
 
 def test_later_styles_are_the_points_own(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5")
-    x = x.replace(styles=x.styles + 1)  # type: ignore[operator]
+    x = x.replace(styles=x.style_tensor() + 1)
     found = with_companion(generator, x).companion
     assert torch.equal(found[:, 4:], x.styles)  # type: ignore[index,arg-type]
     spread = generator.convert(x, "FNSW5")

@@ -118,6 +118,8 @@ def test_parts_that_contradict_the_space_are_refused() -> None:
         Latent(Space.parse("SW+"), torch.zeros(1, 3, 4), "")
     with pytest.raises(LatentError, match="no style per layer"):
         latent("W").style_list()
+    with pytest.raises(LatentError, match=r"style map per layer; use style_list\(\)"):
+        latent("FSW5").style_tensor()
 
 
 def write(path: Path, **changes: Any) -> Path:
