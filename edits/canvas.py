@@ -53,7 +53,9 @@ def place(
     if min(canvas) < 1:
         raise UsageError(f"a canvas has at least 1×1 cells, got {canvas[0]}×{canvas[1]}")
     latents = to_common_space(generator, [p.latent for p in placements], base="W+", spatial=True)
-    generator.shapes(latents[0].space, (canvas[1], canvas[0]))  # no image beyond the limit of pixels
+    # An image beyond the limit of pixels is refused before it takes memory.
+    generator.shapes(latents[0].space, (canvas[1], canvas[0]))
+
     pixels = generator.cell(latents[0].space)
     result, _ = extend(latents[0], placements[0], canvas)
     for latent, placement in zip(latents[1:], placements[1:], strict=True):

@@ -86,7 +86,8 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
     noise = None
     if a.noise is not None and b.noise is not None:
-        noise = tuple(blend_noise(n, p, n.new_full((1, 1, 1, 1), t)) for n, p in zip(a.noise, b.noise, strict=True))
+        pairs = zip(a.noise, b.noise, strict=True)
+        noise = tuple(blend_noise(n, p, n.new_full((1, 1, 1, 1), t)) for n, p in pairs)
     return record(a.replace(**parts, noise=noise), "interpolate", facts)
 
 

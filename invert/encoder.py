@@ -26,7 +26,8 @@ MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the trunk and F_i, and R_i
 class EncoderShape:
     """What an encoder was built for: all its tensor shapes follow from it.
 
-    Sizes are those of a square generator of as many layers. An encoder sees any shape, as images and maps grow alike.
+    Sizes are those of a square generator of as many layers. An encoder sees any shape, as images
+    and maps grow alike.
     """
 
     layer: int  # i of F_i
@@ -42,15 +43,23 @@ class EncoderShape:
     def of(cls, generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> EncoderShape:
         """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such cells."""
         facts = generator.layer(layer)
-        rgb_size = None if facts.rgb_cells is None else facts.nominal // (2 if facts.rgb_is_half else 1)
-        resolution = generator.network.nominal_resolution
+        half = facts.nominal // 2 if facts.rgb_is_half else facts.nominal
         shape = cls(
-            layer, facts.channels, facts.nominal, rgb_size, generator.num_ws, generator.w_dim, resolution, trunk
+            layer=layer,
+            channels=facts.channels,
+            size=facts.nominal,
+            rgb_size=None if facts.rgb_cells is None else half,
+            num_ws=generator.num_ws,
+            w_dim=generator.w_dim,
+            resolution=generator.network.nominal_resolution,
+            trunk=trunk,
         )
-        strides = {shape.input_side / side for side in (shape.size, rgb_size) if side is not None}
+        sides = (shape.size, shape.rgb_size)
+        strides = {shape.input_side / side for side in sides if side is not None}
         if not strides <= set(WIDTHS):
+            height, width = facts.cells
             raise UsageError(
-                f"layer {layer} has {facts.cells[1]}×{facts.cells[0]} cells, expected 1/2 to 1/32 of the encoder's "
+                f"layer {layer} has {width}×{height} cells, expected 1/2 to 1/32 of the encoder's "
                 f"{shape.input_side} px input; choose another layer"
             )
         return shape
@@ -60,22 +69,18 @@ class EncoderShape:
         """Side in pixels at which the trunk sees a training-size image that is a square."""
         return min(INPUT_SIDE, self.resolution)
 
-    def can_see(self, images: Tensor) -> bool:
+    def can_see(self, generator: Generator, images: Tensor) -> bool:
         """Whether images [N, 3, H, W] are whole feature cells and not too small for the trunk."""
-        cell = self.resolution // self.size
-        if self.rgb_size is not None and self.rgb_size < self.size:
-            cell *= 2
-        sides = images.shape[2:]
-        scale = self.input_side / self.resolution
-        return all(side % cell == 0 and side * scale >= max(WIDTHS) for side in sides)
+        step, scale = generator.step(Space("W+", self.layer)), self.input_side / self.resolution
+        return all(side % step == 0 and side * scale >= max(WIDTHS) for side in images.shape[2:])
 
-    def input_size(self, images: Tensor) -> tuple[int, int]:
+    def input_size(self, generator: Generator, images: Tensor) -> tuple[int, int]:
         """(h, w) at which the trunk sees images [N, 3, H, W]. Raises :class:`UsageError` for what it cannot see."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise UsageError(f"expected images [N, 3, H, W], got {list(images.shape)}")
         height, width = images.shape[2:]
         scale = self.input_side / self.resolution
-        if not self.can_see(images):
+        if not self.can_see(generator, images):
             raise UsageError(
                 f"the encoder takes images of whole feature cells and at least {max(WIDTHS) / scale:g} px a side, "
                 f"got {width}×{height}"
@@ -136,7 +141,7 @@ class Encoder(nn.Module):
                 f"expected the generator that this encoder was trained for ({self.fingerprint[:12]}), got "
                 f"{generator.name or 'another'} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
             )
-        h, w = self.shape.input_size(images)
+        h, w = self.shape.input_size(generator, images)
         with torch.inference_mode(), full_precision():
             small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
             encoding = self(small)

@@ -105,11 +105,11 @@ class Generator:
         return self.network.image_size
 
     def cell(self, space: str | Space) -> int:
-        """Pixels per side of a cell of the features that a point of `space` starts from, F_1 without features."""
+        """Pixels per side of a cell of the features that `space` starts from: F_i, or F_1."""
         return self.resolution // self.layer(Space.parse(space).first).size
 
     def step(self, space: str | Space) -> int:
-        """Pixels per side of the least piece of a canvas: a cell of F_i, or two where a cell of R_i covers two."""
+        """Pixels per side of the least piece of a canvas: one cell, or two where R_i has half."""
         return self.cell(space) * (2 if self.layer(Space.parse(space).first).rgb_is_half else 1)
 
     @property

@@ -27,12 +27,14 @@ def check_parts(latent: Latent) -> None:
 
 
 def check_types(latent: Latent) -> None:
-    """Tensors, or tuples of them where a part has several; the fingerprint is text and the metadata a mapping."""
+    """Tensors, or tuples of them where a part has several; text and a mapping beside them."""
     for name in ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin"):
         part = getattr(latent, name)
         several = isinstance(part, tuple) and name in ("styles", "noise", "origin")
+        if part is None and name != "styles":
+            continue
         for value in part if several else (part,):
-            if not (isinstance(value, Tensor) or (value is None and not several and name != "styles")):
+            if not isinstance(value, Tensor):
                 raise LatentError(f"expected a tensor as {name}, got {type(value).__name__}")
     if not isinstance(latent.fingerprint, str):
         raise LatentError(f"expected text as fingerprint, got {type(latent.fingerprint).__name__}")
@@ -81,7 +83,7 @@ def check_maps(latent: Latent) -> None:
 
 
 def check_noise(latent: Latent) -> None:
-    """A tuple of maps of one channel. How many a network's layers have, only the generator knows."""
+    """A tuple of maps of one channel; how many there must be, the generator knows."""
     space, noise = latent.space, latent.noise
     if noise is None:
         return
@@ -135,6 +137,7 @@ def check_batch(latent: Latent) -> None:
         raise LatentError(f"{latent.space} parts disagree in batch size: {batches}")
     empty = [list(t.shape) for t in tensors if t.numel() == 0]
     if empty:
-        raise LatentError(f"{latent.space} needs at least one point, and one value in every part, got {empty[0]}")
+        needed = "at least one point, and one value in every part"
+        raise LatentError(f"{latent.space} needs {needed}, got {empty[0]}")
     if not all(t.is_floating_point() for t in tensors):
         raise LatentError(f"{latent.space} parts must be floating point")

@@ -23,7 +23,7 @@ from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError, UsageError
 from invert.file_kinds import FileKind
-from invert.latents import PARTS, Latent
+from invert.latents import PARTS, Latent, Styles
 from invert.leftovers import recover
 from invert.network_files import seen_from
 from invert.recognition import expecting
@@ -48,11 +48,12 @@ MAX_INTEGER = 2**64
 def check_suffix(path: Path) -> None:
     """Raise :class:`UsageError` unless the name says that the file is a latent's."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: expected a latent file named *.pt or *.safetensors, got {path.name!r}")
+        wanted = "a latent file named *.pt or *.safetensors"
+        raise UsageError(f"{path}: expected {wanted}, got {path.name!r}")
 
 
 def save_latent(latent: Latent, path: Path) -> None:
-    """Write `latent` to `path`: old file or new file, never a torn one. Its suffix says which container."""
+    """Write `latent` in the container that the suffix says: old file or new, never a torn one."""
     check_suffix(path)
     data = encode_latent(latent, path)
     write_atomically(path, lambda f: f.write(data))
@@ -67,7 +68,7 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
         "fingerprint": latent.fingerprint,
         "metadata": json.loads(json.dumps(seen_from(latent.metadata, path.parent))),
     }
-    # clone: a view would drag its whole storage into the file, and safetensors refuses two tensors in one
+    # clone: a view would drag its whole storage along, and safetensors refuses two tensors in one
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
     if path.suffix.lower() == ".safetensors":
         return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
@@ -106,7 +107,7 @@ def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
             header = load_tensors_from(data, kind)
             tensors = header.get("tensors") if isinstance(header, dict) else None
         else:
-            raise ModelFileError(f"a latent was expected, this is {kind.value}; `invert info` tells what it is")
+            raise ModelFileError(f"expected a latent, got {kind.value}; `invert info` tells more")
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
     return header, tensors
@@ -116,8 +117,8 @@ def build(header: Mapping[str, Any], tensors: Any) -> Latent:
     """The latent of a file's header and tensors, neither of which is trusted."""
     version, name = header.get("version"), header.get("space")
     if type(version) is not int or version != VERSION:
-        found = version if type(version) in (int, str) else type(version).__name__
-        raise ModelFileError(f"latent format {quoted(repr(found))}, expected {VERSION}; update invert")
+        found = quoted(repr(version if type(version) in (int, str) else type(version).__name__))
+        raise ModelFileError(f"latent format {found}, expected {VERSION}; update invert")
     if not isinstance(name, str):
         raise ModelFileError(f"expected the name of a space as text, got {type(name).__name__}")
     space = Space.parse(name)
@@ -138,18 +139,31 @@ def build(header: Mapping[str, Any], tensors: Any) -> Latent:
             raise ModelFileError(f"tensor '{quoted(k)}' is not finite floating point")
     parts = parts_of({k: t.detach().contiguous() for k, t in tensors.items()})
 
-    # The last layer, which makes the image, has a style and no noise map; where a point starts there, no map is left.
+    # The last layer makes the image and has no noise map: a point that starts there has none.
     if space.noise:
         parts.setdefault("noise", ())
-        styles, maps = parts["styles"], len(parts["noise"])
-        layers = len(styles) if isinstance(styles, tuple) else styles.shape[1] if styles.ndim == 3 else None
-        if layers is not None and maps != layers - 1:
-            raise ModelFileError(f"{space} needs {layers - 1} noise maps, one less than its styles, got {maps}")
+        check_noise_count(space, parts["styles"], len(parts["noise"]))
     return Latent(space, fingerprint=fingerprint, metadata=metadata, **parts)
 
 
+def check_noise_count(space: Space, styles: Styles, maps: int) -> None:
+    """Raise :class:`ModelFileError` unless there is a map per style but the last one's.
+
+    Where one style serves all layers, only the generator knows how many those are.
+    """
+    if isinstance(styles, tuple):
+        layers = len(styles)
+    elif styles.ndim == 3:
+        layers = styles.shape[1]
+    else:
+        return
+    if maps != layers - 1:
+        wanted = f"{layers - 1} noise maps, one less than its styles"
+        raise ModelFileError(f"{space} needs {wanted}, got {maps}")
+
+
 def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The parts of a latent from tensors named `part`, or `part.0`, `part.1`, … where it has several."""
+    """The parts of a latent from tensors named `part`, or `part.0`, `part.1`, …"""
     parts: dict[str, Any] = {}
     left = set(tensors)
     for name in PARTS:
@@ -159,7 +173,7 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         if missing:
             raise ModelFileError(f"tensor '{missing[0]}' is missing")
         if several and name in tensors:
-            raise ModelFileError(f"the file has both '{name}' and '{name}.0'; it says twice what they are")
+            raise ModelFileError(f"the file has both '{name}' and '{name}.0', one too many")
         if several:
             parts[name] = tuple(tensors[k] for k in several)
         elif name in tensors:
@@ -173,10 +187,12 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def check_metadata(metadata: object) -> None:
-    """Raise :class:`ModelFileError` unless it is a JSON object whose known facts are of their kinds."""
+    """Raise :class:`ModelFileError` unless it is a JSON object with known facts of their kinds."""
     if not isinstance(metadata, dict):
         raise ModelFileError(f"expected an object as metadata, got {type(metadata).__name__}")
-    waiting: list[object] = [metadata]  # no recursion: a file can nest as deep as it likes, and in itself
+
+    # No recursion: a file can nest as deep as it likes, and in itself.
+    waiting: list[object] = [metadata]
     for _ in range(MAX_FACTS):
         if not waiting:
             break
@@ -185,17 +201,19 @@ def check_metadata(metadata: object) -> None:
             waiting += value.values()
         elif type(value) is list:
             waiting += value
-        elif not (
-            value is None or type(value) in (str, bool, float) or (type(value) is int and abs(value) < MAX_INTEGER)
-        ):
+        elif type(value) is int:
+            if abs(value) >= MAX_INTEGER:
+                raise ModelFileError("metadata holds a number of more than 64 bits")
+        elif value is not None and type(value) not in (str, bool, float):
             raise ModelFileError(f"metadata is no JSON: it holds a {type(value).__name__}")
     if waiting:
-        raise ModelFileError(f"metadata of more than {MAX_FACTS} values; this is no latent of invert")
+        raise ModelFileError(f"metadata of more than {MAX_FACTS} values; no latent has so many")
+
+    # What other code relies on.
     for name, kind in FACTS.items():
         if name in metadata and not isinstance(metadata[name], kind):
-            raise ModelFileError(
-                f"expected a {kind.__name__} as {name!r} in metadata, got {type(metadata[name]).__name__}"
-            )
+            came = type(metadata[name]).__name__
+            raise ModelFileError(f"expected a {kind.__name__} as {name!r} in metadata, got {came}")
 
 
 def flatten(latent: Latent) -> dict[str, Tensor]:

@@ -27,8 +27,8 @@ class Latent:
                  Spatial: a tuple of maps [N, w_dim, h, w], one per layer ≥ i, stored at any size up to the layer's
     features     F_i [N, C, H, W]; None outside the F… spaces
     rgb          R_i [N, 3, h, w]; None where the generator has none there (i = 1, or no RGB skip at all)
-    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i: none at the last layer, which makes the image;
-                 None outside the N… spaces
+    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; () at the last layer, which
+                 makes the image; None outside the N… spaces
     label        c [N, c_dim] of a conditional generator, only where styles are z
     companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features: never rendered, but
                  edits are carried into F_i by what they do to the companion's F_i. With `places` [N, K, num_ws, w_dim]

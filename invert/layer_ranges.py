@@ -18,9 +18,9 @@ NICKNAMES = {"early": "coarse", "low": "coarse", "mid": "middle", "medium": "mid
 def named_ranges(generator: Generator) -> dict[str, LayerRange]:
     """Ranges "coarse" (inputs of 4–8 cells), "middle" (16–32), "fine" (64 and more) and "all".
 
-    Style w_j counts by the side of F_j, which is also what the torgb that shares it reads; where images are no squares,
-    by that of a square generator of as many layers. With 1024 px: 0–4, 4–8, 8–18. A small generator's last ranges may
-    be empty.
+    Style w_j counts by the side of F_j, which is also what the torgb that shares it reads; where
+    images are no squares, by that of a square generator of as many layers. With 1024 px: 0–4, 4–8,
+    8–18. A small generator's last ranges may be empty.
     """
     sides = [layer.nominal for layer in generator.network.layers]
     coarse = sum(side <= COARSE for side in sides)

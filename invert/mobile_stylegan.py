@@ -138,7 +138,8 @@ class MobileStyleGAN(SynthesisNetwork):
             scale = 1 if conv.up_affine is None else 2
             made = (scale * height, scale * width)
             if tuple(conv.noise_const.shape[2:]) != made:
-                raise RuntimeError(f"noise of layer {i} is {list(conv.noise_const.shape[2:])}, expected {list(made)}")
+                found = list(conv.noise_const.shape[2:])
+                raise RuntimeError(f"noise of layer {i}: expected {list(made)}, found {found}")
             layers.append(Layer(i, nominal, channels, (height, width), None, made))
             channels, nominal, (height, width) = conv.weight.shape[0], scale * nominal, made
         layers.append(Layer(len(layers) + 1, nominal, channels, (height, width), None, None))

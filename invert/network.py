@@ -20,11 +20,13 @@ Size = tuple[int, int]  # height and width
 class Layer:
     """Facts of one layer at the training resolution; layer i owns the style vector w_i.
 
-    Sizes are (height, width) in cells. The last layer of a network (torgb, or a wavelet head) has no noise map.
+    Sizes are (height, width) in cells. `nominal` is the side of F_i, 4, 8, …, in a square network
+    of as many layers, by which a layer is coarse, middle or fine. The last layer of a network (torgb,
+    or a wavelet head) has no noise map.
     """
 
     index: int
-    nominal: int  # 4, 8, …: the side of F_i in a square network of as many layers, by which a layer is coarse or fine
+    nominal: int
     channels: int  # of F_i, the features that enter the layer
     cells: Size  # of F_i
     rgb_cells: Size | None  # of R_i; None where no RGB sum exists yet, or ever

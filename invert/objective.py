@@ -110,7 +110,7 @@ class Loss:
 
 
 def perceptual_size(side: int, image: Tensor) -> tuple[int, int]:
-    """(H, W) at which the perceptual distance sees an image of a generator whose images' shorter side is `side`.
+    """(H, W) at which the perceptual distance sees an image; `side` is the training images' shorter one.
 
     ¼ of a 1024 px generator's, never below 256 px per side of a training image.
     """

@@ -68,7 +68,7 @@ def square_of(facts: Mapping[str, Any]) -> Square:
 
 
 def shape_of(facts: Mapping[str, Any]) -> tuple[float, float]:
-    """Width and height of the rectangle that was cut, as shares of the longer side; 1, 1 for squares and faces."""
+    """Width and height that were cut, as shares of the longer one; 1, 1 for squares and faces."""
     if "face" in facts or len(facts["crop"]) == 3:
         return 1.0, 1.0
     width, height = facts["crop"][2:]

@@ -87,8 +87,8 @@ def cut_frame(
     asked = crop == "face" or framing.face is not None
     if asked and height != width:
         raise UsageError(
-            f"a face is cut as a square, this generator makes images of {pixels(generator.image_size)}; "
-            "use --crop centre or --crop x,y,side"
+            "a face is cut as a square, this generator makes images of "
+            f"{pixels(generator.image_size)}; use --crop centre or --crop x,y,side"
         )
     if asked or (crop is None and height == width and knows_faces(generator)):
         face = find_face(name, picture, framing.face)
@@ -105,10 +105,14 @@ def knows_faces(generator: Generator) -> bool:
     return registered or knows_aligned_faces(generator)
 
 
-def frame(picture: Image.Image, size: Size, crop: tuple[float, float, float] | None) -> tuple[float, ...]:
-    """The largest centred part of the shape of `size` = (height, width), or the one of a crop x, y, side.
+def frame(
+    picture: Image.Image,
+    size: Size,
+    crop: tuple[float, float, float] | None,
+) -> tuple[float, ...]:
+    """The largest centred part of the shape of `size` (height, width), or that of a crop x, y, side.
 
-    x, y, side in pixels of a square; x, y, width, height of another shape, whose width is the crop's side.
+    In pixels: x, y, side of a square; x, y, width, height of another shape, whose width is the side.
     """
     height, width = size
     if height == width:

@@ -44,8 +44,8 @@ def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None
     image = scaled(network.image_size)
     if image[0] * image[1] > MAX_PIXELS:
         raise LatentError(
-            f"{space} of {w}×{h} cells is an image of {image[1]}×{image[0]} px, the limit is {MAX_PIXELS / 1e6:g} Mpx; "
-            "use fewer cells"
+            f"{space} of {w}×{h} cells is an image of {image[1]}×{image[0]} px, "
+            f"the limit is {MAX_PIXELS / 1e6:g} Mpx; use fewer cells"
         )
     layers = network.layers[space.first - 1 :]
     return Shapes(
@@ -67,8 +67,8 @@ def check_layer(network: SynthesisNetwork, space: Space) -> None:
     """Raise :class:`SpaceError` unless the generator has the layer the space starts at."""
     if space.first > network.num_ws:
         raise SpaceError(
-            f"{space}: this generator has layers 1 to {network.num_ws} ({pixels(network.image_size)}); "
-            f"layer {space.first} does not exist"
+            f"{space}: this generator has layers 1 to {network.num_ws} "
+            f"({pixels(network.image_size)}); layer {space.first} does not exist"
         )
 
 
@@ -119,7 +119,8 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
         height, width = network.layers[space.first - 1].cells
         x, y = latent.places.amax((0, 1)).tolist()
         if y + height > expected.features[0] or x + width > expected.features[1]:
-            raise LatentError(f"a companion needs {width}×{height} cells of F_i, and its place leaves fewer")
+            cells = f"{width}×{height} cells of F_i"
+            raise LatentError(f"a companion needs {cells}, and its place leaves fewer")
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:

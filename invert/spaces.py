@@ -12,7 +12,10 @@ NAMES = "Z, W, W+, NW+, SW+, NSW+, FW5, FNW5, FSW5, FNSW5, FNZ3 (any layer index
 NICKNAMES = {"wplus": "W+", "w-plus": "W+", "wp": "W+", "w-p": "W+", "noise": "NW+"}
 LONGEST = 40  # characters of a name
 
-PATTERN = re.compile(r"(?P<f>F?)(?P<n>N?)(?P<s>S?)(?P<base>[ZW])(?P<plus>\+?)(?P<layer>[0-9]{0,6})(?P<tail>\+?)")
+PATTERN = re.compile(
+    r"(?P<f>F?)(?P<n>N?)(?P<s>S?)(?P<base>[ZW])"  # parts
+    r"(?P<plus>\+?)(?P<layer>[0-9]{0,6})(?P<tail>\+?)"
+)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class StyleGAN2(SynthesisNetwork):
                 layers.append(Layer(len(layers) + 1, side, channels, cells, rgb, size_at(start, r)))
                 self.convs.append(StyledConv(part, up, taps, conv_clamp))
             self.torgbs.append(ToRGB(subset(tensors, f"synthesis.b{r}.torgb."), conv_clamp))
-        channels, rgb = tensors[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[1], size_at(start, sizes[-1] // 2)
+        channels = tensors[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[1]
+        rgb = size_at(start, sizes[-1] // 2)
         layers.append(Layer(len(layers) + 1, sizes[-1], channels, self.image_size, rgb, None))
         self.layers = tuple(layers)
         self.register_buffer("rgb_taps", torch.outer(taps, taps) / taps.sum() ** 2 * 4)
@@ -173,7 +174,8 @@ class StyleGAN2(SynthesisNetwork):
         n = self.rgb_taps.shape[0]
         weight = self.rgb_taps.expand(3, 1, n, n)
         upsampled = F.conv_transpose2d(rgb, weight, stride=2, padding=(n - 2) // 2, groups=3)
-        return y + upsampled[:, :, : y.shape[2], : y.shape[3]]  # of an odd filter one row and column are left over
+        # An odd filter leaves one row and one column over.
+        return y + upsampled[:, :, : y.shape[2], : y.shape[3]]
 
 
 def subset(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -188,7 +190,7 @@ def resolutions(tensors: Mapping[str, Tensor]) -> list[int]:
 
 
 def size_at(start: Sequence[int], resolution: int) -> Size:
-    """(height, width) of the maps of block `resolution`, where block 4 starts from a constant of the size `start`."""
+    """(height, width) of the maps of block `resolution`; `start` is that of the constant."""
     return start[0] * resolution // 4, start[1] * resolution // 4
 
 
@@ -226,18 +228,20 @@ def check_stylegan2(tensors: Mapping[str, Tensor]) -> None:
 
 
 def check_start(tensors: Mapping[str, Tensor]) -> None:
-    """Raise :class:`ModelFileError` unless images start from a constant [C, 4, 4], or a rectangular one.
+    """Raise :class:`ModelFileError` unless the constant is [C, 4, 4], or no square.
 
-    StyleGAN-Human has 4×2; forks for other aspects have any, such as 4×6. All later sizes are its doubles.
+    StyleGAN-Human has 4×2; forks for other aspects have any, such as 4×6. All later sizes are its
+    doubles.
     """
     const = tensors.get("synthesis.b4.const")
     if const is None or const.ndim != 3:
         return  # named with its shape by the caller
     height, width = const.shape[1:]
-    if (height == width and height != 4) or not all(1 <= side <= LONGEST_START for side in (height, width)):
+    possible = min(height, width) >= 1 and max(height, width) <= LONGEST_START
+    if not possible or (height == width and height != 4):
         raise ModelFileError(
-            f"synthesis.b4.const: expected 4×4 cells, or a rectangle of at most {LONGEST_START} a side, got "
-            f"{height}×{width}"
+            "synthesis.b4.const: expected 4×4 cells, or a rectangle of at most "
+            f"{LONGEST_START} a side, got {height}×{width}"
         )
 
 

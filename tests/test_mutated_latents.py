@@ -1,4 +1,4 @@
-"""Whatever stands in a latent file, reading it gives a latent or one line that says what is wrong."""
+"""Whatever stands in a latent file, reading it gives a latent or one line with the reason."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def originals() -> list[Latent]:
     assert f.rgb is not None
     canvas = place(GENERATOR, (24, 16), [Placement(f[0]), Placement(f[1], (8, 0))])
     placed = canvas.replace(
-        companion=torch.zeros(1, 2, GENERATOR.num_ws, GENERATOR.w_dim), places=torch.tensor([[[0.0, 0.0], [8.0, 0.0]]])
+        companion=torch.zeros(1, 2, GENERATOR.num_ws, GENERATOR.w_dim),
+        places=torch.tensor([[[0.0, 0.0], [8.0, 0.0]]]),
     )
     return [
         GENERATOR.sample(0),
@@ -135,7 +136,7 @@ def parts_of(latent: Latent, path: Path) -> tuple[dict[Any, Any], dict[Any, Any]
 
 
 def outcome(path: Path) -> str:
-    """What reading the file came to: "latent", "fits" where it renders too, or the reason why not, in one line."""
+    """What reading came to: "latent", "fits" where it renders too, or the reason why not."""
     try:
         latent = Latent.load(path)
     except ModelFileError as error:
@@ -193,7 +194,7 @@ def test_mutated_safetensors_files_are_latents_or_one_line(seed: int, tmp_path: 
 
 
 def mutate_head(head: dict[str, Any], r: random.Random) -> None:
-    """One change of what a safetensors file says of its tensors, or of our object in its metadata."""
+    """One change of what the header says of the tensors, or of our object in its metadata."""
     plain = [v for v in VALUES if not isinstance(v, (torch.Tensor, torch.dtype)) and is_json(v)]
     names = [k for k in head if k != "__metadata__"]
     what = r.randrange(6)
@@ -257,7 +258,10 @@ def test_originals_are_read() -> None:
         ({"tensors": {5: torch.zeros(1, 3)}}, "expected names of tensors as text, got int"),
         ({"tensors": {"styles": torch.zeros(0, 32)}}, "at least one point"),
         ({"tensors": {"styles": torch.zeros(())}}, "needs styles"),
-        ({"tensors": {"styles": torch.zeros(1, 32), "styles.0": torch.zeros(1, 32)}}, "both 'styles' and 'styles.0'"),
+        (
+            {"tensors": {"styles": torch.zeros(1, 32), "styles.0": torch.zeros(1, 32)}},
+            "both 'styles' and 'styles.0'",
+        ),
     ],
 )
 def test_what_a_file_lacks_is_named(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Generators whose images are no squares do all that square ones do: sampling, spaces, projection, edits, training."""
+"""Generators whose images are no squares do all that square ones do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from invert.settings import ProjectionSettings
 from invert.spaces import Space
 from invert.training.encoder import EncoderSettings, EncoderTraining
 
-TALL = small_generator(start=(4, 2))  # 32×64 px (width × height), as StyleGAN-Human has its half squares
+TALL = small_generator(start=(4, 2))  # 32×64 px (width × height), as in StyleGAN-Human
 WIDE = small_generator(32, start=(4, 6))  # 48×32 px, as forks with another `init_res` have them
 GENERATORS = {"tall": TALL, "wide": WIDE}
 PLAIN = ProjectionSettings(steps=2, init_steps=2, warmup=1, perceptual="none", mse_weight=1.0, noise_weight=1e3)
@@ -45,7 +45,11 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 
 
 def tilt(generator: Generator) -> Direction:
-    return Direction("tilt", unit(torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(3))), step=0.5)
+    return Direction(
+        "tilt",
+        unit(torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(3))),
+        step=0.5,
+    )
 
 
 def half_mask(generator: Generator) -> Tensor:
@@ -60,7 +64,11 @@ def half_mask(generator: Generator) -> Tensor:
 def test_sizes_are_doubles_of_the_constant() -> None:
     assert (TALL.image_size, TALL.resolution, TALL.num_ws) == ((64, 32), 64, 10)
     assert (WIDE.image_size, WIDE.resolution, WIDE.num_ws) == ((32, 48), 48, 8)
-    assert (WIDE.layer(5).cells, WIDE.layer(5).rgb_cells, WIDE.layer(5).noise_cells) == ((16, 24), (8, 12), (16, 24))
+    assert (WIDE.layer(5).cells, WIDE.layer(5).rgb_cells, WIDE.layer(5).noise_cells) == (
+        (16, 24),
+        (8, 12),
+        (16, 24),
+    )
     assert (WIDE.cell("FW5"), WIDE.step("FW5"), WIDE.cell("FW4"), WIDE.step("FW4")) == (2, 4, 4, 4)
     assert WIDE.shapes("FNW5", (8, 10)).image == (16, 20)
     # coarse, middle and fine go by the layer, whatever the longer side
@@ -70,7 +78,7 @@ def test_sizes_are_doubles_of_the_constant() -> None:
 
 
 def test_images_are_those_of_a_square_generator_on_a_canvas() -> None:
-    """The same weights, started from the rectangular constant as a point of FNW_1, make the same picture."""
+    """The same weights, started from the rectangular constant as FNW_1, make the same picture."""
     tensors = dict(small_checkpoint(start=(4, 2)).tensors)
     for name, t in tensors.items():
         if name.endswith(("b4.const", "noise_const")):
@@ -98,7 +106,11 @@ def test_a_mobile_network_may_be_rectangular() -> None:
         ("synthesis.b4.const", (32, 4, 0), "expected 4×4 cells, or a rectangle"),
         ("synthesis.b4.const", (32, 4, 500), "expected 4×4 cells, or a rectangle"),
         ("synthesis.b4.const", (32, 4), "synthesis.b4.const: expected"),
-        ("synthesis.b4.const", (32, 4, 3), r"synthesis.b4.const: expected \[32, 4, 2\], found \[32, 4, 3\]"),
+        (
+            "synthesis.b4.const",
+            (32, 4, 3),
+            r"synthesis.b4.const: expected \[32, 4, 2\], found \[32, 4, 3\]",
+        ),
         ("synthesis.b8.conv0.noise_const", (4, 8), r"expected \[8, 4\], found \[4, 8\]"),
         ("synthesis.b16.conv1.noise_const", (16, 16), r"expected \[16, 8\], found \[16, 16\]"),
     ],
@@ -222,7 +234,10 @@ def test_an_encoder_is_trained_and_used() -> None:
     assert TALL.render(latent).shape == image.shape
     latent = new_encoder(WIDE, 5).eval().encode(WIDE, WIDE.render(WIDE.sample(0)))
     assert WIDE.render(latent).shape[2:] == WIDE.image_size
-    with pytest.raises(UsageError, match="layer 8 has 48×32 cells, expected 1/2 to 1/32 of the encoder's 32 px input"):
+    with pytest.raises(
+        UsageError,
+        match="layer 8 has 48×32 cells, expected 1/2 to 1/32 of the encoder's 32 px input",
+    ):
         new_encoder(WIDE, 8)
 
 
@@ -252,7 +267,19 @@ def test_the_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capf
     succeeded(run("mix", "photo.pt", "seed0000.pt", *net, "--mask", "mask.png", "-o", "mixed.png"))
     succeeded(run("canvas", "photo.pt", "seed0000.pt", *net, "-o", "canvas.png"))
     assert pixels("canvas.png").shape == (32, 96, 3)
-    succeeded(run("edit", "photo.pt", *net, "--direction", "tilt.safetensors", "--strength", "1", "-o", "edited.png"))
+    succeeded(
+        run(
+            "edit",
+            "photo.pt",
+            *net,
+            "--direction",
+            "tilt.safetensors",
+            "--strength",
+            "1",
+            "-o",
+            "edited.png",
+        )
+    )
     succeeded(run("style-mix", "seed0000.pt", "seed0001.pt", *net, "--layers", "6-8", "-o", "styles.png"))
     succeeded(run("equalize", "photo.pt", *net, "--amount", "0.5", "-o", "equal.png"))
     assert "a face is cut as a square" in one_line(run("project", "photo.jpg", *net, "--crop", "face", *QUICK))

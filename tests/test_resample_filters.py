@@ -1,4 +1,4 @@
-"""Filters of any length resample as upfirdn2d of StyleGAN2 does: zeros between, padding, convolution."""
+"""Filters of any length resample as upfirdn2d of StyleGAN2 does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invert.stylegan2 import Resample
 
 
 def upfirdn2d(x: Tensor, taps: Tensor, up: int, before: int, after: int) -> Tensor:
-    """x [N, C, H, W] with up − 1 zeros after every value, padded or cropped, and convolved with the taps both ways."""
+    """x [N, C, H, W] with up − 1 zeros after every value, padded or cropped, and convolved."""
     n, c, h, w = x.shape
     spread = torch.zeros(n, c, h * up, w * up, dtype=x.dtype)
     spread[:, :, ::up, ::up] = x
@@ -31,7 +31,16 @@ def generator(taps: list[float]) -> Generator:
     )
 
 
-FILTERS = [[1, 1], [1, 2, 1], [1, 3, 3, 1], [1, 2, 3], [1, 4, 6, 4, 1], [1, 2, 3, 4, 5], [1, 2, 4, 4, 2, 1], [1.0] * 7]
+FILTERS = [
+    [1, 1],
+    [1, 2, 1],
+    [1, 3, 3, 1],
+    [1, 2, 3],
+    [1, 4, 6, 4, 1],
+    [1, 2, 3, 4, 5],
+    [1, 2, 4, 4, 2, 1],
+    [1.0] * 7,
+]
 
 
 @pytest.mark.parametrize("taps", FILTERS, ids=str)
@@ -40,7 +49,7 @@ def test_filters_of_every_length_resample_like_the_original(taps: list[float]) -
     f = torch.tensor(taps, dtype=torch.float64)
     f, n = f / f.sum(), len(taps)
 
-    # The RGB sum: upsample2d with factor 2 pads by (n + 1) // 2 and (n − 2) // 2, and has a gain of 4.
+    # The RGB sum: upsample2d pads by (n + 1) // 2 and (n − 2) // 2, and has a gain of 4.
     synthesis = generator(taps).network
     rgb = torch.randn(1, 3, 4, 6, dtype=torch.float64, generator=g)
     x = torch.zeros(1, 32, 8, 12, dtype=torch.float64)
@@ -49,7 +58,7 @@ def test_filters_of_every_length_resample_like_the_original(taps: list[float]) -
     added = synthesis.add_rgb(rgb, x, style, 1) - synthesis.add_rgb(None, x, style, 1)  # type: ignore[operator]
     assert (added - upfirdn2d(rgb, f, 2, (n + 1) // 2, (n - 2) // 2) * 4).abs().max() < 1e-6
 
-    # Features, after a transposed 3×3 convolution: the same padding, less what the convolution has added.
+    # Features, after a transposed 3×3 convolution: the same, less what that has added.
     x = torch.randn(1, 2, 9, 13, dtype=torch.float64, generator=g)
     found = Resample(f, 2.0)(x)
     assert found.shape[2:] == (8, 12)

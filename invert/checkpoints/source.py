@@ -67,7 +67,7 @@ def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> 
 
 def sniff(data: bytes) -> Kind:
     """The container that `data` is, by its first bytes. Raises ModelFileError naming any other kind."""
-    # First, as the length that a safetensors file begins with may look like the start of any other kind.
+    # First, as the length that a safetensors file begins with may look like the start of another.
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return Kind.SAFETENSORS
     for start, what in _FOREIGN:

@@ -26,8 +26,8 @@ def untrained_stylegan2(
     """Canonical StyleGAN2 tensors, initialized like StyleGAN2-ADA-PyTorch: normal weights, zero biases, styles of 1.
 
     Width at resolution r is min(channel_base / r, channel_max); config-f is the default. `noise_strength` starts at 0
-    in training; a little of it makes noise matter in tests. Images have the shape of `start`, the constant's (height,
-    width), times resolution / 4.
+    in training; a little of it makes noise matter in tests. Images have the shape of `start`, the
+    constant's (height, width), times resolution / 4.
     """
     generator = torch.Generator().manual_seed(seed)
 

@@ -35,7 +35,7 @@ class Samples:
     reach    cells of the coarsest map by which one is moved at most, as a share of its side
     mixing   share of points whose later styles come from a second w, from a random layer on ([K]'s style mixing)
     psi      range of the truncation, drawn evenly per point
-    side     of the images in pixels; where they are no squares, they are scaled as a square one would be
+    side     of the images in pixels; where they are no squares, they are scaled as one would be
     half     rendered in bfloat16, which JPEG hides
     folder   where images are kept as JPEG files, so that each is rendered once; None renders every time
     """
@@ -75,7 +75,7 @@ class Samples:
         )
 
     def image(self, k: int) -> Tensor:
-        """Its image [1, 3, H, W] in [−1, 1], with the losses of JPEG, so that a kept one equals a new one."""
+        """Its image [1, 3, H, W] in [−1, 1], with JPEG's losses, so that a kept one equals a new one."""
         path = None if self.folder is None else self.folder / f"{k:07d}.jpg"
         if path is not None and path.exists():
             try:
@@ -113,7 +113,8 @@ class Samples:
     def _shift(self, random: torch.Generator, features: Tensor, rgb: Tensor | None) -> tuple[float, float]:
         """How far to move the maps, as shares of their sides; whole cells of both."""
         draw = torch.rand(3, generator=random)
-        height, width = (min(t.shape[axis] for t in (features, rgb) if t is not None) for axis in (2, 3))
+        sizes = [t.shape[2:] for t in (features, rgb) if t is not None]
+        height, width = map(min, zip(*sizes, strict=True))
         cells = round(self.reach * min(height, width))
         if float(draw[0]) >= self.moved or not cells:
             return 0.0, 0.0

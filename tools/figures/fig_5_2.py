@@ -22,7 +22,6 @@ from edits.styles import interpolate
 from edits.windows import Box
 from invert.generator import Generator
 from invert.latents import Latent
-from invert.spaces import Space
 
 SPACE = "FNSW5"
 THREE_EYES = {"a": (0, 71), "b": (51, 47)}  # seeds of the left and the right face
@@ -45,7 +44,7 @@ def three_eyes(generator: Generator, left: Latent, right: Latent) -> Latent:
 
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
-    cell = generator.resolution // generator.layer(Space.parse(SPACE).first).size
+    cell = generator.cell(SPACE)
     points: dict[str, Latent] = {}
     boxes: dict[str, dict[str, Box]] = {}  # of eyes in cells
     for name, seeds in THREE_EYES.items():
