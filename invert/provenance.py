@@ -1,9 +1,10 @@
 """What a file was made from, written in the file itself: results are told from other files by it.
 
-A record is a JSON object: `made_by`, the command, and `made_from`, one line for each source:
-"file DIGEST" of a photograph or a table, "latent DIGEST", "seed 7", "network NAME" or "network
-DIGEST". A plain picture of a latent only says which one it shows, {"latent": DIGEST}, so that
-whoever renders that latent writes the same bytes.
+A record is a JSON object: `made_by`, the command, and `made_from`, one line for each source: "file
+DIGEST" of a photograph or a table, "latent DIGEST", "seed 7", and "network NAME" or "network
+FINGERPRINT", which is the same whatever kind of file the network lies in. A plain picture of a
+latent only says which one it shows, {"latent": DIGEST}, so that whoever renders that latent writes
+the same bytes.
 
 It lies in the metadata of a latent, in the JSON under the key `invert` of other safetensors files
 and in a PNG's text chunk of that name, in the comment of a GIF or MP4, in the EXIF description of
@@ -17,7 +18,9 @@ import json
 import os
 import stat
 import struct
+import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +90,31 @@ def file_digest(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return digest.hexdigest()
+
+
+def network_digest(path: Path) -> str | None:
+    """The fingerprint of the network in a file, the file's SHA-256 where it holds none; as :func:`file_digest`.
+
+    A file is read once, however many results are made with it.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return _network_digest(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=16)
+def _network_digest(path: Path, modified: int, size: int) -> str | None:
+    from invert.checkpoints import fingerprint, read_checkpoint
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whoever opens the network says them
+            checkpoint = read_checkpoint(path, allow_nonfinite=True)
+    except InvertError:
+        return file_digest(path)
+    return fingerprint(checkpoint.tensors, checkpoint.config)
 
 
 def read_record(path: Path) -> Record:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from networks import small_generator
 from PIL import Image
 from shell import QUICK, Shell, make_photo, pixels, refused, succeeded
 
+from invert.checkpoints import read_checkpoint
 from invert.latents import Latent
 from invert.provenance import latent_digest, read_record
 
@@ -269,3 +271,21 @@ def test_a_file_without_a_record_has_none(suffix: str, tmp_path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
     assert read_record(path) == {}
+
+
+def test_a_network_is_the_same_input_in_any_kind_of_file(run: Shell, network: Path) -> None:
+    checkpoint = read_checkpoint(network)
+    torch.save({"state_dict": dict(checkpoint.tensors)}, "same.pt")
+
+    succeeded(run("generate", "--network", network, "--out", "o"))
+    again = run("generate", "--network", "same.pt", "--out", "o")
+
+    succeeded(again)
+    assert "replaces seed0000.png, seed0000.pt" in again.err
+
+
+def test_a_network_is_converted_again_from_another_kind_of_file(run: Shell, network: Path) -> None:
+    torch.save({"state_dict": dict(read_checkpoint(network).tensors)}, "same.pt")
+    succeeded(run("convert-network", network, "x.safetensors"))
+    succeeded(run("convert-network", "same.pt", "x.safetensors"))
+    refused(run("convert-network", twin_of(network), "x.safetensors"), 2, EXISTS)

@@ -48,7 +48,7 @@ class Destinations:
     @cached_property
     def made_from(self) -> tuple[str, ...]:
         """A line for each source, as results record it. Hashes files."""
-        from invert.provenance import digest_of_latent_file, file_digest
+        from invert.provenance import digest_of_latent_file, file_digest, network_digest
 
         lines = []
         for point in self.latents:
@@ -56,7 +56,7 @@ class Destinations:
             lines.append(f"latent {digest}" if isinstance(point, Path) else f"seed {point}")
         lines += [f"file {file_digest(x)}" if isinstance(x, Path) else x for x in self.files]
         if self.network is not None:
-            digest = file_digest(Path(self.network)) if os.path.exists(self.network) else None
+            digest = network_digest(Path(self.network)) if os.path.exists(self.network) else None
             lines.append(f"network {digest or self.network}")
         return tuple(lines)
 

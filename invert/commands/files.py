@@ -95,7 +95,7 @@ def convert_network(
     from invert.generator import build_network
 
     path = with_suffix_of(output, ".safetensors")
-    destinations = claim("convert-network", [path], files=[file], overwrite=overwrite)
+    destinations = claim("convert-network", [path], network=str(file), overwrite=overwrite)
     given = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": lr_multiplier}
     config = {name: value for name, value in given.items() if value is not None}
     checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite, config=config)
