@@ -9,6 +9,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from invert.errors import ImageError
 from invert.image_files import notice, one_line
+from invert.value_ranges import refuse_label_picture, white_level
 
 
 def to_srgb(name: str, image: Image.Image, background: str) -> Image.Image:
@@ -26,6 +27,7 @@ def to_srgb(name: str, image: Image.Image, background: str) -> Image.Image:
         rgb = without_profile(name, colour)
     if alpha is not None:
         rgb = flatten(name, rgb, alpha, background)
+    refuse_label_picture(name, np.asarray(rgb))
     return turn_upright(rgb, orientation)
 
 
@@ -78,6 +80,9 @@ def flatten(name: str, rgb: Image.Image, alpha: Image.Image, background: str) ->
 
 def to_8_bit(name: str, image: Image.Image) -> Image.Image:
     """Mode L from 16-bit or float grey: the whole range is scaled to 0 … 255, nothing is clipped."""
+    stored = np.asarray(image, dtype=np.float32)
+    if image.mode != "F" or stored.max() > 1:
+        refuse_label_picture(name, stored)
     values, white = grey_values(name, image)
     return Image.fromarray(np.floor(values * (255 / white) + 0.5).astype(np.uint8))
 
@@ -85,7 +90,8 @@ def to_8_bit(name: str, image: Image.Image) -> Image.Image:
 def grey_values(name: str, image: Image.Image) -> tuple[np.ndarray, float]:
     """Values [H, W] of a 16-bit, integer or float image, float32 with black = 0, and the value of white.
 
-    White is 65 535 for integers. Floats should be 0 … 1; other ranges are kept whole, with a warning.
+    White is 65 535 for integers, or less where fewer bits are used (`value_ranges`). Floats should
+    be 0 … 1; other ranges are kept whole, with a warning.
     """
     values = np.asarray(image, dtype=np.float32)
     lowest, highest = float(values.min()), float(values.max())
@@ -100,7 +106,7 @@ def grey_values(name: str, image: Image.Image) -> tuple[np.ndarray, float]:
         raise ImageError(
             f"{name}: integer values {lowest:.0f}…{highest:.0f}, expected 0…65535; save it with 8 or 16 bits"
         )
-    return values, 65535.0
+    return values, white_level(name, image, highest)
 
 
 def without_profile(name: str, colour: Image.Image) -> Image.Image:

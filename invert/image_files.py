@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from invert.errors import ImageError, ImageWarning, UsageError
+from invert.image_headers import check_headers
 from invert.regular_files import read_regular
 
 # Formats of pictures, with decoders that start no other program (EPS would call Ghostscript).
@@ -121,6 +122,7 @@ def load_frame(path: str | os.PathLike[str], options: ReadOptions) -> Image.Imag
     """The decoded frame in the mode and orientation of the file. Call inside :func:`as_image_errors`."""
     name = shown(path)
     data = read_bytes(path, options.max_bytes)
+    check_headers(name, data)
     image = open_image(name, data, options)
     if image.format == "PNG" and not options.allow_truncated:
         # Decoding alone skips the checksums of the pixel data.

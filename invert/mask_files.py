@@ -2,7 +2,11 @@
 
 Black is 0 (outside), white is 1 (inside), grey is a soft edge, whatever the number of bits. A mask painted
 in colour has no soft meaning: luma above 127 is inside. Transparent counts as black. ICC profiles are not
-applied: values are weights, not colours. A file that holds only 0 and 1 is taken as black and white.
+applied: values are weights, not colours.
+
+Values that do not fill the type of the file (`value_ranges`): only 0 and 1 is black and white, and 8, 10
+or 12 bits in 16 or 32 are scaled, both with a notice. A label map, whose values are whole and end
+between 2 and 31, perhaps with 255 for what has no label, is refused with the values found.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ from invert.file_kinds import FileKind
 from invert.image_colour import grey_values, read_orientation, split_alpha, turn_upright, without_profile
 from invert.image_files import ReadOptions, as_image_errors, load_frame, notice, shown
 from invert.recognition import expecting
+from invert.value_ranges import refuse_label_mask
 
 OPTIONS = ReadOptions(min_side=1, max_aspect=math.inf)
+LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 COLOUR_TOLERANCE = 16  # levels between R, G and B that JPEG puts into a grey picture
 
 
@@ -50,6 +56,7 @@ def read_mask(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Ten
 def weights(name: str, frame: Image.Image) -> np.ndarray:
     """float32 [H, W] in [0, 1] of a decoded frame of any mode."""
     if frame.mode in ("I", "F") or frame.mode.startswith("I;16"):
+        refuse_label_mask(name, np.asarray(frame, dtype=np.float32))
         values, white = grey_values(name, frame)
     else:
         colour, alpha = split_alpha(name, frame)
@@ -63,6 +70,8 @@ def weights(name: str, frame: Image.Image) -> np.ndarray:
             notice(name, "the mask has colours: luma above 127 is inside, there are no soft edges")
             return (luma > 127).astype(np.float32)
         values, white = luma.astype(np.float32), 255.0
+        if frame.format not in LOSSY:  # which makes other values of white and black
+            refuse_label_mask(name, values)
     if white > 1 and values.max() == 1:
         notice(name, "the mask holds only 0 and 1, taken as black and white")
         white = 1.0

@@ -24,6 +24,7 @@ from invert.checkpoints.source import naming, read_file, sniff
 from invert.errors import ImageError, InvertError, ModelFileError
 from invert.file_kinds import ALIKE, FileKind, shown
 from invert.image_files import FORMATS, PLUGINS, kind_of
+from invert.image_headers import check_headers
 from invert.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
 
 
@@ -147,6 +148,7 @@ def picture(data: bytes) -> Recognized | None:
         return None
     facts: dict[str, Any] = {"format": kind if kind in PLUGINS else claims[0]}
     try:
+        check_headers("the picture", data)
         with Image.open(io.BytesIO(data), formats=claims or None) as image:
             facts |= {"format": image.format, "size": list(image.size), "mode": image.mode}
             facts["frames"] = getattr(image, "n_frames", 1)

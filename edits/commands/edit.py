@@ -34,7 +34,7 @@ DEFAULT_STRENGTH = 3.0  # steps
 )
 @click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
 @click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
-@click.option("--mask", "mask_file", type=FILE, help="Only where this picture is white.")
+@click.option("--mask", "mask_file", type=FILE, help="Only where this picture is white; no label map.")
 @click.option(
     "--carry",
     default="auto",

@@ -23,7 +23,9 @@ from invert.commands.writing import write_edited
 @click.command()
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
-@click.option("--mask", "mask_file", type=FILE, required=True, help="White takes b, black keeps a.")
+@click.option(
+    "--mask", "mask_file", type=FILE, required=True, help="White takes b, black keeps a, grey mixes; no label map."
+)
 @click.option(
     "--keep-styles", default=0, show_default=True, help="The last k styles stay a's, which keeps its colours."
 )
