@@ -90,8 +90,10 @@ def show_warning(message: Any, category: Any, *_: Any) -> None:
 
 @contextmanager
 def habits_of_a_command() -> Iterator[Tolerant | None]:
-    """Warnings are one line, no closed pipe or full disk ends the work, and a kill or a closed terminal saves what
-    there is, like Ctrl-C; as before afterwards. Yields stdout, which knows what it could not write."""
+    """Warnings are one line, no closed pipe or full disk ends the work, and a kill or a closed
+    terminal saves what
+    there is, like Ctrl-C; as before afterwards. Yields stdout, which knows what it could not write.
+    """
     from invert.interrupts import ending_commands
 
     shown = warnings.showwarning
@@ -104,7 +106,9 @@ def habits_of_a_command() -> Iterator[Tolerant | None]:
 
 
 def main() -> None:
-    """Run the command; one line and an exit code for every error that is meant (`--debug` shows tracebacks)."""
+    """Run the command; one line and an exit code for every error that is meant (`--debug` shows
+    tracebacks).
+    """
     with habits_of_a_command() as stdout:
         try:
             run("--debug" in sys.argv, stdout)
@@ -116,7 +120,9 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
     try:
         code = cli.main(standalone_mode=False, prog_name="invert")
         if reason := lost_results(stdout):
-            raise InvertError(f"stdout: {reason}; the work is done, not all of its results were printed")
+            raise InvertError(
+                f"stdout: {reason}; the work is done, not all of its results were printed"
+            )
         sys.exit(code or 0)
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
@@ -142,11 +148,17 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
     except ModuleNotFoundError as error:
         fail(f"{error}; install invert again, or rename a file of yours with that name", 1, debug)
     except Exception as error:
-        from invert.memory import is_out_of_memory
+        from invert.hardware.memory import is_out_of_memory
 
         if is_out_of_memory(error):
-            fail("out of memory; use a smaller image, fewer at a time or another --device", 5, debug)
-        fail(f"unexpected {type(error).__name__}: {error} (a bug; run with --debug and report it)", 1, debug)
+            fail(
+                "out of memory; use a smaller image, fewer at a time or another --device", 5, debug
+            )
+        fail(
+            f"unexpected {type(error).__name__}: {error} (a bug; run with --debug and report it)",
+            1,
+            debug,
+        )
 
 
 def fail(message: str, code: int, debug: bool) -> None:

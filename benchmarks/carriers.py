@@ -1,14 +1,16 @@
-"""How near carriers come to an edit that is known: generated faces behind a companion that is not quite theirs.
+"""How near carriers come to an edit that is known: generated faces behind a companion that is not
+quite theirs.
 
     python benchmarks/carriers.py
     python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2   # as constants are chosen
     python benchmarks/carriers.py --first-seed 3000 --damping 0.1
     python benchmarks/carriers.py --missed 0.6
 
-What a projection holds beyond its companion cannot be edited by other means, so nobody knows what it should become.
-Here it is known: the point is a generated face, whose own styles can be edited, and its companion has other styles at
-the distance in W+ at which it misses the share `--missed` of F_i, as those of projections do (docs/editing.md).
-Prints, by carrier and edit, the mean share of the true change of F_i that is not made: 0 is perfect, 1 is no edit.
+What a projection holds beyond its companion cannot be edited by other means, so nobody knows what
+it should become. Here it is known: the point is a generated face, whose own styles can be edited,
+and its companion has other styles at the distance in W+ at which it misses the share `--missed` of
+F_i, as those of projections do (docs/editing.md). Prints, by carrier and edit, the mean share of
+the true change of F_i that is not made: 0 is perfect, 1 is no edit.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from torch import Tensor
 
 import invert
 from directions.catalog import find
-from edits.carriers import Carrier, CompanionDifference, Repaint
-from edits.motion import DAMPING
-from invert.companion_fit import early_maps
+from edits.feature_edits import Carrier, CompanionDifference, Repaint
+from edits.optical_flow import DAMPING
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.spaces import Space
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.projection.companion_fit import early_maps
 
 FIRST_SEED = 4000
 PSI = 0.8
@@ -40,7 +42,9 @@ FARTHEST = 4.0  # standard deviations of W, beyond which no companion is looked 
 
 
 def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple[Tensor, Latent]:
-    """The styles [1, num_ws, w_dim] of a generated face, and it as a point whose companion misses a share of F_i."""
+    """The styles [1, num_ws, w_dim] of a generated face, and it as a point whose companion misses a
+    share of F_i.
+    """
     styles = generator.sample(seed, psi=PSI, space="W+").styles
     assert isinstance(styles, Tensor)
     latent = generator.convert(generator.latent(styles), space)
@@ -56,7 +60,9 @@ def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple
     return styles, latent.replace(companion=styles + brentq(excess, 0, FARTHEST, xtol=1e-3) * away)
 
 
-def not_made(generator: Generator, carrier: Carrier, points: Sequence[tuple[Tensor, Latent]], offset: Tensor) -> float:
+def not_made(
+    generator: Generator, carrier: Carrier, points: Sequence[tuple[Tensor, Latent]], offset: Tensor
+) -> float:
     """Mean share of the squared change of F_i that a carrier does not make."""
     everywhere = torch.ones(1, 1, 1, 1)
     shares = []
@@ -75,9 +81,13 @@ def not_made(generator: Generator, carrier: Carrier, points: Sequence[tuple[Tens
 @click.option("--faces", default=16, show_default=True)
 @click.option("--first-seed", default=FIRST_SEED, show_default=True)
 @click.option("--missed", default=0.3, show_default=True, help="Share of F_i.")
-@click.option("--half", "halves", multiple=True, type=float, help="Of `Repaint`; its default without.")
+@click.option(
+    "--half", "halves", multiple=True, type=float, help="Of `Repaint`; its default without."
+)
 @click.option("--damping", default=DAMPING, show_default=True, help="Of motion.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out/carriers.json"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out/carriers.json"), show_default=True
+)
 def main(
     network: str, layer: int, faces: int, first_seed: int, missed: float, halves: tuple[float, ...], damping: float,
     out: Path,
@@ -85,21 +95,35 @@ def main(
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
     space = Space("W+", layer)
-    points = [point(generator, space, seed, missed) for seed in range(first_seed, first_seed + faces)]
-    offsets = {f"{name} {s:+g}": find(name).offset(generator.num_ws, s) for name, s in EDITS.items()}
+    points = [
+        point(generator, space, seed, missed) for seed in range(first_seed, first_seed + faces)
+    ]
+    offsets = {
+        f"{name} {s:+g}": find(name).offset(generator.num_ws, s) for name, s in EDITS.items()
+    }
     rows: dict[str, dict[str, float]] = {}
 
     def measure(name: str, carrier: Carrier) -> None:
-        shares = {edit: not_made(generator, carrier, points, offset) for edit, offset in offsets.items()}
+        shares = {
+            edit: not_made(generator, carrier, points, offset) for edit, offset in offsets.items()
+        }
         rows[name] = {**shares, "mean": mean(shares.values())}
-        click.echo(f"{name:28}" + "  ".join(f"{edit} {share:.3f}" for edit, share in rows[name].items()))
+        click.echo(
+            f"{name:28}" + "  ".join(f"{edit} {share:.3f}" for edit, share in rows[name].items())
+        )
 
     measure("difference", CompanionDifference())
     for half in halves or (Repaint().half,):
         measure(f"repaint {half:g}, held still", Repaint(half, damping=STILL))
         measure(f"repaint {half:g}", Repaint(half, damping=damping))
     out.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"network": network, "layer": layer, "faces": faces, "first_seed": first_seed, "missed": missed}
+    settings = {
+        "network": network,
+        "layer": layer,
+        "faces": faces,
+        "first_seed": first_seed,
+        "missed": missed,
+    }
     facts = {"torch": torch.__version__, **settings, "damping": damping, "not made": rows}
     out.write_text(json.dumps(facts, indent=2) + "\n")
 

@@ -2,8 +2,8 @@
 
     python benchmarks/synthesis.py [--repeats 5] [--json FILE]
 
-Times are medians; quote the ratios. Weights are random: speed does not depend on them. Allocator settings cannot be
-undone in a process, so each part runs in one of its own.
+Times are medians; quote the ratios. Weights are random: speed does not depend on them. Allocator
+settings cannot be undone in a process, so each part runs in one of its own.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import click
 import torch
 from torch import Tensor
 
-from invert.allocator import keep_large_blocks
-from invert.stylegan2 import StyleGAN2, demodulate
-from invert.training.initialize import untrained_stylegan2
+from invert.hardware.allocator import keep_large_blocks
+from invert.networks.initialize import untrained_stylegan2
+from invert.networks.stylegan2 import StyleGAN2, demodulate
 
 
 def seconds(run: Callable[[], Any], repeats: int) -> float:
@@ -46,9 +46,13 @@ def peak_mib() -> float:
 
 def forward_backward(resolution: int) -> Callable[[], None]:
     """One image and the gradients of all its styles and noise maps."""
-    network = StyleGAN2(untrained_stylegan2(resolution, noise_strength=0.1)).eval().requires_grad_(False)
+    network = (
+        StyleGAN2(untrained_stylegan2(resolution, noise_strength=0.1)).eval().requires_grad_(False)
+    )
     styles = [torch.randn(1, 512).requires_grad_() for _ in network.layers]
-    noise = [network.noise_const(layer.index).clone().requires_grad_() for layer in network.layers[:-1]]
+    noise = [
+        network.noise_const(layer.index).clone().requires_grad_() for layer in network.layers[:-1]
+    ]
 
     def run() -> None:
         image = network.synthesize(network.start(), None, styles, [*noise, None])
@@ -64,12 +68,16 @@ def demodulate_by_definition(weight: Tensor, style: Tensor) -> Tensor:
 
 
 def demodulation(channels: int, side: int, repeats: int) -> dict[str, float]:
-    """Closed form against the definition in slices of rows, as in [S]; that they agree is checked first."""
+    """Closed form against the definition in slices of rows, as in [S]; that they agree is checked
+    first.
+    """
     weight, style = torch.randn(channels, channels, 3, 3), torch.rand(1, channels, side, side)
     square = weight.square().sum([2, 3])[:, :, None, None]
 
     def definition() -> Tensor:
-        return torch.cat([demodulate_by_definition(weight, row) for row in style.split(1, dim=2)], 2)
+        return torch.cat(
+            [demodulate_by_definition(weight, row) for row in style.split(1, dim=2)], 2
+        )
 
     difference = (definition() - demodulate(style, square)).abs().max().item()
     assert difference < 1e-5, difference
@@ -92,7 +100,10 @@ def part(function: Callable[[int], dict[str, float]]) -> Callable[[int], dict[st
 
 
 def timed(resolution: int, repeats: int) -> dict[str, float]:
-    return {"forward_backward_s": seconds(forward_backward(resolution), repeats), "peak_mib": peak_mib()}
+    return {
+        "forward_backward_s": seconds(forward_backward(resolution), repeats),
+        "peak_mib": peak_mib(),
+    }
 
 
 @part
@@ -135,12 +146,17 @@ def closed_form_memory_512_64(repeats: int) -> dict[str, float]:
     square, style = torch.rand(512, 512, 1, 1), torch.rand(1, 512, 64, 64, requires_grad=True)
     before = peak_mib()
     demodulate(style, square).sum().backward()
-    return {"grew_mib": peak_mib() - before, "definition_would_need_mib": 512 * 512 * 9 * 64 * 64 * 4 / 2**20}
+    return {
+        "grew_mib": peak_mib() - before,
+        "definition_would_need_mib": 512 * 512 * 9 * 64 * 64 * 4 / 2**20,
+    }
 
 
 @click.command()
 @click.option("--repeats", default=5)
-@click.option("--part", "only", type=click.Choice(sorted(PARTS)), help="Run one part in this process.")
+@click.option(
+    "--part", "only", type=click.Choice(sorted(PARTS)), help="Run one part in this process."
+)
 @click.option("--json", "path", type=click.Path(path_type=Path))
 def main(repeats: int, only: str | None, path: Path | None) -> None:
     if only:
@@ -154,7 +170,10 @@ def main(repeats: int, only: str | None, path: Path | None) -> None:
         click.echo(f"{name:34} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
     if path:
         path.write_text(
-            json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), **results}, indent=2)
+            json.dumps(
+                {"torch": torch.__version__, "threads": torch.get_num_threads(), **results},
+                indent=2,
+            )
         )
 
 

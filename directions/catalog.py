@@ -1,7 +1,8 @@
-"""The directions that come with invert, for the W space of StyleGAN2 FFHQ, and the linear scores of their attributes.
+"""The directions that come with invert, for the W space of StyleGAN2 FFHQ, and the linear scores of
+their attributes.
 
-A score is the regression before it was made orthogonal to others: it says how much of an attribute is in w, but moving
-along it would change more than that attribute.
+A score is the regression before it was made orthogonal to others: it says how much of an attribute
+is in w, but moving along it would change more than that attribute.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ SCORE_PREFIX = "score-"
 
 def available() -> list[str]:
     """Names in the catalogue, in alphabetical order."""
-    return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}") if not path.stem.startswith(SCORE_PREFIX))
+    return sorted(
+        path.stem for path in FOLDER.glob(f"*{SUFFIX}") if not path.stem.startswith(SCORE_PREFIX)
+    )
 
 
 def scores() -> list[Direction]:
-    """The linear score of every attribute in the catalogue, under the attribute's name, for `directions.measure`."""
+    """The linear score of every attribute in the catalogue, under the attribute's name, for
+    `directions.diagnostics`.
+    """
     return [Direction.load(FOLDER / f"{SCORE_PREFIX}{name}{SUFFIX}") for name in available()]
 
 
 def find(name_or_path: str | Path) -> Direction:
     """A direction of the catalogue by name, or one from a `.safetensors` file.
 
-    Raises :class:`UsageError` for an unknown name, with the nearest known one; :class:`ModelFileError` for a bad file.
+    Raises :class:`UsageError` for an unknown name, with the nearest known one;
+    :class:`ModelFileError` for a bad file.
     """
     text = str(name_or_path)
     names = available()
@@ -41,4 +47,6 @@ def find(name_or_path: str | Path) -> Direction:
         return Direction.load(path)
     near = difflib.get_close_matches(text.lower(), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"unknown direction {text!r}; {hint}known: {', '.join(names)}, or the path of a direction file")
+    raise UsageError(
+        f"unknown direction {text!r}; {hint}known: {', '.join(names)}, or the path of a direction file"
+    )

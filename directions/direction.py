@@ -31,10 +31,11 @@ class Direction:
     """Where an attribute increases. Immutable; checked on construction (:class:`UsageError`).
 
     name      what a user types
-    vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer, of Frobenius norm
-              √num_ws, so that equal rows are the same direction as the one vector; kept on the CPU
-    step      length of one unit of strength: the standard deviation of W along the direction (`WSpace.spread`);
-              strength s moves layer j of a point by s·step·V_j
+    vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer,
+              of Frobenius norm √num_ws, so that equal rows are the same direction as the one
+              vector; kept on the CPU
+    step      length of one unit of strength: the standard deviation of W along the direction
+              (`WSpace.spread`); strength s moves layer j of a point by s·step·V_j
     meaning   what more of it is, to be read after "+ is"
     w_space   name of the W space it belongs to (`WSpace.name`); "" where nobody knows
     layers    half-open range of 0-based style indices it acts on by default; None is all
@@ -62,18 +63,28 @@ class Direction:
     def offset(self, num_ws: int, strength: float, layers: Range | None = None) -> Tensor:
         """The displacement [num_ws, w_dim] of `strength` steps; zero outside the layer range.
 
-        `layers` replaces the direction's own range. Raises :class:`UsageError` for a strength beyond ±100 or a range
+        `layers` replaces the direction's own range. Raises :class:`UsageError` for a strength
+        beyond ±100 or a range
         outside the generator's or the direction's layers.
         """
-        if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:  # also false for NaN
-            raise UsageError(f"strength is {strength!r} steps, expected a number within ±{MAX_STRENGTH:g}")
+        # also false for NaN
+        if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:
+            raise UsageError(
+                f"strength is {strength!r} steps, expected a number within ±{MAX_STRENGTH:g}"
+            )
         first, stop = self.layer_range(num_ws, layers)
         out = torch.zeros(num_ws, self.w_dim)
-        out[first:stop] = strength * self.step * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])
+        out[first:stop] = (
+            strength
+            * self.step
+            * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])
+        )
         return out
 
     def layer_range(self, num_ws: int, layers: Range | None = None) -> Range:
-        """The half-open range it acts on in a generator of `num_ws` styles. Raises :class:`UsageError`."""
+        """The half-open range it acts on in a generator of `num_ws` styles. Raises
+        :class:`UsageError`.
+        """
         rows = num_ws if self.vectors.ndim == 1 else self.vectors.shape[0]
         chosen = layers or self.layers
         if chosen is None and rows != num_ws:
@@ -91,7 +102,8 @@ class Direction:
     def check_generator(self, generator: Generator) -> None:
         """Raise :class:`FingerprintError` unless the direction belongs to the generator's W space.
 
-        An unknown W space ("") passes when the width is right; `directions.measure` tells whether it acts there.
+        An unknown W space ("") passes when the width is right; `directions.diagnostics` tells
+        whether it acts there.
         """
         title = generator.name or "this generator"
         if self.w_dim != generator.w_dim:
@@ -113,16 +125,22 @@ class Direction:
 
     @classmethod
     def load(cls, path: str | Path) -> Direction:
-        """Read a direction file without trusting it. Raises :class:`ModelFileError` with the reason."""
+        """Read a direction file without trusting it. Raises :class:`ModelFileError` with the
+        reason.
+        """
         from directions.direction_files import load_direction
 
         return load_direction(Path(path))
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Float32 `vectors` scaled to the norm that a direction has. Raises :class:`UsageError` for zero or NaN."""
+    """Float32 `vectors` scaled to the norm that a direction has. Raises :class:`UsageError` for
+    zero or NaN.
+    """
     if vectors.ndim not in (1, 2) or not vectors.numel():
-        raise UsageError(f"expected a vector [w_dim] or one per layer [num_ws, w_dim], got {list(vectors.shape)}")
+        raise UsageError(
+            f"expected a vector [w_dim] or one per layer [num_ws, w_dim], got {list(vectors.shape)}"
+        )
     vectors = vectors.detach().cpu().double()
     if not bool(vectors.isfinite().all()):
         raise UsageError("a direction must be finite, this one has NaN or infinity")
@@ -139,14 +157,23 @@ def root_mean_square_norm(vectors: Tensor) -> float:
 
 
 def sign_fixed(vector: Tensor) -> Tensor:
-    """The vector or its opposite, whichever has its largest component positive: a sign for what has none."""
+    """The vector or its opposite, whichever has its largest component positive: a sign for what has
+    none.
+    """
     return vector * torch.sign(vector.flatten()[vector.abs().argmax()])
 
 
 def check(direction: Direction) -> None:
-    name, vectors, step, layers = direction.name, direction.vectors, direction.step, direction.layers
+    name, vectors, step, layers = (
+        direction.name,
+        direction.vectors,
+        direction.step,
+        direction.layers,
+    )
     if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64")
+        raise UsageError(
+            f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64"
+        )
     if not vectors.is_floating_point() or vectors.ndim not in (1, 2) or not vectors.numel():
         raise UsageError(
             f"direction {name!r} needs float vectors [w_dim] or [num_ws, w_dim], got {list(vectors.shape)}"
@@ -160,9 +187,13 @@ def check(direction: Direction) -> None:
     if not (math.isfinite(step) and step > 0):
         raise UsageError(f"direction {name!r} has step {step:g}, expected a positive number")
     if layers is not None and not 0 <= layers[0] < layers[1]:
-        raise UsageError(f"direction {name!r} has layers {layers[0]}-{layers[1]}, expected 0 <= first < end")
+        raise UsageError(
+            f"direction {name!r} has layers {layers[0]}-{layers[1]}, expected 0 <= first < end"
+        )
     if layers is not None and vectors.ndim == 2 and layers[1] > len(vectors):
-        raise UsageError(f"direction {name!r} has {len(vectors)} layers, its range ends at {layers[1]}")
+        raise UsageError(
+            f"direction {name!r} has {len(vectors)} layers, its range ends at {layers[1]}"
+        )
     for part in ("source", "measured"):
         try:
             json.dumps(getattr(direction, part), allow_nan=False)

@@ -10,25 +10,30 @@ from typing import Any
 from torch import Tensor
 
 from directions.direction import Direction
-from invert.atomic import write_atomically
 from invert.checkpoints.source import naming, read_file
 from invert.errors import ModelFileError, UsageError
-from invert.file_kinds import FileKind
+from invert.files.atomic_files import write_atomically
+from invert.files.file_kinds import FileKind
 from invert.recognition import expecting
 
 FORMAT, VERSION = "invert-direction", 1
 MAX_BYTES = 16 << 20  # 18 layers of 512 floats are 37 kB
 
 
-def save_direction(direction: Direction, path: Path, record: Mapping[str, Any] | None = None) -> None:
-    """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for the suffix.
+def save_direction(
+    direction: Direction, path: Path, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for
+    the suffix.
 
     A `record` says what it was made from (:mod:`invert.provenance`).
     """
     from safetensors.torch import save
 
     if path.suffix != ".safetensors":
-        raise UsageError(f"{path}: directions are written as .safetensors; give the file that suffix")
+        raise UsageError(
+            f"{path}: directions are written as .safetensors; give the file that suffix"
+        )
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -55,7 +60,9 @@ def load_direction(path: Path) -> Direction:
 
     with expecting(FileKind.DIRECTION, path, "not a direction of invert"), naming(path):
         if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise ModelFileError(f"{path.stat().st_size} bytes, a direction has at most {MAX_BYTES}; check the path")
+            raise ModelFileError(
+                f"{path.stat().st_size} bytes, a direction has at most {MAX_BYTES}; check the path"
+            )
         data = read_file(path)
         try:
             header = read_header(data)
@@ -71,7 +78,9 @@ def load_direction(path: Path) -> Direction:
 
 
 def read_header(data: bytes) -> dict[str, Any]:
-    """The JSON under the key `invert`; safetensors keeps metadata in the JSON header after eight bytes of length."""
+    """The JSON under the key `invert`; safetensors keeps metadata in the JSON header after eight
+    bytes of length.
+    """
     length = int.from_bytes(data[:8], "little")
     header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["invert"])
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -81,9 +90,13 @@ def read_header(data: bytes) -> dict[str, Any]:
 
 def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
     if header.get("version") != VERSION:
-        raise ModelFileError(f"direction format {header.get('version')!r}, expected {VERSION}; update invert")
+        raise ModelFileError(
+            f"direction format {header.get('version')!r}, expected {VERSION}; update invert"
+        )
     if set(tensors) != {"vectors"}:
-        raise ModelFileError(f"expected one tensor 'vectors', found {sorted(tensors)[:5]}; the file is damaged")
+        raise ModelFileError(
+            f"expected one tensor 'vectors', found {sorted(tensors)[:5]}; the file is damaged"
+        )
     texts = [header.get(k) for k in ("name", "meaning", "w_space")]
     layers, step = header.get("layers"), header.get("step")
     source, measured = header.get("source"), header.get("measured")
@@ -92,10 +105,14 @@ def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
         and isinstance(step, (int, float))
         and isinstance(source, dict)
         and isinstance(measured, dict)
-        and (layers is None or (isinstance(layers, list) and [type(k) for k in layers] == [int, int]))
+        and (
+            layers is None or (isinstance(layers, list) and [type(k) for k in layers] == [int, int])
+        )
     )
     if not well_formed:
-        raise ModelFileError("a field is missing or of the wrong type; the file is damaged, make it again")
+        raise ModelFileError(
+            "a field is missing or of the wrong type; the file is damaged, make it again"
+        )
     name, meaning, w_space = (str(t) for t in texts)
     vectors = tensors["vectors"]
     return Direction(

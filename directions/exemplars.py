@@ -1,4 +1,6 @@
-"""A direction from a few examples: the mean of those that have an attribute minus the mean of those that lack it."""
+"""A direction from a few examples: the mean of those that have an attribute minus the mean of those
+that lack it.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,17 @@ def from_exemplars(
     layers: Range | None = None,
     meaning: str = "",
 ) -> Direction:
-    """The mean difference of exemplars [N, w_dim], or [N, num_ws, w_dim] for a direction of one row per layer.
+    """The mean difference of exemplars [N, w_dim], or [N, num_ws, w_dim] for a direction of one row
+    per layer.
 
-    With few exemplars everything else they happen to share stays in the mean; `layers`, the range where the attribute
-    is made, keeps most of it out of the image ([A] appendix C). Negatives that match the positives in all but the
-    attribute help as much. `measured` says how far the groups lie apart along the direction, in steps: `gap` on the
-    exemplars themselves, `gap_leave_one_out` each on the direction of the others, which is near 0 for random groups.
+    With few exemplars everything else they happen to share stays in the mean; `layers`, the range
+    where the attribute
+    is made, keeps most of it out of the image ([A] appendix C). Negatives that match the positives
+    in all but the
+    attribute help as much. `measured` says how far the groups lie apart along the direction, in
+    steps: `gap` on the
+    exemplars themselves, `gap_leave_one_out` each on the direction of the others, which is near 0
+    for random groups.
     Raises :class:`UsageError` for shapes that do not fit and for groups with equal means.
     """
     positive, negative = positive_ws.detach().cpu().float(), negative_ws.detach().cpu().float()
@@ -46,12 +53,18 @@ def from_exemplars(
     measured: dict[str, float | int] = {"gap": round(gap, 3)}
     if min(len(positive), len(negative)) > 1:
         measured["gap_leave_one_out"] = round(leave_one_out_gap(positive, negative) / step, 3)
-    source = {"method": "mean difference of exemplars", "positive": len(positive), "negative": len(negative)}
+    source = {
+        "method": "mean difference of exemplars",
+        "positive": len(positive),
+        "negative": len(negative),
+    }
     return Direction(name, vectors, step, meaning, space.name, layers, source, measured)
 
 
 def along(ws: Tensor, vectors: Tensor) -> Tensor:
-    """Coefficient [N] of the direction in each point: ⟨w, v⟩, averaged over layers where there are several."""
+    """Coefficient [N] of the direction in each point: ⟨w, v⟩, averaged over layers where there are
+    several.
+    """
     return (ws * vectors).sum(-1).reshape(len(ws), -1).mean(1)
 
 
@@ -62,7 +75,9 @@ def leave_one_out_gap(positive: Tensor, negative: Tensor) -> float:
         return (ws.sum(0, keepdim=True) - ws) / (len(ws) - 1)
 
     def coefficients(ws: Tensor, differences: Tensor) -> Tensor:
-        return torch.stack([along(w[None], unit(d))[0] for w, d in zip(ws, differences, strict=True)])
+        return torch.stack(
+            [along(w[None], unit(d))[0] for w, d in zip(ws, differences, strict=True)]
+        )
 
     with_attribute = coefficients(positive, means_without_each(positive) - negative.mean(0))
     without = coefficients(negative, positive.mean(0) - means_without_each(negative))

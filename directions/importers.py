@@ -1,4 +1,6 @@
-"""Directions of other projects: numpy arrays, InterFaceGAN boundaries, GANSpace components, SeFa factors."""
+"""Directions of other projects: numpy arrays, InterFaceGAN boundaries, GANSpace components, SeFa
+factors.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,15 @@ from directions.w_space import WSpace
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import ModelFileError, UsageError
-from invert.file_kinds import FileKind
-from invert.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from invert.files.file_kinds import FileKind
+from invert.files.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
 from invert.recognition import expecting
 
 MAX_BYTES = 256 << 20
-MAX_NUM_WS = 20  # of a 2048 px StyleGAN2; an array with more rows is a set of directions, not a row per layer
-# Where known tools keep their directions: GANSpace (of W, then of activations), its export by e4e, rosinality's SeFa.
+# of a 2048 px StyleGAN2; an array with more rows is a set of directions, not a row per layer
+MAX_NUM_WS = 20
+# Where known tools keep their directions: GANSpace (of W, then of activations), its export by e4e,
+# rosinality's SeFa.
 ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
 COLUMN_KEY = "eigvec"  # one direction per column
 LATENT_HINT = (
@@ -42,14 +46,18 @@ def import_direction(
 ) -> Direction:
     """The direction in a file of another project, scaled to unit norm, with its step in `space`.
 
-    - One direction: `.npy`, or `.pt` with one tensor, of shape [w_dim], [1, w_dim] (InterFaceGAN's boundaries too),
-      [num_ws, w_dim] or [1, num_ws, w_dim].
-    - A set, of which `index` chooses one: [n, w_dim], [n, 1, w_dim], [n, num_ws, w_dim]; GANSpace's `.npz` or `.pt`.
+    - One direction: `.npy`, or `.pt` with one tensor, of shape [w_dim], [1, w_dim] (InterFaceGAN's
+      boundaries too), [num_ws, w_dim] or [1, num_ws, w_dim].
+    - A set, of which `index` chooses one: [n, w_dim], [n, 1, w_dim], [n, num_ws, w_dim]; GANSpace's
+      `.npz` or `.pt`.
     - SeFa's factors, `.pt` {eigvec: [w_dim, n]}: `index` is a column.
 
-    `key` names the array where there are several; `sign` -1 turns the direction round. Equal rows become one vector.
-    The file cannot tell which W space it was made in: `directions.measure` compares. Raises :class:`ModelFileError`
-    (`PATH: WHAT; HINT`) for a damaged or unsafe file, a latent or a wrong width, and :class:`UsageError` for arguments
+    `key` names the array where there are several; `sign` -1 turns the direction round. Equal rows
+    become one vector.
+    The file cannot tell which W space it was made in: `directions.diagnostics` compares. Raises
+    :class:`ModelFileError`
+    (`PATH: WHAT; HINT`) for a damaged or unsafe file, a latent or a wrong width, and
+    :class:`UsageError` for arguments
     that do not fit.
     """
     if sign not in (1, -1):
@@ -62,7 +70,13 @@ def import_direction(
             vectors = unit(sign * chosen)
         except UsageError as error:
             raise ModelFileError(f"{error}; check the file") from error
-    source = {"method": "import", "file": path.name, "key": source_key, "index": index, "sign": sign}
+    source = {
+        "method": "import",
+        "file": path.name,
+        "key": source_key,
+        "index": index,
+        "sign": sign,
+    }
     source = {k: v for k, v in source.items() if v is not None}
     return Direction(name, vectors, space.spread(vectors), meaning, space.name, layers, source)
 
@@ -70,7 +84,9 @@ def import_direction(
 def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
     """One float array of a file, directions in rows, and the key it had."""
     if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise ModelFileError(f"{path.stat().st_size} bytes, the limit is {MAX_BYTES}; this is no direction")
+        raise ModelFileError(
+            f"{path.stat().st_size} bytes, the limit is {MAX_BYTES}; this is no direction"
+        )
     data = read_file(path)
     if data.startswith(NPY_MAGIC):
         refuse_key(key)
@@ -82,9 +98,13 @@ def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
         return to_tensor(archive.read(chosen)), chosen
     kind = sniff(data)
     if kind is Kind.SAFETENSORS:
-        raise ModelFileError("a safetensors file; a direction of invert needs no import, give its path")
+        raise ModelFileError(
+            "a safetensors file; a direction of invert needs no import, give its path"
+        )
     if kind is Kind.PICKLE:
-        raise ModelFileError("a bare pickle, which could run code when loaded; save the vector with numpy.save")
+        raise ModelFileError(
+            "a bare pickle, which could run code when loaded; save the vector with numpy.save"
+        )
     return from_torch(load_tensors_from(data, kind), key)
 
 
@@ -99,7 +119,9 @@ def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
         refuse_key(key)
         return floats(content), None
     if not isinstance(content, Mapping) or not content:
-        raise ModelFileError(f"expected a tensor or a dict of tensors, found {type(content).__name__}")
+        raise ModelFileError(
+            f"expected a tensor or a dict of tensors, found {type(content).__name__}"
+        )
     if content.get("format") == "invert-latent" or any(
         isinstance(v, Mapping) and "latent" in v for v in content.values()
     ):
@@ -116,7 +138,9 @@ def choose_key(names: list[str], key: str | None) -> str:
     known = [k for k in ARRAY_KEYS if k in names]
     chosen = key or (known[0] if known else names[0] if len(names) == 1 else None)
     if chosen is None or chosen not in names:
-        problem = f"no array {key!r}" if key else "several arrays, none that is known to be a direction"
+        problem = (
+            f"no array {key!r}" if key else "several arrays, none that is known to be a direction"
+        )
         raise ModelFileError(f"{problem}; choose a key: {', '.join(names[:8]) or 'there is none'}")
     return chosen
 
@@ -132,7 +156,9 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
 def floats(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
-        raise ModelFileError(f"a tensor of {str(tensor.dtype).removeprefix('torch.')}, expected floats")
+        raise ModelFileError(
+            f"a tensor of {str(tensor.dtype).removeprefix('torch.')}, expected floats"
+        )
     return tensor.detach().double()
 
 

@@ -1,4 +1,6 @@
-"""Which known attribute a name means: age2, stylegan_ffhq_age_w_boundary and older-faces all mean age."""
+"""Which known attribute a name means: age2, stylegan_ffhq_age_w_boundary and older-faces all mean
+age.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,26 @@ SYNONYMS = {
     "masculine": "gender",
 }
 # Whose + is less of what follows, or may be.
-NEGATIONS = {"no", "not", "non", "without", "less", "anti", "minus", "neg", "negative", "inverse", "reverse", "de"}
+NEGATIONS = {
+    "no",
+    "not",
+    "non",
+    "without",
+    "less",
+    "anti",
+    "minus",
+    "neg",
+    "negative",
+    "inverse",
+    "reverse",
+    "de",
+}
 
 
 def named_attribute(names: Iterable[str], attributes: Collection[str]) -> str | None:
-    """The attribute that the first of the names means that means one and only one; None where none does."""
+    """The attribute that the first of the names means that means one and only one; None where none
+    does.
+    """
     for name in names:
         words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
         if NEGATIONS & set(words):

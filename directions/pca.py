@@ -13,15 +13,18 @@ from invert.errors import UsageError
 if TYPE_CHECKING:
     from invert.generator import Generator
 
-SAMPLES = 50_000  # two draws of FFHQ agree to a cosine of 0.96 or more on each of the first 20; of 10 000, 0.91
+# two draws of FFHQ agree to a cosine of 0.96 or more on each of the first 20; of 10 000, 0.91
+SAMPLES = 50_000
 
 
 def principal_directions(
     generator: Generator, count: int, *, samples: int = SAMPLES, layers: Range | None = None
 ) -> list[Direction]:
-    """The `count` directions along which W varies most, largest first; signs are arbitrary but reproducible.
+    """The `count` directions along which W varies most, largest first; signs are arbitrary but
+    reproducible.
 
-    GANSpace applies a component to a layer range found by looking; `layers` stores one. Raises :class:`UsageError`
+    GANSpace applies a component to a layer range found by looking; `layers` stores one. Raises
+    :class:`UsageError`
     unless 1 <= count <= w_dim < samples.
     """
     if not 1 <= count <= generator.w_dim:

@@ -21,12 +21,15 @@ Kind = Literal["auto", "logistic", "linear"]
 MIN_SAMPLES = 20
 HELD_OUT = 0.2
 FOLDS = 5
-# Strengths of the L2 penalty that are tried. Components of w have a standard deviation of about 0.4: the middle suits
+# Strengths of the L2 penalty that are tried. Components of w have a standard deviation of about
+# 0.4: the middle suits
 # 512 dimensions and a few thousand samples, the strong end a few dozen.
 RIDGE_ALPHA = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 LOGISTIC_C = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
-# A stronger penalty turns the vector towards where W varies, and images follow it further: yaw at the best penalty
-# moved rendered faces by 0.32 standard deviations per step, at ten times that penalty by 0.67, for 0.013 less R².
+# A stronger penalty turns the vector towards where W varies, and images follow it further: yaw at
+# the best penalty
+# moved rendered faces by 0.32 standard deviations per step, at ten times that penalty by 0.67, for
+# 0.013 less R².
 TOLERANCE = 0.03
 
 
@@ -44,15 +47,21 @@ def learn(
 ) -> Direction:
     """The direction of w [N, w_dim] along which the scores [N] grow.
 
-    "linear" is ridge regression, "logistic" a classifier of scores with two values, or of which scores lie above the
-    middle: 0.5 where all are in [0, 1], else the median. "auto" is logistic for two values. The penalty is chosen
-    once, by five-fold cross-validation on 80 % of the samples: the strongest within 0.03 of the best score. The vector
+    "linear" is ridge regression, "logistic" a classifier of scores with two values, or of which
+    scores lie above the
+    middle: 0.5 where all are in [0, 1], else the median. "auto" is logistic for two values. The
+    penalty is chosen
+    once, by five-fold cross-validation on 80 % of the samples: the strongest within 0.03 of the
+    best score. The vector
     is fitted again on all.
 
-    `measured` has the cross-validated score and `held_out`, that of the direction alone on the other 20 %, which the
-    choice never saw. Both are R² or balanced accuracy, which counts rare and frequent classes alike.
+    `measured` has the cross-validated score and `held_out`, that of the direction alone on the
+    other 20 %, which the
+    choice never saw. Both are R² or balanced accuracy, which counts rare and frequent classes
+    alike.
 
-    `against` are directions to which the result is made orthogonal. Raises :class:`UsageError` for fewer than 20
+    `against` are directions to which the result is made orthogonal. Raises :class:`UsageError` for
+    fewer than 20
     samples, constant or non-finite scores, or when nothing is left.
     """
     x, y = checked(ws, scores, space)
@@ -64,40 +73,60 @@ def learn(
         middle = threshold(y)
         y = y > middle
         if min(y.sum(), (~y).sum()) < 2 * FOLDS:
-            raise UsageError(f"expected at least {2 * FOLDS} samples of each class, got {y.sum()} and {(~y).sum()}")
+            raise UsageError(
+                f"expected at least {2 * FOLDS} samples of each class, got {y.sum()} and {(~y).sum()}"
+            )
     elif kind != "linear":
         raise UsageError(f"kind is 'auto', 'logistic' or 'linear', got {kind!r}")
     train, test = train_test_split(
-        np.arange(len(y)), test_size=HELD_OUT, random_state=seed, stratify=y if kind == "logistic" else None
+        np.arange(len(y)),
+        test_size=HELD_OUT,
+        random_state=seed,
+        stratify=y if kind == "logistic" else None,
     )
     search = penalty_search(kind, seed).fit(x[train], y[train])
     held_out = score_along(orthogonal(normal(search.best_estimator_), against), x, y, train, test)
     final = search.best_estimator_.fit(x, y)
     vector = unit(orthogonal(normal(final), against))
     penalty = {key: float(value) for key, value in search.best_params_.items()}
-    source: dict[str, Any] = {"method": f"{kind} regression", "samples": len(y), "penalty": penalty, "seed": seed}
+    source: dict[str, Any] = {
+        "method": f"{kind} regression",
+        "samples": len(y),
+        "penalty": penalty,
+        "seed": seed,
+    }
     if middle is not None:
         source["threshold"] = middle
     if against:
         source["orthogonal_to"] = [d.name for d in against]
     measured = {
         "metric": "balanced accuracy" if kind == "logistic" else "R2",
-        "cross_validated": round(float(search.cv_results_["mean_test_score"][search.best_index_]), 4),
+        "cross_validated": round(
+            float(search.cv_results_["mean_test_score"][search.best_index_]), 4
+        ),
         "held_out": round(held_out, 4),
         "chance": 0.5 if kind == "logistic" else 0.0,
     }
-    return Direction(name, vector, space.spread(vector), meaning, space.name, layers, source, measured)
+    return Direction(
+        name, vector, space.spread(vector), meaning, space.name, layers, source, measured
+    )
 
 
 def orthogonal(vector: Tensor, against: Sequence[Direction]) -> Tensor:
-    """The part of `vector` [w_dim] that is orthogonal to all directions `against`. Raises :class:`UsageError`."""
+    """The part of `vector` [w_dim] that is orthogonal to all directions `against`. Raises
+    :class:`UsageError`.
+    """
     if not against:
         return vector
     wrong = [d.name for d in against if d.vectors.shape != vector.shape]
     if wrong:
-        raise UsageError(f"expected directions of one vector [{len(vector)}] to be orthogonal to, {wrong[0]!r} is not")
+        raise UsageError(
+            f"expected directions of one vector [{len(vector)}] to be orthogonal to, {wrong[0]!r} is not"
+        )
     basis = torch.stack([d.vectors for d in against]).to(vector).T  # [w_dim, n]
-    rest = vector - basis @ torch.linalg.lstsq(basis, vector[:, None], driver="gelsd").solution[:, 0]
+    rest = (
+        vector - basis @ torch.linalg.lstsq(basis, vector[:, None], driver="gelsd").solution[:, 0]
+    )
     if root_mean_square_norm(rest) < 1e-3 * root_mean_square_norm(vector):
         names = ", ".join(d.name for d in against)
         raise UsageError(f"nothing is left beside {names}; the scores measure the same")
@@ -110,9 +139,13 @@ def checked(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.n
             f"expected ws [N, {space.w_dim}] and scores [N], got {list(ws.shape)} and {list(scores.shape)}"
         )
     if len(ws) < MIN_SAMPLES:
-        raise UsageError(f"expected at least {MIN_SAMPLES} samples, got {len(ws)}; exemplars need fewer")
+        raise UsageError(
+            f"expected at least {MIN_SAMPLES} samples, got {len(ws)}; exemplars need fewer"
+        )
     if not (bool(ws.isfinite().all()) and bool(scores.isfinite().all())):
-        raise UsageError("expected finite latents and scores, got NaN or infinity; leave those samples out")
+        raise UsageError(
+            "expected finite latents and scores, got NaN or infinity; leave those samples out"
+        )
     if len(scores.unique()) < 2:
         raise UsageError(f"expected scores that differ, all are {scores[0]:g}")
     return ws.cpu().double().numpy(), scores.cpu().double().numpy()
@@ -142,7 +175,9 @@ def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
 
 
 def strongest_good_penalty(results: Mapping[str, Any]) -> int:
-    """Index of the last penalty, in ascending order of strength, that is within the tolerance of the best."""
+    """Index of the last penalty, in ascending order of strength, that is within the tolerance of
+    the best.
+    """
     scores = results["mean_test_score"]
     return int(np.flatnonzero(scores >= scores.max() - TOLERANCE)[-1])
 
@@ -152,11 +187,16 @@ def normal(model: Ridge | LogisticRegression) -> Tensor:
     return torch.from_numpy(np.asarray(model.coef_, dtype=np.float64).reshape(-1))
 
 
-def score_along(vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> float:
-    """How well ⟨w, v⟩ alone tells the scores of the samples `test`: balanced accuracy, or R² of the best line."""
+def score_along(
+    vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> float:
+    """How well ⟨w, v⟩ alone tells the scores of the samples `test`: balanced accuracy, or R² of the
+    best line.
+    """
     along = x @ unit(vector).double().numpy()
     if y.dtype == bool:
-        # not a fitted threshold: with fewer samples than dimensions the training classes lie too far apart along v
+        # not a fitted threshold: with fewer samples than dimensions the training classes lie too
+        # far apart along v
         means = [along[train][y[train] == k].mean() for k in (False, True)]
         return float(balanced_accuracy_score(y[test], along[test] > sum(means) / 2))
     if np.ptp(y[test]) == 0:

@@ -1,4 +1,6 @@
-"""Closed-form factorization: what the affine layers amplify most (SeFa: Shen and Zhou, arXiv:2007.06600)."""
+"""Closed-form factorization: what the affine layers amplify most (SeFa: Shen and Zhou,
+arXiv:2007.06600).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,22 @@ import torch.nn.functional as F
 from directions.direction import Direction, Range, sign_fixed, unit
 from directions.w_space import WSpace
 from invert.errors import UsageError
-from invert.mobile_stylegan import MobileStyleGAN, SeparableConv
-from invert.network import Affine, SynthesisNetwork
-from invert.stylegan2 import StyledConv, StyleGAN2, ToRGB
+from invert.networks.mobile_stylegan import MobileStyleGAN, SeparableConv
+from invert.networks.network import Affine, SynthesisNetwork
+from invert.networks.stylegan2 import StyledConv, StyleGAN2, ToRGB
 
 if TYPE_CHECKING:
     from invert.generator import Generator
 
 
 def factorize(generator: Generator, layers: Range | None, count: int) -> list[Direction]:
-    """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of 0-based style indices.
+    """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of 0-based
+    style indices.
 
-    As in the paper's code every row of A is first scaled to unit norm, so that channels count alike and run-time gains
-    do not matter. Largest eigenvalue first. The directions keep the layer range; signs are arbitrary but reproducible.
+    As in the paper's code every row of A is first scaled to unit norm, so that channels count alike
+    and run-time gains
+    do not matter. Largest eigenvalue first. The directions keep the layer range; signs are
+    arbitrary but reproducible.
     `measured` has the eigenvalue divided by the number of rows: the mean squared cosine with a row.
     """
     first, stop = layers or (0, generator.num_ws)
@@ -55,8 +60,10 @@ def factorize(generator: Generator, layers: Range | None, count: int) -> list[Di
 def affines(network: SynthesisNetwork, index: int) -> list[Affine]:
     """The affine layers that turn style `index` (0-based) into modulations of convolutions.
 
-    A torgb counts only as the last layer, where it is all there is: the RGB skips of earlier layers only colour the
-    image, and SeFa leaves them out too. The only place that knows where a network keeps its affines.
+    A torgb counts only as the last layer, where it is all there is: the RGB skips of earlier layers
+    only colour the
+    image, and SeFa leaves them out too. The only place that knows where a network keeps its
+    affines.
     """
     if isinstance(network, (StyleGAN2, MobileStyleGAN)) and index < len(network.convs):
         conv = network.convs[index]

@@ -1,6 +1,8 @@
-"""The W space that directions live in: which mapping network made it, and how far it spreads along a vector.
+"""The W space that directions live in: which mapping network made it, and how far it spreads along
+a vector.
 
-Synthesis networks that share a mapping network share their directions, so a direction is tied to the mapping alone.
+Synthesis networks that share a mapping network share their directions, so a direction is tied to
+the mapping alone.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from invert.errors import UsageError
-from invert.statistics import W_SAMPLES, sample_w
-from invert.w_spaces import w_space_name
+from invert.latents.statistics import W_SAMPLES, sample_w
+from invert.latents.w_spaces import w_space_name
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -24,7 +26,8 @@ __all__ = ["WSpace", "w_space_name"]
 class WSpace:
     """A W space by name and samples.
 
-    name     "ffhq" for the mapping network of StyleGAN2 FFHQ (official and ffhq-mobile), else "mapping-" and a hash
+    name     "ffhq" for the mapping network of StyleGAN2 FFHQ (official and ffhq-mobile), else
+             "mapping-" and a hash
     samples  w [M, w_dim] at psi = 1
     """
 
@@ -33,7 +36,9 @@ class WSpace:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or len(self.samples) < 2:
-            raise UsageError(f"expected at least two samples [M, w_dim], got {list(self.samples.shape)}")
+            raise UsageError(
+                f"expected at least two samples [M, w_dim], got {list(self.samples.shape)}"
+            )
 
     @classmethod
     def of(cls, generator: Generator, count: int = W_SAMPLES) -> WSpace:
@@ -47,7 +52,8 @@ class WSpace:
     def spread(self, vectors: Tensor) -> float:
         """Standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim]: one step.
 
-        Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal rows that of one.
+        Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal
+        rows that of one.
         """
         along = self.samples @ vectors.cpu().reshape(-1, self.w_dim).float().T  # [M, rows]
         return along.var(0).mean().sqrt().item()

@@ -1,4 +1,6 @@
-"""Maps from latent to latent: along directions, masked mixtures, canvases, by layer, in between, distributions."""
+"""Maps from latent to latent: along directions, masked mixtures, canvases, by layer, in between,
+distributions.
+"""
 
 from invert.shadowing import require
 

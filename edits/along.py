@@ -9,12 +9,12 @@ from torch import Tensor
 from directions.catalog import find
 from directions.direction import Direction, Range
 from edits.apply import moved, way_facts
-from edits.attribute_catalog import carrier_for
-from edits.carriers import Carrier
-from edits.history import direction_facts, record
-from invert.companions import ensure_companion
+from edits.attributes.catalog import carrier_for
+from edits.feature_edits import Carrier
+from edits.log import direction_facts, record
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import ensure_companion
 
 THROUGH_COMPANION = ("auto", "repaint", "difference")  # ways to carry that want a companion
 UNIT = "standard deviations of W along the direction"  # of strength, in the log of edits
@@ -30,16 +30,20 @@ def edit(
     carry: str | Carrier = "auto",
     mask: Tensor | None = None,
 ) -> Latent:
-    """The latent `strength` steps along a direction, a step being one standard deviation of W along it.
+    """The latent `strength` steps along a direction, a step being one standard deviation of W along
+    it.
 
     direction  of the catalogue, by name, a direction file, or a :class:`Direction`
-    layers     (first, last) indices of styles that move, last excluded; the direction's own by default
-    carry      how F_i follows: "auto", "repaint", "difference", "model", "styles" or the path of an attribute model
-               (`edits.attribute_catalog.carrier_for`), or any :class:`Carrier`
+    layers     (first, last) indices of styles that move, last excluded; the direction's own by
+               default
+    carry      how F_i follows: "auto", "repaint", "difference", "model", "styles" or the path of an
+               attribute model (`edits.attributes.catalog.carrier_for`), or any :class:`Carrier`
     mask       [1, 1, H, W] in [0, 1] at the image's size: only there
 
-    A latent that lacks a companion and can have one gets it first, which takes seconds. Raises :class:`UsageError` for
-    unknown names, masks of another size and edits that nothing can carry, :class:`ModelFileError` for files that are
+    A latent that lacks a companion and can have one gets it first, which takes seconds. Raises
+    :class:`UsageError` for
+    unknown names, masks of another size and edits that nothing can carry, :class:`ModelFileError`
+    for files that are
     not directions or models, :class:`LatentError` for a latent that does not fit the generator, and
     :class:`FingerprintError` for a direction of another one.
     """
@@ -47,7 +51,11 @@ def edit(
     chosen.check_generator(generator)
     if carry in THROUGH_COMPANION:
         latent = ensure_companion(generator, latent)
-    carrier = carrier_for(carry, generator, latent, chosen, layers)[1] if isinstance(carry, str) else carry
+    carrier = (
+        carrier_for(carry, generator, latent, chosen, layers)[1]
+        if isinstance(carry, str)
+        else carry
+    )
     offset = chosen.offset(generator.num_ws, strength, layers)
     result = moved(generator, latent, offset, carrier, mask)
     facts = {

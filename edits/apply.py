@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from edits.blending import largest, resize_map
-from edits.carriers import Carrier, carrier_facts, find_carrier
-from edits.history import mask_facts, moved_layers, offset_facts, record
+from edits.common_space import join_styles
+from edits.feature_edits import Carrier, carrier_facts, find_carrier
+from edits.log import mask_facts, moved_layers, offset_facts, record
 from edits.masks import CELLS, at_size, check_mask, style_cells
-from edits.points import join_styles
-from invert.companion_places import Views
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.layer_ranges import styles_inside
-from invert.precision import full_precision
-from invert.shapes import Size
-from invert.spaces import Space
+from invert.hardware.precision import full_precision
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import styles_inside
+from invert.latents.shapes import Size
+from invert.latents.spaces import Space
+from invert.projection.companion_windows import Views
 
 
 @full_precision()
@@ -31,15 +31,20 @@ def move(
     carry: str | Carrier = "repaint",
     mask: Tensor | None = None,
 ) -> Latent:
-    """The latent with `offset` [num_ws, w_dim] added to its styles, and carried into F_i and R_i in F… spaces.
+    """The latent with `offset` [num_ws, w_dim] added to its styles, and carried into F_i and R_i in
+    F… spaces.
 
-    carry  "repaint", "difference", "styles", or any :class:`Carrier`, as `edits.attribute_catalog.carrier_for` finds
-           one for a direction; W+ spaces without features need none
-    mask   [1, 1, H, W] in [0, 1] at the image's size: only there. Styles become maps of at most 64 cells per training
-           side (more where they already have more), and F_i and R_i move by the share of each cell that is covered
+    carry  "repaint", "difference", "styles", or any :class:`Carrier`, as
+           `edits.attributes.catalog.carrier_for` finds one for a direction; W+ spaces without
+           features need none
+    mask   [1, 1, H, W] in [0, 1] at the image's size: only there. Styles become maps of at most 64
+           cells per training side (more where they already have more), and F_i and R_i move by the
+           share of each cell that is covered
 
-    W becomes W+ when the offset differs by layer, Z becomes the w it maps to. Moving by −offset returns; the companion
-    moves along, so that edits chain. Raises :class:`UsageError` for a wrong offset, mask or carrier.
+    W becomes W+ when the offset differs by layer, Z becomes the w it maps to. Moving by −offset
+    returns; the companion
+    moves along, so that edits chain. Raises :class:`UsageError` for a wrong offset, mask or
+    carrier.
     """
     result = moved(generator, latent, offset, carry, mask)
     facts = {"offset": offset_facts(offset), "layers": moved_layers(offset)}
@@ -52,7 +57,9 @@ def way_facts(moved: Latent, carry: str | Carrier, mask: Tensor | None) -> dict[
     return {"carry": carrier, "mask": mask_facts(mask)}
 
 
-def moved(generator: Generator, latent: Latent, offset: Tensor, carry: str | Carrier, mask: Tensor | None) -> Latent:
+def moved(
+    generator: Generator, latent: Latent, offset: Tensor, carry: str | Carrier, mask: Tensor | None
+) -> Latent:
     """What :func:`move` returns, without an entry in the log of edits."""
     check_offset(generator, offset)
     latent = latent.to(generator.device, generator.dtype)
@@ -64,7 +71,9 @@ def moved(generator: Generator, latent: Latent, offset: Tensor, carry: str | Car
         weight = check_mask(mask, sizes.image, offset)
         if not weight.any():
             return opened
-    changes: dict[str, Any] = {"styles": moved_styles(generator, opened, offset, weight, sizes.image)}
+    changes: dict[str, Any] = {
+        "styles": moved_styles(generator, opened, offset, weight, sizes.image)
+    }
     if opened.space.layer:
         push = find_carrier(carry).displacement(generator, opened, offset, weight)
         for name, value in (("features", push.features), ("rgb", push.rgb)):
@@ -81,7 +90,9 @@ def moved(generator: Generator, latent: Latent, offset: Tensor, carry: str | Car
 
 
 def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | float:
-    """1 for every companion of a canvas that the mask reaches, else 0, as [1, K, 1, 1]; 1.0 for that of a whole."""
+    """1 for every companion of a canvas that the mask reaches, else 0, as [1, K, 1, 1]; 1.0 for
+    that of a whole.
+    """
     if latent.places is None or weight.shape[2:] == (1, 1):
         return 1.0
     views = Views.of(generator, latent)
@@ -94,7 +105,9 @@ def check_offset(generator: Generator, offset: Tensor) -> None:
     if list(offset.shape) != expected:
         raise UsageError(f"expected an offset {expected} (num_ws, w_dim), got {list(offset.shape)}")
     if not bool(offset.isfinite().all()):
-        raise UsageError("the offset has values that are not finite; use a finite strength and direction")
+        raise UsageError(
+            "the offset has values that are not finite; use a finite strength and direction"
+        )
 
 
 def space_of_result(space: Space, offset: Tensor, masked: bool) -> Space:
@@ -114,11 +127,15 @@ def moved_styles(
         return latent.style_tensor() + offset[0]
     rows = offset[space.first - 1 :]
     if not space.spatial:
-        return join_styles(space, [s + row for s, row in zip(latent.style_list(), rows, strict=True)])
+        return join_styles(
+            space, [s + row for s, row in zip(latent.style_list(), rows, strict=True)]
+        )
     maps = []
     for k, (s, row) in enumerate(zip(latent.style_list(), rows, strict=True)):
         if row.any():
-            share = at_size(weight, style_cells(generator, generator.layer(space.first + k), image, CELLS))
+            share = at_size(
+                weight, style_cells(generator, generator.layer(space.first + k), image, CELLS)
+            )
             share = resize_map(share, largest(s, share))
             s = resize_map(s, largest(s, share)) + share * row[:, None, None]
         maps.append(s)

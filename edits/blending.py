@@ -1,4 +1,6 @@
-"""Two maps into one: values by linear interpolation, noise so that its variance stays ([S] eq. 4.2, App. A.2)."""
+"""Two maps into one: values by linear interpolation, noise so that its variance stays ([S] eq. 4.2,
+App. A.2).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from invert.latents import Latent
-from invert.shapes import Size
+from invert.latents.latent import Latent
+from invert.latents.shapes import Size
 
 SIGNIFICANT = 3.0  # standard errors
 
 
 def resize_map(t: Tensor, size: Sequence[int]) -> Tensor:
-    """A style map [N, w_dim, h, w] stored at another size, as the generator would enlarge it: bilinear.
+    """A style map [N, w_dim, h, w] stored at another size, as the generator would enlarge it:
+    bilinear.
 
     1×1 is exact; other enlargements round the places where the slope changes to the new cells.
     """
@@ -33,10 +36,13 @@ def largest(*maps: Tensor) -> Size:
 
 
 def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """a + m(b − a) of noise maps [N, 1, H, W], divided by its standard deviation; exactly a where m = 0, b where m = 1.
+    """a + m(b − a) of noise maps [N, 1, H, W], divided by its standard deviation; exactly a where m
+    = 0, b where m = 1.
 
-    `m` broadcasts. For independent maps the divisor is √(2m² − 2m + 1) ([S] A.2). They need not be independent: latents
-    without noise of their own share the generator's constant maps, and projections start from these. With correlation
+    `m` broadcasts. For independent maps the divisor is √(2m² − 2m + 1) ([S] A.2). They need not be
+    independent: latents
+    without noise of their own share the generator's constant maps, and projections start from
+    these. With correlation
     ρ the variance is (1 − m)² + m² + 2ρm(1 − m), so that mixing a map with itself changes nothing.
     """
     rho = correlation(a, b, m)
@@ -45,7 +51,8 @@ def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
 
 def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """Correlation in [0, 1] of two zero-mean maps, [N, 1, 1, 1], where the mask is soft, the only cells that need it.
+    """Correlation in [0, 1] of two zero-mean maps, [N, 1, 1, 1], where the mask is soft, the only
+    cells that need it.
 
     0 unless it is significant: maps drawn independently count as such, however few cells there are.
     """
@@ -56,15 +63,19 @@ def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
     tiny = torch.finfo(a.dtype).tiny
     rho = total(a * b) / (total(a.square()) * total(b.square())).sqrt().clamp_min(tiny)
-    cells = total(torch.ones_like(a)).square() / weight.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(tiny)
-    threshold = (SIGNIFICANT / cells.clamp_min(1).sqrt()).clamp(max=0.99)  # equal maps of few cells are still equal
+    cells = total(torch.ones_like(a)).square() / weight.square().sum(
+        dim=(1, 2, 3), keepdim=True
+    ).clamp_min(tiny)
+    # equal maps of few cells are still equal
+    threshold = (SIGNIFICANT / cells.clamp_min(1).sqrt()).clamp(max=0.99)
     return torch.where(rho > threshold, rho.clamp(max=1), torch.zeros_like(rho))
 
 
 def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> dict[str, Any]:
     """Styles, features, rgb and companion of points of one space, each the function of theirs.
 
-    A part that one of the points lacks is None, and so is the companion where one has places of its own. Style maps are
+    A part that one of the points lacks is None, and so is the companion where one has places of its
+    own. Style maps are
     brought to the largest size first.
     """
     first = points[0]
@@ -76,7 +87,9 @@ def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> di
             parts[name] = None
         elif isinstance(getattr(first, name), tuple):
             groups = zip(*values, strict=True)
-            parts[name] = tuple(function(*(resize_map(s, largest(*group)) for s in group)) for group in groups)
+            parts[name] = tuple(
+                function(*(resize_map(s, largest(*group)) for s in group)) for group in groups
+            )
         else:
             parts[name] = function(*values)
     return parts

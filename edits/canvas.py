@@ -1,4 +1,6 @@
-"""Larger and rearranged images: latents cut, moved and laid on a canvas of cells ([S] fig. 4.3, 5.2)."""
+"""Larger and rearranged images: latents cut, moved and laid on a canvas of cells ([S] fig. 4.3,
+5.2).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edits.history import MAX_PLACEMENTS, latent_facts, record
+from edits.common_space import to_common_space
+from edits.cropping import Box, check_even, feature_size, window
+from edits.log import MAX_PLACEMENTS, latent_facts, record
 from edits.masks import feathered
 from edits.mixer import mix, shifted
-from edits.points import to_common_space
-from edits.windows import Box, check_even, feature_size, window
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SEAM = 2  # F cells, width of the default seam
 
@@ -41,11 +43,15 @@ def place(
     *,
     feather: float | None = None,
 ) -> Latent:
-    """One latent of `canvas` = (width, height) cells of F_i with every placement laid over the ones before.
+    """One latent of `canvas` = (width, height) cells of F_i with every placement laid over the ones
+    before.
 
-    `feather` is the width in pixels of the seams, centred on the borders; two cells of F_i by default. Under its seam a
-    placement goes on: with the cells around its crop, then its border drawn out. So does the first where nothing is
-    placed. Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError` for boxes that are
+    `feather` is the width in pixels of the seams, centred on the borders; two cells of F_i by
+    default. Under its seam a
+    placement goes on: with the cells around its crop, then its border drawn out. So does the first
+    where nothing is
+    placed. Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError`
+    for boxes that are
     outside, :class:`LatentError` for spaces without features.
     """
     if not placements:
@@ -61,38 +67,64 @@ def place(
     for latent, placement in zip(latents[1:], placements[1:], strict=True):
         extended, box = extend(latent, placement, canvas)
         mask = rectangle(canvas, box, pixels, like=extended.tensors()[0])
-        result = mix(generator, result, extended, feathered(mask, SEAM * pixels if feather is None else feather))
+        result = mix(
+            generator,
+            result,
+            extended,
+            feathered(mask, SEAM * pixels if feather is None else feather),
+        )
     # the seams are steps of this edit, not edits of their own
     result = result.replace(metadata=placements[0].latent.metadata)
     return record(result, "place", place_facts(canvas, placements, feather))
 
 
-def place_facts(canvas: tuple[int, int], placements: Sequence[Placement], feather: float | None) -> dict[str, Any]:
-    """For the log of edits: the canvas, and where each of the first placements was laid, of which latent."""
+def place_facts(
+    canvas: tuple[int, int], placements: Sequence[Placement], feather: float | None
+) -> dict[str, Any]:
+    """For the log of edits: the canvas, and where each of the first placements was laid, of which
+    latent.
+    """
     laid = [
-        {"at": list(p.at), "crop": None if p.crop is None else list(p.crop), **latent_facts(p.latent)}
+        {
+            "at": list(p.at),
+            "crop": None if p.crop is None else list(p.crop),
+            **latent_facts(p.latent),
+        }
         for p in placements[:MAX_PLACEMENTS]
     ]
-    return {"canvas": list(canvas), "latents": len(placements), "placements": laid, "feather": feather}
+    return {
+        "canvas": list(canvas),
+        "latents": len(placements),
+        "placements": laid,
+        "feather": feather,
+    }
 
 
 def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tuple[Latent, Box]:
-    """The latent where it is placed and drawn out over the whole canvas, and the box that it was placed in."""
+    """The latent where it is placed and drawn out over the whole canvas, and the box that it was
+    placed in.
+    """
     crop_box = checked_crop(latent, placement.crop)
     (left, top, width, height), (x, y) = crop_box, placement.at
     check_even(latent, "the place of a latent", placement.at)
     if x + width <= 0 or y + height <= 0 or x >= canvas[0] or y >= canvas[1]:
-        raise UsageError(f"a latent at {x}, {y} lies outside the canvas of {canvas[0]}×{canvas[1]} cells")
+        raise UsageError(
+            f"a latent at {x}, {y} lies outside the canvas of {canvas[0]}×{canvas[1]} cells"
+        )
     return window(latent, (left - x, top - y, *canvas)), (x, y, width, height)
 
 
 def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i; the border is drawn out (`mixer.shifted`)."""
+    """The latent's content moved right and down by (dx, dy) cells of F_i; the border is drawn out
+    (`mixer.shifted`).
+    """
     return record(shifted(latent, cells), "shift", {"cells": list(cells)})
 
 
 def crop(latent: Latent, box: Box) -> Latent:
-    """The cells `box` = (x, y, width, height) of F_i, as a smaller image. Raises :class:`UsageError` outside."""
+    """The cells `box` = (x, y, width, height) of F_i, as a smaller image. Raises
+    :class:`UsageError` outside.
+    """
     return record(window(latent, checked_crop(latent, box)), "crop", {"box": list(box)})
 
 
@@ -103,13 +135,17 @@ def checked_crop(latent: Latent, box: Box | None) -> Box:
         return 0, 0, width, height
     x, y, w, h = box
     if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
-        raise UsageError(f"crop {x}, {y}, {w}, {h} is not inside the {width}×{height} cells of the latent")
+        raise UsageError(
+            f"crop {x}, {y}, {w}, {h} is not inside the {width}×{height} cells of the latent"
+        )
     return box
 
 
 def rectangle(canvas: tuple[int, int], box: Box, pixels: int, like: Tensor) -> Tensor:
     """The mask [1, 1, H, W] of a box of cells of `pixels` each; what leaves the canvas is cut."""
-    mask = torch.zeros(1, 1, canvas[1] * pixels, canvas[0] * pixels, device=like.device, dtype=like.dtype)
+    mask = torch.zeros(
+        1, 1, canvas[1] * pixels, canvas[0] * pixels, device=like.device, dtype=like.dtype
+    )
     x, y, w, h = (pixels * value for value in box)
     mask[:, :, max(y, 0) : y + h, max(x, 0) : x + w] = 1
     return mask

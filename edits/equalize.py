@@ -8,25 +8,30 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from edits.history import record
-from edits.points import join_styles
+from edits.common_space import join_styles
+from edits.log import record
 from invert.arguments import check_number
-from invert.distributions import group_means
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.variables import distribution_parts
+from invert.latents.distributions import group_means
+from invert.latents.latent import Latent
+from invert.projection.variables import distribution_parts
 
 Part = Literal["styles", "features", "rgb"]
 PARTS: tuple[Part, ...] = ("styles", "features", "rgb")
 
 
-def equalize(generator: Generator, latent: Latent, amount: float, parts: Sequence[Part] | None = None) -> Latent:
+def equalize(
+    generator: Generator, latent: Latent, amount: float, parts: Sequence[Part] | None = None
+) -> Latent:
     """(1 − c)·x + c·T⁻¹(S(x)) for every value x of each part, c = `amount` in [0, 1] ([S] eq. 7.1).
 
-    S and T are the distribution functions of the part (all its values pooled, each point of the batch alone) and of
-    generated ones. The order of values is kept, and the Wasserstein distance falls linearly with the amount, to 0 at 1.
-    `parts` names some of "styles", "features", "rgb"; all that the latent has by default. Raises :class:`UsageError`
+    S and T are the distribution functions of the part (all its values pooled, each point of the
+    batch alone) and of
+    generated ones. The order of values is kept, and the Wasserstein distance falls linearly with
+    the amount, to 0 at 1.
+    `parts` names some of "styles", "features", "rgb"; all that the latent has by default. Raises
+    :class:`UsageError`
     for an amount outside and for parts that the latent has not.
     """
     check_number("amount", amount, 0, 1)
@@ -49,7 +54,9 @@ def equalize(generator: Generator, latent: Latent, amount: float, parts: Sequenc
 
 
 def equalize_values(values: Tensor, ordered: Tensor, amount: float) -> Tensor:
-    """Equation 7.1 for each row of values [N, …] and the ascending values `ordered` [m] of the target."""
+    """Equation 7.1 for each row of values [N, …] and the ascending values `ordered` [m] of the
+    target.
+    """
     rows = values.flatten(1)
     target = group_means(ordered, rows.shape[1]).to(rows)
     rank = rows.argsort(dim=1, stable=True)

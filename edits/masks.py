@@ -1,7 +1,7 @@
 """Masks: where one image is edited or replaced, at the size of every map of a latent.
 
-A mask is [1, 1, H, W] in [0, 1] at the image's size. One that is the same everywhere is kept as a single cell,
-which broadcasts: then nothing is resampled and full or empty masks are exact.
+A mask is [1, 1, H, W] in [0, 1] at the image's size. One that is the same everywhere is kept as a
+single cell, which broadcasts: then nothing is resampled and full or empty masks are exact.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.layer_ranges import COARSE, MIDDLE
-from invert.network import Layer
-from invert.precision import widened
-from invert.shapes import Size
+from invert.hardware.precision import widened
+from invert.latents.layer_ranges import COARSE, MIDDLE
+from invert.latents.shapes import Size
+from invert.networks.network import Layer
 
-CELLS = 64  # of a style map per training side, at most: 512 values a cell make larger maps expensive
+# of a style map per training side, at most: 512 values a cell make larger maps expensive
+CELLS = 64
 SOFT_CELLS = 32  # enough for the soft edges of a mixture
 
 
 def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
     """The mask in dtype and device of `like`; [1, 1, 1, 1] where it is uniform.
 
-    Raises :class:`UsageError` unless it is [1, 1, H, W] of the image's size (height, width) with values in [0, 1].
+    Raises :class:`UsageError` unless it is [1, 1, H, W] of the image's size (height, width) with
+    values in [0, 1].
     """
     if mask.ndim != 4 or tuple(mask.shape[:2]) != (1, 1):
-        raise UsageError(f"expected a mask [1, 1, H, W], got {list(mask.shape)}; invert.images.read_mask makes one")
+        raise UsageError(
+            f"expected a mask [1, 1, H, W], got {list(mask.shape)}; invert.images.images.read_mask makes one"
+        )
     if tuple(mask.shape[2:]) != tuple(image):
         height, width = mask.shape[2:]
         raise UsageError(
@@ -45,7 +49,8 @@ def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
 def feathered(mask: Tensor, pixels: float) -> Tensor:
     """The mask with every hard edge turned into a linear ramp `pixels` wide, centred on it.
 
-    A box filter, its window cut at the borders: full and empty stay exact. Raises :class:`UsageError`.
+    A box filter, its window cut at the borders: full and empty stay exact. Raises
+    :class:`UsageError`.
     """
     if not (math.isfinite(pixels) and pixels >= 0):
         raise UsageError(f"feather is a width in pixels, 0 or more, got {pixels}")
@@ -65,22 +70,29 @@ def feathered(mask: Tensor, pixels: float) -> Tensor:
 
 
 def at_size(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """The share of every cell of a map of `size` (height, width) that the mask covers; one cell stays one cell."""
+    """The share of every cell of a map of `size` (height, width) that the mask covers; one cell
+    stays one cell.
+    """
     return mask if mask.shape[2:] == (1, 1) else F.interpolate(mask, size=tuple(size), mode="area")
 
 
 def style_cells(generator: Generator, layer: Layer, image: Size, limit: int) -> Size:
-    """Size (height, width) of a style map for an image: the layer's input size, at most `limit` per training side."""
+    """Size (height, width) of a style map for an image: the layer's input size, at most `limit` per
+    training side.
+    """
     side = min(layer.size, limit)
     height, width = (max(1, pixels * side // generator.resolution) for pixels in image)
     return height, width
 
 
 def style_mask(generator: Generator, mask: Tensor, layer: Layer, image: Size) -> Tensor:
-    """Where styles of `layer` are mixed: at most 32 cells per training side, the smoother the finer the layer.
+    """Where styles of `layer` are mixed: at most 32 cells per training side, the smoother the finer
+    the layer.
 
-    Edges are at least as wide as a cell of the layer's input up to 16 cells, 1/16 of the training side at 32, and
-    1/8 of it from 64 on. Coarse styles need no more: all later layers smooth what they make. Fine ones hold the
+    Edges are at least as wide as a cell of the layer's input up to 16 cells, 1/16 of the training
+    side at 32, and
+    1/8 of it from 64 on. Coarse styles need no more: all later layers smooth what they make. Fine
+    ones hold the
     colours, where a narrow edge shows as a seam ([S] fig. 4.1).
     """
     if mask.shape[2:] == (1, 1):

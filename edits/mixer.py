@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from edits.blending import blend_noise, largest, resize_map
-from edits.history import latent_facts, mask_facts, record
+from edits.common_space import check_same_canvas, to_common_space
+from edits.cropping import check_even, feature_size, window
+from edits.log import latent_facts, mask_facts, record
 from edits.masks import at_size, check_mask, feathered, style_mask
-from edits.points import check_same_canvas, to_common_space
-from edits.windows import check_even, feature_size, window
 from invert.arguments import whole
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 
 def mix(
@@ -28,15 +28,20 @@ def mix(
     shift: tuple[int, int] = (0, 0),
     feather: float = 0.0,
 ) -> Latent:
-    """`a` where the mask [1, 1, H, W] is 0, `b` where it is 1, and a + m(b − a) of every map between ([S] eq. 4.2).
+    """`a` where the mask [1, 1, H, W] is 0, `b` where it is 1, and a + m(b − a) of every map
+    between ([S] eq. 4.2).
 
     keep_styles  the last k styles stay a's everywhere, which keeps its colours
-    shift        b is moved right and down by (dx, dy) cells of F_i first (F… spaces); its border is drawn out
+    shift        b is moved right and down by (dx, dy) cells of F_i first (F… spaces); its border is
+                 drawn out
     feather      width in pixels of the ramp that replaces hard edges of the mask
 
-    Both are first brought to their common space with style maps, exactly; constant noise is added where only one has
-    noise. Noise keeps its variance (App. A.2). Style maps take the smoother masks of `masks.style_mask`. An empty mask
-    gives a's parts bit for bit, a full one b's. A mixture of both has no companion: `invert.companions` makes one from
+    Both are first brought to their common space with style maps, exactly; constant noise is added
+    where only one has
+    noise. Noise keeps its variance (App. A.2). Style maps take the smoother masks of
+    `masks.style_mask`. An empty mask
+    gives a's parts bit for bit, a full one b's. A mixture of both has no companion:
+    `invert.projection.companion` makes one from
     its F_i. Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
     """
     other = latent_facts(b)
@@ -46,7 +51,9 @@ def mix(
     image = check_same_canvas(generator, [a, b])
     kept = len(a.styles)
     if whole(keep_styles) is None or not 0 <= keep_styles <= kept:
-        raise UsageError(f"keep_styles is between 0 and the {kept} styles of {a.space}, got {keep_styles!r}")
+        raise UsageError(
+            f"keep_styles is between 0 and the {kept} styles of {a.space}, got {keep_styles!r}"
+        )
     m = feathered(check_mask(mask, image, a.tensors()[0]), feather)
     styles = []
     for k, (s, t) in enumerate(zip(a.style_list(), b.style_list(), strict=True)):
@@ -55,7 +62,10 @@ def mix(
         styles.append(s if stays else blend_styles(s, t, style_mask(generator, m, layer, image)))
     noise = None
     if a.noise is not None and b.noise is not None:
-        noise = tuple(blend_noise(n, p, at_size(m, n.shape[2:])) for n, p in zip(a.noise, b.noise, strict=True))
+        noise = tuple(
+            blend_noise(n, p, at_size(m, n.shape[2:]))
+            for n, p in zip(a.noise, b.noise, strict=True)
+        )
     mixed = a.replace(
         styles=tuple(styles),
         features=blend(a.features, b.features, m),
@@ -68,7 +78,9 @@ def mix(
 
 
 def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Any]:
-    """Companion, places and origin of the one that an empty or full mask leaves; none for a mixture."""
+    """Companion, places and origin of the one that an empty or full mask leaves; none for a
+    mixture.
+    """
     if m.numel() > 1 or m.item() not in (0, 1):
         return {"companion": None}
     sole = b if m.item() else a
@@ -76,14 +88,18 @@ def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Any]:
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:
-    """a + m(b − a) of two maps of one size, the mask resampled to it; exactly a or b where m is 0 or 1."""
+    """a + m(b − a) of two maps of one size, the mask resampled to it; exactly a or b where m is 0
+    or 1.
+    """
     if a is None or b is None:
         return None
     return torch.lerp(a, b, at_size(m, a.shape[2:]).expand_as(a))
 
 
 def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """The same of two style maps stored at any sizes; the result has the largest of them and the mask's."""
+    """The same of two style maps stored at any sizes; the result has the largest of them and the
+    mask's.
+    """
     if m.numel() == 1 and m.item() in (0, 1):
         return b if m.item() else a
     size = largest(a, b, m)
@@ -92,14 +108,18 @@ def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
 
 def shifted(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i on a canvas of the same size.
+    """The latent's content moved right and down by (dx, dy) cells of F_i on a canvas of the same
+    size.
 
-    What comes in is the border, drawn out (`windows.window`). The companion is dropped. Raises :class:`UsageError` when
+    What comes in is the border, drawn out (`windows.window`). The companion is dropped. Raises
+    :class:`UsageError` when
     nothing of the image would be left.
     """
     height, width = feature_size(latent)
     dx, dy = cells
     if abs(dx) >= width or abs(dy) >= height:
-        raise UsageError(f"a shift of {dx}, {dy} leaves nothing of {width}×{height} cells; use a smaller one")
+        raise UsageError(
+            f"a shift of {dx}, {dy} leaves nothing of {width}×{height} cells; use a smaller one"
+        )
     check_even(latent, "a shift", cells)
     return window(latent, (-dx, -dy, width, height))

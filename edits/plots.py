@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from invert.atomic import write_atomically
-from invert.distributions import wasserstein
 from invert.errors import UsageError
+from invert.files.atomic_files import write_atomically
 from invert.generator import Generator
-from invert.images import check_suffix
-from invert.latents import Latent
+from invert.images.images import check_suffix
+from invert.latents.distributions import wasserstein
+from invert.latents.latent import Latent
+from invert.projection.variables import distribution_parts
 from invert.provenance import KEY, Record, as_text
-from invert.variables import distribution_parts
 
 BINS = 100
 NORMAL_VALUES = 2**16  # quantiles that stand for N(0, 1)
@@ -25,7 +25,9 @@ SHOWN = 0.999  # of the values of both; the rest is outside the axis
 
 @dataclass(frozen=True)
 class Distribution:
-    """The values [N, …] of one part, ascending values [m] of generated ones, and their Wasserstein-1 distance."""
+    """The values [N, …] of one part, ascending values [m] of generated ones, and their
+    Wasserstein-1 distance.
+    """
 
     name: str
     values: Tensor
@@ -42,16 +44,20 @@ def distributions(generator: Generator, latent: Latent) -> list[Distribution]:
         noise = torch.cat([n.flatten(1) for n in latent.noise], 1)
         levels = (torch.arange(NORMAL_VALUES, dtype=torch.float64) + 0.5) / NORMAL_VALUES
         parts["noise"] = noise, torch.special.ndtri(levels).to(noise)
-    return [Distribution(name, v, t, wasserstein(v, t).mean().item()) for name, (v, t) in parts.items()]
+    return [
+        Distribution(name, v, t, wasserstein(v, t).mean().item()) for name, (v, t) in parts.items()
+    ]
 
 
 def distribution_figure(
     generator: Generator, latent: Latent, path: str | Path, record: Record | None = None
 ) -> dict[str, float]:
-    """Write histograms of every part against the generator's to a `.png`; returns the Wasserstein distances by part.
+    """Write histograms of every part against the generator's to a `.png`; returns the Wasserstein
+    distances by part.
 
     A `record` says what it was made from (:mod:`invert.provenance`).
-    Raises :class:`UsageError` without matplotlib, for another suffix, and for a latent that has no part to show.
+    Raises :class:`UsageError` without matplotlib, for another suffix, and for a latent that has no
+    part to show.
     """
     check_suffix(path, ".png")
     try:

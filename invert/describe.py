@@ -8,9 +8,9 @@ from typing import Any
 
 from invert.checkpoints import fingerprint, read_checkpoint
 from invert.errors import ModelFileError
-from invert.file_kinds import FileKind, shown
-from invert.latents import PARTS, Latent
-from invert.leftovers import recover
+from invert.files.file_kinds import FileKind, shown
+from invert.files.leftovers import recover
+from invert.latents.latent import PARTS, Latent
 from invert.recognition import Recognized, recognize
 
 

@@ -66,7 +66,9 @@ class ModelFileWarning(UserWarning):
     """A model file was read, but something that it does not say had to be assumed."""
 
 
-def nearest(text: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
+def nearest(
+    text: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None
+) -> str | None:
     """The name that is most like the text or that a synonym of it stands for, if there is one."""
     typed = text.strip().lower().replace("_", "-")
     if synonyms and typed in synonyms:

@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invert import network_files
-from invert.addresses import refuse_address
 from invert.arguments import check_psi, check_seed, check_seeds, whole
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
-from invert.conversion import constant_noise, convert_latent, layer_styles
 from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
-from invert.file_kinds import FileKind
-from invert.latents import Latent
-from invert.network import Layer, Size, SynthesisNetwork
-from invert.precision import full_precision
-from invert.processor import lacks_bfloat16
+from invert.files.addresses import refuse_address
+from invert.files.file_kinds import FileKind
+from invert.hardware.precision import full_precision
+from invert.hardware.processor import lacks_bfloat16
+from invert.latents import network_files
+from invert.latents.conversion import constant_noise, convert_latent, layer_styles
+from invert.latents.latent import Latent
+from invert.latents.shapes import Shapes, check_fit, check_layer, shapes
+from invert.latents.spaces import Space, check_conversion
+from invert.latents.statistics import Statistics, cached_map_distributions, w_statistics
+from invert.networks.network import Layer, Size, SynthesisNetwork
 from invert.recognition import NO_CHECKPOINT, expecting
-from invert.shapes import Shapes, check_fit, check_layer, shapes
-from invert.spaces import Space, check_conversion
-from invert.statistics import Statistics, cached_map_distributions, w_statistics
 
 NoiseMode = Literal["const", "none", "random"]
 
@@ -35,7 +35,8 @@ NoiseMode = Literal["const", "none", "random"]
 class Generator:
     """A synthesis network with frozen weights, its spaces and its statistics.
 
-    Images are float RGB [N, 3, H, W], about [−1, 1]. Every latent carries the fingerprint of the weights it was made
+    Images are float RGB [N, 3, H, W], about [−1, 1]. Every latent carries the fingerprint of the
+    weights it was made
     with and is refused by any other generator.
     """
 
@@ -64,11 +65,15 @@ class Generator:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Generator:
-        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need a GPU; float64 is exact."""
+        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need a GPU;
+        float64 is exact.
+        """
         device = torch.device(device)
         half = dtype in (torch.float16, torch.bfloat16)
         if half and device.type == "cpu":
-            raise UsageError(f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32")
+            raise UsageError(
+                f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32"
+            )
         network = build_network(checkpoint)
         network = network.to(device=device, dtype=torch.float32 if half else dtype)
         identity = fingerprint(checkpoint.tensors, checkpoint.config)
@@ -77,10 +82,13 @@ class Generator:
         return generator
 
     def half(self) -> Generator:
-        """A copy that computes in bfloat16, in half of the memory; faster where there are instructions for it.
+        """A copy that computes in bfloat16, in half of the memory; faster where there are
+        instructions for it.
 
-        Its images are off by about a hundredth of their spread: good enough to follow gradients, not to be kept.
-        A generator of mixed precision is returned as it is. Warns on a processor without such instructions.
+        Its images are off by about a hundredth of their spread: good enough to follow gradients,
+        not to be kept.
+        A generator of mixed precision is returned as it is. Warns on a processor without such
+        instructions.
         """
         if self.autocast is not None:
             return self
@@ -158,11 +166,15 @@ class Generator:
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """w [N, w_dim] from z [N, z_dim]; conditional generators need labels [N, c_dim]."""
         if self.c_dim and label is None:
-            raise UsageError(f"this generator is conditional: expected a label of {self.c_dim} values")
+            raise UsageError(
+                f"this generator is conditional: expected a label of {self.c_dim} values"
+            )
         if label is not None and tuple(label.shape) != (len(z), self.c_dim):
             raise UsageError(f"expected labels {[len(z), self.c_dim]}, got {list(label.shape)}")
         with torch.inference_mode(), full_precision():
-            w = self.network.mapping(z.to(self.device), None if label is None else label.to(self.device))
+            w = self.network.mapping(
+                z.to(self.device), None if label is None else label.to(self.device)
+            )
         return w.clone()  # an ordinary tensor again, usable in autograd
 
     def sample(
@@ -175,17 +187,22 @@ class Generator:
     ) -> Latent:
         """Latents of seeds, in W by default.
 
-        z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the truncation towards the
+        z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the
+        truncation towards the
         mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is a class index.
         """
         seeds, psi = check_seeds(seeds), check_psi(psi)
         target = Space.parse(space)
-        z = torch.from_numpy(np.concatenate([np.random.RandomState(s).randn(1, self.z_dim) for s in seeds]))
+        z = torch.from_numpy(
+            np.concatenate([np.random.RandomState(s).randn(1, self.z_dim) for s in seeds])
+        )
         z = z.to(self.device, self.dtype)
         c = self._labels(label, len(seeds))
         if target.base == "Z":
             if psi != 1:
-                raise UsageError(f"truncation psi moves w, so a point of {target} cannot have it; use W or psi 1")
+                raise UsageError(
+                    f"truncation psi moves w, so a point of {target} cannot have it; use W or psi 1"
+                )
             return self.convert(self._make(Space("Z"), z, label=c), target)
         w = self.mapping(z, c)
         if psi != 1:
@@ -202,7 +219,9 @@ class Generator:
         return latent
 
     def check(self, latent: Latent) -> Shapes:
-        """The sizes of a latent of this generator. Raises :class:`FingerprintError` for another one's."""
+        """The sizes of a latent of this generator. Raises :class:`FingerprintError` for another
+        one's.
+        """
         if latent.fingerprint != self.fingerprint:
             origin = latent.metadata.get("generator", "")
             raise FingerprintError(
@@ -224,13 +243,17 @@ class Generator:
 
     @property
     def reference(self) -> dict[str, Any]:
-        """What latents remember of the generator, beside its fingerprint: name, and file where it has one."""
+        """What latents remember of the generator, beside its fingerprint: name, and file where it
+        has one.
+        """
         return {"generator": self.name, **network_files.reference(self.path)}
 
     def convert(self, latent: Latent, space: str | Space) -> Latent:
-        """The same image as a point of `space`; exact, or a :class:`SpaceError` that says what would be lost.
+        """The same image as a point of `space`; exact, or a :class:`SpaceError` that says what
+        would be lost.
 
-        Noise maps that are added are the generator's constant ones. Style maps start as 1×1, constant over space.
+        Noise maps that are added are the generator's constant ones. Style maps start as 1×1,
+        constant over space.
         """
         target = Space.parse(space)
         sizes = self.check(latent)
@@ -247,10 +270,13 @@ class Generator:
     # -- images
 
     def render(self, latent: Latent, noise: NoiseMode = "const", *, seed: int = 0) -> Tensor:
-        """Images [N, 3, H, W] of a latent, each computed alone, so that batches do not change pixels.
+        """Images [N, 3, H, W] of a latent, each computed alone, so that batches do not change
+        pixels.
 
-        `noise` is used where the latent has no noise maps of its own; "random" draws them from `seed`. Gradients flow
-        to latents that require them; images without gradients are in full precision (`invert.precision`).
+        `noise` is used where the latent has no noise maps of its own; "random" draws them from
+        `seed`. Gradients flow
+        to latents that require them; images without gradients are in full precision
+        (`invert.hardware.precision`).
         """
         sizes = self.check(latent)
         if noise not in ("const", "none", "random"):
@@ -263,7 +289,9 @@ class Generator:
                 image = self._render_one(latent, maps)
             else:
                 points = ((latent[k], [m[k : k + 1] for m in maps]) for k in range(len(latent)))
-                image = torch.cat([self._render_one(point, noise_maps) for point, noise_maps in points])
+                image = torch.cat(
+                    [self._render_one(point, noise_maps) for point, noise_maps in points]
+                )
         return image if keep_grad else image.clone()
 
     def _noise(self, latent: Latent, mode: NoiseMode, sizes: Shapes, seed: int) -> list[Tensor]:
@@ -272,7 +300,10 @@ class Generator:
             return list(latent.noise)
         if mode == "random":
             generator = torch.Generator().manual_seed(check_seed(seed))
-            return [torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype) for h, w in sizes.noise]
+            return [
+                torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype)
+                for h, w in sizes.noise
+            ]
         maps = constant_noise(self.network, latent.space, sizes, n)
         return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
 
@@ -280,7 +311,9 @@ class Generator:
         x = self.network.start() if latent.features is None else latent.features
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
             styles = layer_styles(self.network, latent)
-            image = self.network.synthesize(x, latent.rgb, styles, [*noise, None], latent.space.first)
+            image = self.network.synthesize(
+                x, latent.rgb, styles, [*noise, None], latent.space.first
+            )
         return image.to(self.dtype)
 
     # -- statistics
@@ -300,11 +333,16 @@ class Generator:
         return w_statistics(self.network)
 
     def target_distribution(
-        self, part: Literal["styles", "features", "rgb"], layer: int | None = None, *, cache_dir: Path | None = None
+        self,
+        part: Literal["styles", "features", "rgb"],
+        layer: int | None = None,
+        *,
+        cache_dir: Path | None = None,
     ) -> Tensor:
         """Ascending values of a part over 4096 sampled latents ([S] 7.2), fewer for large maps.
 
-        F_i and R_i need their layer; theirs are measured on first use, and kept in the user's cache.
+        F_i and R_i need their layer; theirs are measured on first use, and kept in the user's
+        cache.
         """
         if part == "styles":
             return self.statistics().styles
@@ -314,7 +352,9 @@ class Generator:
         if layer not in self._maps:
             self._maps[layer] = {
                 k: v.to(self.device, self.dtype)
-                for k, v in cached_map_distributions(self.network, layer, self.fingerprint, cache_dir).items()
+                for k, v in cached_map_distributions(
+                    self.network, layer, self.fingerprint, cache_dir
+                ).items()
             }
         if part not in self._maps[layer]:
             raise UsageError(f"this generator has no {part} at layer {layer}")
@@ -329,8 +369,12 @@ class Generator:
                 raise UsageError("this generator is not conditional: it takes no label")
             return None
         if label is None or whole(label) is None or not 0 <= label < self.c_dim:
-            raise UsageError(f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}")
-        return torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()
+            raise UsageError(
+                f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}"
+            )
+        return (
+            torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()
+        )
 
 
 def needs_grad(latent: Latent) -> bool:
@@ -338,9 +382,11 @@ def needs_grad(latent: Latent) -> bool:
 
 
 def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
-    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown one."""
+    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown
+    one.
+    """
     if checkpoint.architecture == "stylegan2":
-        from invert.stylegan2 import StyleGAN2
+        from invert.networks.stylegan2 import StyleGAN2
 
         config = checkpoint.config
         return StyleGAN2(
@@ -350,10 +396,12 @@ def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
             resample_filter=config.get("resample_filter", (1, 3, 3, 1)),
         )
     if checkpoint.architecture == "mobile-stylegan":
-        from invert.mobile_stylegan import MobileStyleGAN
+        from invert.networks.mobile_stylegan import MobileStyleGAN
 
         return MobileStyleGAN(checkpoint.tensors)
-    raise ModelFileError(f"supported architectures: stylegan2, mobile-stylegan; got {checkpoint.architecture!r}")
+    raise ModelFileError(
+        f"supported architectures: stylegan2, mobile-stylegan; got {checkpoint.architecture!r}"
+    )
 
 
 def load_generator(
@@ -363,8 +411,10 @@ def load_generator(
     dtype: torch.dtype = torch.float32,
     allow_nonfinite: bool = False,
 ) -> Generator:
-    """A generator by registry name (downloaded on first use) or from a checkpoint file of any supported format."""
-    from invert.models import MODELS, ensure
+    """A generator by registry name (downloaded on first use) or from a checkpoint file of any
+    supported format.
+    """
+    from invert.weights import MODELS, ensure
 
     refuse_address(str(name_or_path))
     known = [name for name, model in MODELS.items() if model.kind == "generator"]
@@ -375,12 +425,18 @@ def load_generator(
     else:
         path = Path(name_or_path)
         if not path.exists():
-            raise ModelFileError(f"{path}: neither a file nor a known network; known: {', '.join(known)}")
+            raise ModelFileError(
+                f"{path}: neither a file nor a known network; known: {', '.join(known)}"
+            )
         name = path.stem
         source = path
     try:
         with expecting(FileKind.CHECKPOINT, path, NO_CHECKPOINT):
             checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
-        return Generator.from_checkpoint(checkpoint, name=name, path=source, device=device, dtype=dtype)
+        return Generator.from_checkpoint(
+            checkpoint, name=name, path=source, device=device, dtype=dtype
+        )
     except ModelFileError as error:
-        raise error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}") from error
+        raise (
+            error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}")
+        ) from error

@@ -29,7 +29,7 @@ from invert.errors import InvertError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
 KEY = "invert"
 EXIF_DESCRIPTION = 0x010E
@@ -93,7 +93,8 @@ def file_digest(path: Path) -> str | None:
 
 
 def network_digest(path: Path) -> str | None:
-    """The fingerprint of the network in a file, the file's SHA-256 where it holds none; as :func:`file_digest`.
+    """The fingerprint of the network in a file, the file's SHA-256 where it holds none; as
+    :func:`file_digest`.
 
     A file is read once, however many results are made with it.
     """
@@ -138,7 +139,7 @@ def made_from(found: Record) -> tuple[str, ...] | None:
 
 
 def read_torch(path: Path) -> Any:
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
     return dict(Latent.load(path).metadata)
 
@@ -201,7 +202,7 @@ READERS = {
 
 def digest_of_latent_file(path: Path) -> str | None:
     """The digest of the latent in a file; None where there is none."""
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
     try:
         return latent_digest(Latent.load(path))

@@ -22,10 +22,10 @@ from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind as Container
 from invert.checkpoints.source import naming, read_file, sniff
 from invert.errors import ImageError, InvertError, ModelFileError
-from invert.file_kinds import ALIKE, FileKind, shown
-from invert.image_files import FORMATS, PLUGINS, kind_of
-from invert.image_headers import check_headers
-from invert.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from invert.files.file_kinds import ALIKE, FileKind, shown
+from invert.files.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from invert.images.image_files import FORMATS, PLUGINS, kind_of
+from invert.images.image_headers import check_headers
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def expecting(kind: FileKind, path: str | os.PathLike[str], what: str = "") -> I
 
 
 def refuse_other_files(path: Path) -> None:
-    """Raise :class:`ModelFileError` for a latent or another file of ours where a checkpoint is expected.
+    """Raise :class:`ModelFileError` for a latent or another file of ours where a checkpoint is
+    expected.
 
     Looks at the first bytes only, unless they are those of such a file.
     """
@@ -107,7 +108,9 @@ def refuse_other_files(path: Path) -> None:
 
 
 def is_other_file(path: Path) -> bool:
-    """Whether the first bytes say that the file is a latent or another file of ours, not a checkpoint."""
+    """Whether the first bytes say that the file is a latent or another file of ours, not a
+    checkpoint.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)

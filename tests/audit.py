@@ -1,4 +1,6 @@
-"""A switchable audit hook: what a piece of code imported, executed, wrote, started or connected to, in its thread."""
+"""A switchable audit hook: what a piece of code imported, executed, wrote, started or connected to,
+in its thread.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def _hook(event: str, args: tuple) -> None:
         _, mode, flags = args
         forbidden = bool(set(mode or "") & set("wax+")) or bool((flags or 0) & _WRITING)
     else:
-        forbidden = event in _FORBIDDEN or (event.startswith(_FORBIDDEN_FAMILIES) and event not in _HARMLESS)
+        forbidden = event in _FORBIDDEN or (
+            event.startswith(_FORBIDDEN_FAMILIES) and event not in _HARMLESS
+        )
     if forbidden:
         for thread, events in _recorders:
             if thread == threading.get_ident():

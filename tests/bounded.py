@@ -1,7 +1,9 @@
-"""Tests in a fresh process that may not take more memory, and counts of work: bounds that hold on every machine.
+"""Tests in a fresh process that may not take more memory, and counts of work: bounds that hold on
+every machine.
 
-The peak memory of a process is that of its whole life: after one large test a small one cannot exceed it. A time is
-that of a machine and of what else it does. An address space and a number of calls are neither.
+The peak memory of a process is that of its whole life: after one large test a small one cannot
+exceed it. A time is that of a machine and of what else it does. An address space and a number of
+calls are neither.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ ENDLESS = 120  # seconds of a processor, after which a test that would never end
 
 
 def in_little_memory(megabytes: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The test runs in a process of its own, which can map that much memory beside Python, torch and the readers."""
+    """The test runs in a process of its own, which can map that much memory beside Python, torch
+    and the readers.
+    """
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(test)
@@ -52,7 +56,9 @@ def at_most(calls: int) -> Iterator[None]:
 
 @functools.cache
 def start_server() -> Connection:
-    """The end of a pipe to a process that has imported torch and nothing of the tests that ran here."""
+    """The end of a pipe to a process that has imported torch and nothing of the tests that ran
+    here.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     context.Process(target=serve, args=(theirs,), daemon=True).start()
@@ -60,7 +66,9 @@ def start_server() -> Connection:
 
 
 def serve(requests: Connection) -> None:
-    """For each (module, test, arguments, megabytes) the failure of the test, run in a fork; "" where it passed."""
+    """For each (module, test, arguments, megabytes) the failure of the test, run in a fork; ""
+    where it passed.
+    """
     import torch
     from checkpoint_files import warm_up
 
@@ -73,7 +81,8 @@ def serve(requests: Connection) -> None:
         child = os.fork()
         if child == 0:
             os.close(reading)
-            os.write(writing, failure_of(test, arguments, megabytes).encode()[-60_000:])  # what a pipe holds
+            # what a pipe holds
+            os.write(writing, failure_of(test, arguments, megabytes).encode()[-60_000:])
             os._exit(0)
         os.close(writing)
         _, status = os.waitpid(child, 0)

@@ -16,7 +16,11 @@ from torch import Tensor
 from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from invert.errors import ModelFileError
 
-DEFAULT_CONFIG = {"conv_clamp": None, "mapping_lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
+DEFAULT_CONFIG = {
+    "conv_clamp": None,
+    "mapping_lr_multiplier": 0.01,
+    "resample_filter": [1, 3, 3, 1],
+}
 
 
 def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
@@ -28,7 +32,9 @@ def identity(checkpoint: Checkpoint) -> str:
 
 
 def read_bytes(folder: Path, data: bytes) -> Checkpoint:
-    """The checkpoint in the bytes; asserts that reading them imported, executed, wrote and started nothing."""
+    """The checkpoint in the bytes; asserts that reading them imported, executed, wrote and started
+    nothing.
+    """
     path = folder / "model.bin"  # never a telling extension
     path.write_bytes(data)
     warm_up()
@@ -53,7 +59,9 @@ def warm_up() -> None:
 
 
 def refuse_bytes(folder: Path, data: bytes, match: str) -> str:
-    """Assert that the bytes are refused in one line that starts with the path and matches; the message."""
+    """Assert that the bytes are refused in one line that starts with the path and matches; the
+    message.
+    """
     with pytest.raises(ModelFileError, match=match) as caught:
         read_bytes(folder, data)
     message = str(caught.value)

@@ -20,20 +20,26 @@ MAX_WORKERS = 4  # each holds torch and a generator or two, 1 to 2 GB
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process per core for a folder of tests; none for single files, which would wait for their start."""
+    """One process per core for a folder of tests; none for single files, which would wait for their
+    start.
+    """
     folder = any(Path(argument).is_dir() for argument in config.args)
     return min(os.cpu_count() or 1, MAX_WORKERS) if folder else 0
 
 
 def pytest_configure() -> None:
-    """One thread, here and in the commands that tests start: networks as small as these are slower with more."""
+    """One thread, here and in the commands that tests start: networks as small as these are slower
+    with more.
+    """
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
         torch.set_num_threads(1)
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Shell:
     return Shell(tmp_path, monkeypatch, capfd)
 
 

@@ -15,45 +15,45 @@ from shell import make_photo
 from torch import Tensor
 
 import invert
-import invert.statistics
+import invert.latents.statistics
 from directions import measure as measuring
 from directions.direction import Direction
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions
 from directions.regression import learn
+from directions.scored_samples import style_vectors
 from directions.sefa import factorize
-from directions.subjects import style_vectors
 from directions.w_space import WSpace
 from edits.along import edit
 from edits.apply import move
-from edits.attribute_catalog import find_model
-from edits.attribute_model import AttributeModel
-from edits.attribute_training import AttributeSettings, train_attribute_model
+from edits.attributes.catalog import find_model
+from edits.attributes.model import AttributeModel
+from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
-from edits.carriers import CARRIERS
 from edits.equalize import equalize
+from edits.feature_edits import CARRIERS
 from edits.mixer import mix
 from edits.plots import distribution_figure
-from edits.styles import combine, frames, interpolate, resample, style_mix
-from invert.companions import ensure_companion, own_styles, with_companion
+from edits.style_mixing import combine, frames, interpolate, resample, style_mix
 from invert.describe import describe_latent
-from invert.encoder import Encoder, new_encoder
-from invert.encoder_files import load_encoder, save_encoder
-from invert.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
-from invert.jobs import ProjectionJob, project_file
-from invert.latents import Latent
-from invert.metrics import projection_metrics, reconstruction_metrics
-from invert.optimization import Step
-from invert.outputs import OutputPaths
-from invert.perceptual import PerceptualDistance
-from invert.photographs import Framing
-from invert.projector import project
-from invert.settings import ProjectionSettings, preset
-from invert.spaces import Space
-from invert.starts import encoder_start
-from invert.training.encoder import EncoderSettings
-from invert.training.encoder_run import train_encoder
-from invert.training.samples import Samples
+from invert.encoders.encoder import Encoder, new_encoder
+from invert.encoders.encoder_files import load_encoder, save_encoder
+from invert.encoders.samples import Samples
+from invert.encoders.training import EncoderSettings
+from invert.encoders.training_run import train_encoder
+from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.metrics.perceptual import PerceptualDistance
+from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
+from invert.projection.companion import ensure_companion, own_styles, with_companion
+from invert.projection.framing import Framing
+from invert.projection.initialization import encoder_start
+from invert.projection.optimization import Step
+from invert.projection.outputs import OutputPaths
+from invert.projection.project_file import ProjectionJob, project_file
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings, preset
 
 USES: dict[str, Callable[[World], Any]] = {}
 DEVICES_ONLY: set[str] = set()  # long sums of roundings: not compared in value
@@ -108,8 +108,8 @@ def statistics(w: World) -> Any:
     facts = w.generator.statistics()
     values = w.generator.target_distribution("styles")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invert.statistics, "TARGET_SAMPLES", 64)
-        patch.setattr(invert.statistics, "LEAST_SAMPLES", 32)
+        patch.setattr(invert.latents.statistics, "TARGET_SAMPLES", 64)
+        patch.setattr(invert.latents.statistics, "LEAST_SAMPLES", 32)
         features = w.generator.target_distribution("features", 3, cache_dir=w.folder / "cache")
     return facts.w_mean, facts.w_factor, facts.w_std, values, features, w.conditional.w_avg
 

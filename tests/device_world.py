@@ -14,7 +14,7 @@ from directions.direction import Direction, unit
 from edits.canvas import Placement, place
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SPACES = ("Z", "W", "W+", "NW+", "SW+", "FNW3", "FW5", "FNW5", "FNSW5")
 

@@ -1,4 +1,6 @@
-"""Generators as other projects save them: module trees and state dicts of NVIDIA's and of rosinality's code."""
+"""Generators as other projects save them: module trees and state dicts of NVIDIA's and of
+rosinality's code.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ from invert.checkpoints import read_checkpoint
 
 State = dict[str, Tensor]
 CLASSES = {  # what the files name; none of these modules exists here
-    "training.networks": ("Generator", "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer"),
+    "training.networks": (
+        "Generator",
+        "MappingNetwork",
+        "SynthesisNetwork",
+        "SynthesisBlock",
+        "SynthesisLayer",
+    ),
     "model": ("Generator", "EqualLinear", "StyledConv", "ToRGB"),
 }
 
@@ -89,8 +97,12 @@ def rosinality_state(tensors: Mapping[str, Tensor]) -> State:
 # -- module trees
 
 
-def tree(state: Mapping[str, Tensor], attributes: Callable[[str, nn.Module], dict], class_of: Callable) -> nn.Module:
-    """A module with these tensors at their dotted names; `attributes(path, module)` are set on every module."""
+def tree(
+    state: Mapping[str, Tensor], attributes: Callable[[str, nn.Module], dict], class_of: Callable
+) -> nn.Module:
+    """A module with these tensors at their dotted names; `attributes(path, module)` are set on
+    every module.
+    """
     root = class_of("")()
     for name, tensor in state.items():
         *path, last = name.split(".")
@@ -99,10 +111,12 @@ def tree(state: Mapping[str, Tensor], attributes: Callable[[str, nn.Module], dic
             if step not in part._modules:
                 part.add_module(step, class_of(".".join(path[: depth + 1]))())
             part = part._modules[step]
-        if last in ("w_avg", "noise_const", "resample_filter", "kernel") or last.startswith("noise_"):
-            part.register_buffer(last, tensor) if last != "noise_strength" else part.register_parameter(
-                last, nn.Parameter(tensor)
-            )
+        if last in ("w_avg", "noise_const", "resample_filter", "kernel") or last.startswith(
+            "noise_"
+        ):
+            part.register_buffer(
+                last, tensor
+            ) if last != "noise_strength" else part.register_parameter(last, nn.Parameter(tensor))
         else:
             part.register_parameter(last, nn.Parameter(tensor))
     for path, part in root.named_modules():
@@ -113,7 +127,14 @@ def tree(state: Mapping[str, Tensor], attributes: Callable[[str, nn.Module], dic
 def ada_attributes(path: str, part: nn.Module) -> dict[str, Any]:
     """The attributes by which StyleGAN2-ADA's code computes, for a module of the generator above."""
     if path in ("", "mapping", "synthesis"):
-        sizes = {"z_dim": 16, "c_dim": 0, "w_dim": 16, "img_resolution": 32, "img_channels": 3, "num_ws": 8}
+        sizes = {
+            "z_dim": 16,
+            "c_dim": 0,
+            "w_dim": 16,
+            "img_resolution": 32,
+            "img_channels": 3,
+            "num_ws": 8,
+        }
         return sizes | ({"_init_kwargs": dict(sizes), "_init_args": ()} if not path else {})
     if re.fullmatch(r"synthesis\.b\d+", path):
         return {"architecture": "skip", "resolution": int(path[11:])}
@@ -126,12 +147,20 @@ def ada_attributes(path: str, part: nn.Module) -> dict[str, Any]:
     if path.endswith(".torgb"):
         return {"weight_gain": 1 / math.sqrt(fan_in), "conv_clamp": None}
     up = 2 if path.endswith("conv0") else 1
-    return {"activation": "lrelu", "up": up, "use_noise": True, "act_gain": 2**0.5, "conv_clamp": None}
+    return {
+        "activation": "lrelu",
+        "up": up,
+        "use_noise": True,
+        "act_gain": 2**0.5,
+        "conv_clamp": None,
+    }
 
 
 def ada_module(tensors: Mapping[str, Tensor]) -> nn.Module:
     """The whole generator as StyleGAN2-ADA's classes hold it, pickled by reference to them."""
-    return tree(ada_state(tensors), ada_attributes, lambda path: class_("training.networks", "Generator"))
+    return tree(
+        ada_state(tensors), ada_attributes, lambda path: class_("training.networks", "Generator")
+    )
 
 
 def rosinality_module(tensors: Mapping[str, Tensor], lr_mul: float = 0.01) -> nn.Module:
@@ -140,7 +169,11 @@ def rosinality_module(tensors: Mapping[str, Tensor], lr_mul: float = 0.01) -> nn
     def attributes(path: str, part: nn.Module) -> dict[str, Any]:
         if re.fullmatch(r"style\.\d+", path):
             width = part._parameters["weight"].shape[1]  # type: ignore[union-attr]
-            return {"lr_mul": lr_mul, "scale": lr_mul / math.sqrt(width), "activation": "fused_lrelu"}
+            return {
+                "lr_mul": lr_mul,
+                "scale": lr_mul / math.sqrt(width),
+                "activation": "fused_lrelu",
+            }
         return {"size": 32, "style_dim": 16} if not path else {}
 
     return tree(rosinality_state(tensors), attributes, lambda path: class_("model", "Generator"))
@@ -152,11 +185,15 @@ def class_(module: str, name: str) -> type[nn.Module]:
 
 
 class Persistent:
-    """A module as `torch_utils.persistence` pickles it: its class's name and source, and its `__dict__`."""
+    """A module as `torch_utils.persistence` pickles it: its class's name and source, and its
+    `__dict__`.
+    """
 
     def __init__(self, part: nn.Module) -> None:
         hidden = {"_parameters": part._parameters, "_buffers": part._buffers}
-        children = {name: Persistent(child) for name, child in part._modules.items() if child is not None}
+        children = {
+            name: Persistent(child) for name, child in part._modules.items() if child is not None
+        }
         self.meta = {
             "type": "class",
             "version": 6,

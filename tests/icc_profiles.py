@@ -37,5 +37,9 @@ def gamma_curve(gamma: float) -> bytes:
 
 def rgb_profile(columns: Sequence[Iterable[float]], gamma: float) -> bytes:
     """Matrix profile: `columns` are X, Y, Z of red, green and blue light."""
-    tags = {name: xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    return icc_profile(b"RGB ", tags | {name: gamma_curve(gamma) for name in (b"rTRC", b"gTRC", b"bTRC")})
+    tags = {
+        name: xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
+    }
+    return icc_profile(
+        b"RGB ", tags | {name: gamma_curve(gamma) for name in (b"rTRC", b"gTRC", b"bTRC")}
+    )

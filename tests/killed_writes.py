@@ -1,10 +1,11 @@
-"""Runs a command in forked children, each stopped at another of its writes, and prints what is wrong afterwards.
+"""Runs a command in forked children, each stopped at another of its writes, and prints what is
+wrong afterwards.
 
-`python killed_writes.py FOLDER WAY OLD NEW NEXT`: FOLDER holds the inputs; OLD, NEW and NEXT are commands
-as JSON lists. OLD has made a set of results, and NEW, which replaces them, is stopped at each write in
-turn. Then, at once and after NEXT has run: all results are OLD's or all are NEW's, none is missing at the
-end, and nothing else is left. Stopped by anything but SIGKILL, all are NEW's. Prints a JSON object:
-`writes`, their number, and `faults`.
+`python killed_writes.py FOLDER WAY OLD NEW NEXT`: FOLDER holds the inputs; OLD, NEW and NEXT are
+commands as JSON lists. OLD has made a set of results, and NEW, which replaces them, is stopped at
+each write in turn. Then, at once and after NEXT has run: all results are OLD's or all are NEW's,
+none is missing at the end, and nothing else is left. Stopped by anything but SIGKILL, all are
+NEW's. Prints a JSON object: `writes`, their number, and `faults`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ import torch
 
 import cli
 
-WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+WRITES = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+}
 
 
 def stop(way: str) -> None:
@@ -117,7 +127,9 @@ def main() -> None:
     torch.set_num_threads(1)
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as place:
-        old_place, new_place = (Path(shutil.copytree(base, Path(place) / name)) for name in ("old", "new"))
+        old_place, new_place = (
+            Path(shutil.copytree(base, Path(place) / name)) for name in ("old", "new")
+        )
         inputs = set(contents(base))
         warm_up(Path(shutil.copytree(base, Path(place) / "warm")), old_command, next_command)
         assert run(old_command, old_place)[0] == 0
@@ -127,7 +139,9 @@ def main() -> None:
         old, new = contents(old_place), contents(new_place)
         results = set(new) - inputs
         assert set(old) == set(new)
-        assert all(old[name] != new[name] for name in results), [n for n in results if old[n] == new[n]]
+        assert all(old[name] != new[name] for name in results), [
+            n for n in results if old[n] == new[n]
+        ]
 
         for at in range(1, writes + 1):
             work = Path(shutil.copytree(old_place, Path(place) / f"work{at}"))
@@ -136,7 +150,9 @@ def main() -> None:
             now = {name: found[name] for name in results if name in found}
             if any(now[n] != old[n] for n in now) and any(now[n] != new[n] for n in now):
                 faults.append(f"{at}: old and new side by side")
-            if (code == -signal.SIGKILL) != (way == "SIGKILL") or (way != "SIGKILL" and code != 130):
+            if (code == -signal.SIGKILL) != (way == "SIGKILL") or (
+                way != "SIGKILL" and code != 130
+            ):
                 faults.append(f"{at}: exit code {code}")
             if (code := run(next_command, work)[0]) != 0:
                 faults.append(f"{at}: the next command ends with {code}")

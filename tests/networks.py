@@ -6,11 +6,16 @@ import torch
 
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
-from invert.training.initialize import untrained_stylegan2
+from invert.networks.initialize import untrained_stylegan2
 
 
 def small_checkpoint(
-    resolution: int = 64, *, c_dim: int = 0, seed: int = 0, w_dim: int = 32, start: tuple[int, int] = (4, 4)
+    resolution: int = 64,
+    *,
+    c_dim: int = 0,
+    seed: int = 0,
+    w_dim: int = 32,
+    start: tuple[int, int] = (4, 4),
 ) -> Checkpoint:
     """A StyleGAN2 of 32 channels with noise that shows."""
     tensors = untrained_stylegan2(
@@ -42,7 +47,9 @@ def small_generator(
     return Generator.from_checkpoint(checkpoint, name="small", dtype=dtype)
 
 
-def small_mobile_tensors(seed: int = 0, channels: int = 16, w_dim: int = 32) -> dict[str, torch.Tensor]:
+def small_mobile_tensors(
+    seed: int = 0, channels: int = 16, w_dim: int = 32
+) -> dict[str, torch.Tensor]:
     """A MobileStyleGAN of 7 layers and 64 px with the real one's structure."""
     g = torch.Generator().manual_seed(seed)
 
@@ -66,7 +73,10 @@ def small_mobile_tensors(seed: int = 0, channels: int = 16, w_dim: int = 32) -> 
                 p + "up_affine.bias": torch.ones(channels),
             }
             inside = channels // 4
-        t |= {p + "affine.weight": normal(inside, w_dim, scale=0.2), p + "affine.bias": torch.ones(inside)}
+        t |= {
+            p + "affine.weight": normal(inside, w_dim, scale=0.2),
+            p + "affine.bias": torch.ones(inside),
+        }
         if i == 1:
             t[p + "weight"] = normal(channels, channels, 3, 3, scale=0.1)
         else:
@@ -79,7 +89,10 @@ def small_mobile_tensors(seed: int = 0, channels: int = 16, w_dim: int = 32) -> 
         "synthesis.head.affine.weight": normal(channels, w_dim, scale=0.2),
         "synthesis.head.affine.bias": torch.ones(channels),
     }
-    t |= {"synthesis.head.weight": normal(12, channels, 1, 1, scale=0.2), "synthesis.head.bias": torch.zeros(12)}
+    t |= {
+        "synthesis.head.weight": normal(12, channels, 1, 1, scale=0.2),
+        "synthesis.head.bias": torch.zeros(12),
+    }
     return t
 
 

@@ -1,7 +1,8 @@
-"""Evaluates an OpenVINO IR graph operation by operation: slow, literal, and independent of `invert`.
+"""Evaluates an OpenVINO IR graph operation by operation: slow, literal, and independent of
+`invert`.
 
-Covers the operations that the two graphs of the wheel random-face use, as the operation set's specification
-defines them, in float32.
+Covers the operations that the two graphs of the wheel random-face use, as the operation set's
+specification defines them, in float32.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ def evaluate(xml: bytes, blob: bytes, argument: Tensor) -> Tensor:
             attributes = {} if data is None else dict(data.attrib)
             results = run(layer.attrib["type"], operands, attributes, blob, argument)
             ports = [int(port.attrib["id"]) for port in layer.iterfind("output/port")]
-            values.update({(source[0], port): result for port, result in zip(ports, results, strict=True)})
+            values.update(
+                {(source[0], port): result for port, result in zip(ports, results, strict=True)}
+            )
         return values[source]
 
     (result,) = (key for key, layer in layers.items() if layer.attrib["type"] == "Result")
     return value(inputs[result][0])
 
 
-def run(kind: str, x: list[Tensor], a: dict[str, str], blob: bytes, argument: Tensor) -> list[Tensor]:
+def run(
+    kind: str, x: list[Tensor], a: dict[str, str], blob: bytes, argument: Tensor
+) -> list[Tensor]:
     def numbers(name: str) -> list[int]:
         return [int(n) for n in a[name].split(",") if n.strip()]
 
@@ -84,7 +89,9 @@ def run(kind: str, x: list[Tensor], a: dict[str, str], blob: bytes, argument: Te
         case "Reshape":
             return [x[0].reshape(x[1].tolist())]
         case "Broadcast":
-            return [torch.broadcast_to(x[0], torch.broadcast_shapes(x[0].shape, tuple(x[1].tolist())))]
+            return [
+                torch.broadcast_to(x[0], torch.broadcast_shapes(x[0].shape, tuple(x[1].tolist())))
+            ]
         case "Tile":
             return [x[0].repeat(x[1].tolist())]
         case "VariadicSplit":
@@ -92,7 +99,13 @@ def run(kind: str, x: list[Tensor], a: dict[str, str], blob: bytes, argument: Te
         case "Convolution":
             return [F.conv2d(x[0], x[1], **stride_and_padding())]
         case "GroupConvolution":
-            return [F.conv2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())]
+            return [
+                F.conv2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())
+            ]
         case "GroupConvolutionBackpropData":
-            return [F.conv_transpose2d(x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding())]
+            return [
+                F.conv_transpose2d(
+                    x[0], x[1].flatten(0, 1), groups=x[1].shape[0], **stride_and_padding()
+                )
+            ]
     raise AssertionError(f"no such operation here: {kind}")

@@ -1,4 +1,6 @@
-"""Pickles written from inert nodes: the inverse of the symbolic machine, for building odd and hostile files."""
+"""Pickles written from inert nodes: the inverse of the symbolic machine, for building odd and
+hostile files.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def write_pickle(value: object, protocol: int = 4) -> bytes:
 
 
 def encode(value: object, protocol: int = 4) -> bytes:
-    """The opcodes that leave `value` on the stack; containers are written flat, shared ones several times."""
+    """The opcodes that leave `value` on the stack; containers are written flat, shared ones several
+    times.
+    """
 
     def many(values: object) -> bytes:
         return b"".join(encode(item, protocol) for item in values)  # type: ignore[attr-defined]
@@ -86,7 +90,9 @@ def root_of(name: str) -> object:
 
 def tensor_node(tensor: Tensor) -> Call:
     """`tensor` as StyleGAN2-ADA-PyTorch files hold it, strides and offset included."""
-    typed = torch.storage.TypedStorage(wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True)
+    typed = torch.storage.TypedStorage(
+        wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
+    )
     stream = io.BytesIO()
     torch.save(typed, stream, _use_new_zipfile_serialization=False)
     storage = call("torch.storage._load_from_bytes", stream.getvalue())
@@ -96,7 +102,9 @@ def tensor_node(tensor: Tensor) -> Call:
 
 
 def ada_state(root: object, *path: str) -> dict:
-    """The `__dict__` of a module of G_ema, such as `("synthesis", "b8", "conv0")`, free to be changed."""
+    """The `__dict__` of a module of G_ema, such as `("synthesis", "b8", "conv0")`, free to be
+    changed.
+    """
     node = root["G_ema"]  # type: ignore[index]
     state = node.args[0]["state"]
     for name in path:

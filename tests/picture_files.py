@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from invert.errors import ImageError
-from invert.image_files import ReadOptions, shown
-from invert.images import read_image
+from invert.images.image_files import ReadOptions, shown
+from invert.images.images import read_image
 
 
 def photo(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
-import invert.companion_places
-import invert.companions
-import invert.training.encoder
+import invert.encoders.training
+import invert.projection.companion
+import invert.projection.companion_windows
 
 
 @contextmanager
 def short_searches() -> Iterator[None]:
     """Companions at every place that is looked at; an encoder's statistics of four samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invert.companions, "FOUND", 1e9)
-        patch.setattr(invert.companion_places, "SEARCH_STEPS", 1)
-        patch.setattr(invert.companion_places, "LIKELY", 1e9)
-        patch.setattr(invert.training.encoder, "STATISTICS_COUNT", 4)
+        patch.setattr(invert.projection.companion, "FOUND", 1e9)
+        patch.setattr(invert.projection.companion_windows, "SEARCH_STEPS", 1)
+        patch.setattr(invert.projection.companion_windows, "LIKELY", 1e9)
+        patch.setattr(invert.encoders.training, "STATISTICS_COUNT", 4)
         yield

@@ -24,7 +24,9 @@ class Result(NamedTuple):
 class Shell:
     """Runs `invert` in this process, in a folder of its own."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         self.folder, self.monkeypatch, self.capfd = folder, monkeypatch, capfd
         monkeypatch.chdir(folder)
 

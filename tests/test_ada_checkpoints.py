@@ -22,12 +22,15 @@ from invert.errors import ModelFileError
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_float_types_and_layouts_become_contiguous_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_other_float_types_and_layouts_become_contiguous_float32(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
     root = root_of("ada_tiny.pkl")
     state = ada_state(root, "synthesis", "b8", "conv1")
     weight = torch.randn(16, 16, 3, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
     buffer = torch.zeros(weight.numel() + 5, dtype=dtype)
-    view = buffer[5:].as_strided((16, 16, 3, 3), (144, 1, 48, 16), 5)  # channels last, behind an offset
+    # channels last, behind an offset
+    view = buffer[5:].as_strided((16, 16, 3, 3), (144, 1, 48, 16), 5)
     view.copy_(weight)
     as_dict(state["_parameters"])["weight"] = tensor_node(view)
     found = read_bytes(tmp_path, write_pickle(root)).tensors["synthesis.b8.conv1.weight"]
@@ -62,7 +65,10 @@ def setting(value: object, name: str, *path: str) -> Callable[[dict], object]:
             lambda root: root["G_ema"].args[0].update(class_name="TriPlaneGenerator"),
             "is a TriPlaneGenerator",
         ),
-        (lambda root: root["G_ema"].args[0].update(type="function"), "G_ema is not described as a class"),
+        (
+            lambda root: root["G_ema"].args[0].update(type="function"),
+            "G_ema is not described as a class",
+        ),
         (
             lambda root: root["G_ema"].args[0].update(version=5),
             "of version 5 instead of 6",
@@ -87,20 +93,38 @@ def setting(value: object, name: str, *path: str) -> Callable[[dict], object]:
             setting("orig", "architecture", "synthesis", "b16"),
             "architecture 'orig' instead of 'skip'",
         ),
-        (setting("relu", "activation", "synthesis", "b8", "conv0"), "activation 'relu' instead of 'lrelu'"),
+        (
+            setting("relu", "activation", "synthesis", "b8", "conv0"),
+            "activation 'relu' instead of 'lrelu'",
+        ),
         (
             setting("relu", "activation", "mapping", "fc1"),
             "'relu' instead of 'lrelu' in mapping.fc1",
         ),
-        (setting(False, "use_noise", "synthesis", "b8", "conv1"), "use_noise False instead of True"),
+        (
+            setting(False, "use_noise", "synthesis", "b8", "conv1"),
+            "use_noise False instead of True",
+        ),
         (setting(1, "up", "synthesis", "b8", "conv0"), "up 1 instead of 2"),
-        (setting(64, "conv_clamp", "synthesis", "b8", "conv0"), "whose layers differ in conv_clamp"),
-        (setting("x", "conv_clamp", "synthesis", "b8", "conv0"), "conv_clamp of .* should be a number"),
+        (
+            setting(64, "conv_clamp", "synthesis", "b8", "conv0"),
+            "whose layers differ in conv_clamp",
+        ),
+        (
+            setting("x", "conv_clamp", "synthesis", "b8", "conv0"),
+            "conv_clamp of .* should be a number",
+        ),
         (setting(1.0, "act_gain", "synthesis", "b8", "conv0"), "act_gain 1 instead of 1.41421"),
         (setting(1.0, "weight_gain", "synthesis", "b8", "torgb"), "weight_gain 1 instead of 0.25"),
         (setting(2, "bias_gain", "synthesis", "b8", "torgb", "affine"), "bias_gain 2 instead of 1"),
-        (setting(0.5, "weight_gain", "mapping", "fc0"), "weight_gain 0.5 instead of 0.0025 in mapping.fc0"),
-        (setting({7: None}, "_buffers", "mapping"), "_buffers has entries that no torch module has"),
+        (
+            setting(0.5, "weight_gain", "mapping", "fc0"),
+            "weight_gain 0.5 instead of 0.0025 in mapping.fc0",
+        ),
+        (
+            setting({7: None}, "_buffers", "mapping"),
+            "_buffers has entries that no torch module has",
+        ),
         (setting({"x" * 101: None}, "_buffers", "mapping"), "mapping._buffers has entries"),
         (setting({"a\nb": 3}, "_modules", "mapping"), r"mapping\.a\\nb should be built by"),
         (setting(None, "_modules", "mapping"), "mapping._modules should be a dict, this is None"),
@@ -110,12 +134,16 @@ def setting(value: object, name: str, *path: str) -> Callable[[dict], object]:
         ),
     ],
 )
-def test_generators_that_cannot_be_expressed_are_refused_by_name(change: Callable, match: str, tmp_path: Path) -> None:
+def test_generators_that_cannot_be_expressed_are_refused_by_name(
+    change: Callable, match: str, tmp_path: Path
+) -> None:
     refuse_bytes(tmp_path, ada_change(change), match)
 
 
 def test_the_resnet_architecture_is_refused_by_name() -> None:
-    with pytest.raises(ModelFileError, match=r"ada_tiny_resnet.pkl: supported: .*architecture 'resnet'"):
+    with pytest.raises(
+        ModelFileError, match=r"ada_tiny_resnet.pkl: supported: .*architecture 'resnet'"
+    ):
         read_checkpoint(FIXTURES / "ada_tiny_resnet.pkl")
 
 
@@ -151,9 +179,15 @@ def test_nonfinite_weights_are_refused_unless_allowed(value: float, tmp_path: Pa
     strength = tensor_node(torch.tensor(value))
     path = tmp_path / "model.pkl"
     path.write_bytes(
-        ada_change(lambda root: parameters(root, "synthesis", "b8", "conv0").update(noise_strength=strength))
+        ada_change(
+            lambda root: parameters(root, "synthesis", "b8", "conv0").update(
+                noise_strength=strength
+            )
+        )
     )
-    with pytest.raises(ModelFileError, match=r"infinity in synthesis\.b8\.conv0\.noise_strength; --allow-nonfinite"):
+    with pytest.raises(
+        ModelFileError, match=r"infinity in synthesis\.b8\.conv0\.noise_strength; --allow-nonfinite"
+    ):
         read_checkpoint(path)
     found = read_checkpoint(path, allow_nonfinite=True).tensors["synthesis.b8.conv0.noise_strength"]
     assert not torch.isfinite(found)
@@ -170,9 +204,13 @@ def test_the_resampling_filter_is_carried(taps: list, separable: bool, tmp_path:
         for r in (4, 8, 16, 32):
             as_dict(ada_state(root, "synthesis", f"b{r}")["_buffers"])["resample_filter"] = node
             if r > 4:
-                as_dict(ada_state(root, "synthesis", f"b{r}", "conv0")["_buffers"])["resample_filter"] = node
+                as_dict(ada_state(root, "synthesis", f"b{r}", "conv0")["_buffers"])[
+                    "resample_filter"
+                ] = node
 
-    found = torch.tensor(read_bytes(tmp_path, ada_change(change)).config["resample_filter"], dtype=torch.float32)
+    found = torch.tensor(
+        read_bytes(tmp_path, ada_change(change)).config["resample_filter"], dtype=torch.float32
+    )
     torch.testing.assert_close(found / found.sum(), kernel, rtol=0, atol=1e-6)
 
 
@@ -181,7 +219,9 @@ def test_integer_taps_stay_integers_and_missing_filters_mean_the_default(tmp_pat
         for r in (4, 8, 16, 32):
             as_dict(ada_state(root, "synthesis", f"b{r}")["_buffers"]).pop("resample_filter")
             if r > 4:
-                as_dict(ada_state(root, "synthesis", f"b{r}", "conv0")["_buffers"]).pop("resample_filter")
+                as_dict(ada_state(root, "synthesis", f"b{r}", "conv0")["_buffers"]).pop(
+                    "resample_filter"
+                )
 
     found = read_bytes(tmp_path, ada_change(without_filters)).config["resample_filter"]
     assert found == [1, 3, 3, 1]

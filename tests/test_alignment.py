@@ -1,4 +1,6 @@
-"""A face is cut as FFHQ would: upright, at one size, in one place, wherever and however it lies in the photograph."""
+"""A face is cut as FFHQ would: upright, at one size, in one place, wherever and however it lies in
+the photograph.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invert.alignment import Square, choose_face, cut, cut_face, ffhq_square, lies_as_in_ffhq, share_outside
 from invert.errors import ImageError, ImageWarning, UsageError
-from invert.face_detection import Face
+from invert.images.alignment import (
+    Square,
+    choose_face,
+    cut,
+    cut_face,
+    ffhq_square,
+    lies_as_in_ffhq,
+    share_outside,
+)
+from invert.images.face_detection import Face
 
 UPRIGHT = ((-10.0, 0.0), (10.0, 0.0), (0.0, 12.0), (-8.0, 20.0), (8.0, 20.0))
 
@@ -28,7 +38,9 @@ def face(
 
 
 def coordinates(width: int, height: int) -> Image.Image:
-    """A picture that says where each of its pixels lies: red is its x, green its y, in the middle of the pixel."""
+    """A picture that says where each of its pixels lies: red is its x, green its y, in the middle
+    of the pixel.
+    """
     y, x = np.mgrid[:height, :width]
     return Image.fromarray(np.stack([x, y, np.full_like(x, 128)], 2).astype(np.uint8))
 
@@ -38,8 +50,10 @@ def coordinates(width: int, height: int) -> Image.Image:
 
 def test_the_square_is_as_large_as_eyes_or_mouth_ask() -> None:
     square = ffhq_square(face())
-    assert square.centre == pytest.approx((0, 2))  # a tenth of the way from the eyes to the mouth, 20 px below
-    assert square.right == pytest.approx((40, 0))  # twice the distance of the eyes; 1.8 times that to the mouth is less
+    # a tenth of the way from the eyes to the mouth, 20 px below
+    assert square.centre == pytest.approx((0, 2))
+    # twice the distance of the eyes; 1.8 times that to the mouth is less
+    assert square.right == pytest.approx((40, 0))
     narrow = face(points=((-7, 0), (7, 0), (0, 12), (-8, 20), (8, 20)))
     assert ffhq_square(narrow).right == pytest.approx((36, 0))
 
@@ -55,7 +69,8 @@ def test_the_square_moves_grows_and_turns_with_the_face(degrees: float) -> None:
 
 def test_corners_are_named_as_the_cut_picture_shows_them() -> None:
     assert Square((10, 10), (5, 0)).corners == [(5, 5), (15, 5), (15, 15), (5, 15)]
-    assert Square((10, 10), (0, 5)).corners == [(15, 5), (15, 15), (5, 15), (5, 5)]  # a quarter turn clockwise
+    # a quarter turn clockwise
+    assert Square((10, 10), (0, 5)).corners == [(15, 5), (15, 15), (5, 15), (5, 5)]
 
 
 def test_a_square_photograph_of_the_face_alone_lies_as_in_ffhq() -> None:
@@ -85,7 +100,9 @@ def test_every_pixel_comes_from_its_place(size: int, degrees: float) -> None:
 
 def test_a_square_of_whole_pixels_at_its_own_size_is_copied() -> None:
     picture = coordinates(80, 70)
-    assert np.array_equal(np.asarray(cut(picture, Square((40, 35), (16, 0)), 32)), np.asarray(picture)[19:51, 24:56])
+    assert np.array_equal(
+        np.asarray(cut(picture, Square((40, 35), (16, 0)), 32)), np.asarray(picture)[19:51, 24:56]
+    )
 
 
 def test_a_fine_texture_is_averaged_where_the_square_shrinks() -> None:
@@ -98,7 +115,8 @@ def test_a_fine_texture_is_averaged_where_the_square_shrinks() -> None:
 
 def test_beyond_the_photograph_lies_its_mirror_image_that_fades_to_its_colour() -> None:
     found = np.asarray(cut(coordinates(200, 200), Square((0, 100), (60, 0)), 120)).astype(int)
-    assert np.array_equal(found[:, 62:, 0], np.tile(np.arange(2, 60), (120, 1)))  # the photograph's own pixels
+    # the photograph's own pixels
+    assert np.array_equal(found[:, 62:, 0], np.tile(np.arange(2, 60), (120, 1)))
     assert np.abs(found[40:80, 58:62, 0]).max() < 6  # no edge
     assert np.ptp(found[40:80, 0, 0]) == 0  # far away all is one colour, the median of what is seen
     assert found[60, 0, 0] == pytest.approx(np.median(np.arange(62)), abs=1)
@@ -128,11 +146,15 @@ def test_a_lone_face_is_taken_silently_and_no_face_is_an_error_that_says_what_to
 
 def test_of_several_faces_the_largest_is_taken_or_the_one_that_is_named() -> None:
     faces = [face(0), face(100, scale=2), face(200)]
-    with pytest.warns(ImageWarning, match=r"3 faces, the largest is taken, number 1; --face 0 to 2 takes another"):
+    with pytest.warns(
+        ImageWarning, match=r"3 faces, the largest is taken, number 1; --face 0 to 2 takes another"
+    ):
         assert choose_face("a.png", faces) is faces[1]
     assert choose_face("a.png", faces, 2) is faces[2]
     for index in (-1, 3):
-        with pytest.raises(UsageError, match=f"no face {index}; found 3, numbered from 0 at the left"):
+        with pytest.raises(
+            UsageError, match=f"no face {index}; found 3, numbered from 0 at the left"
+        ):
             choose_face("a.png", faces, index)
 
 

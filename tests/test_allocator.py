@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from invert.allocator import keep_large_blocks
+from invert.hardware.allocator import keep_large_blocks
 
 FAULTS_OF_TENSORS = """
 import resource, sys
-from invert.allocator import keep_large_blocks
+from invert.hardware.allocator import keep_large_blocks
 if sys.argv[1] == "kept":
     assert keep_large_blocks() is True
     assert keep_large_blocks() is True
@@ -29,7 +29,9 @@ print(faults(10))
 
 
 def page_faults(setting: str) -> int:
-    """Of ten tensors of 64 MiB, one after the other, once the heap has settled; in a process of its own."""
+    """Of ten tensors of 64 MiB, one after the other, once the heap has settled; in a process of its
+    own.
+    """
     command = [sys.executable, "-c", FAULTS_OF_TENSORS, setting]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -38,7 +40,8 @@ LIBC, VERSION = platform.libc_ver()
 
 
 @pytest.mark.skipif(
-    LIBC != "glibc" or [int(v) for v in VERSION.split(".")] < [2, 35], reason="older ones limit the mmap threshold"
+    LIBC != "glibc" or [int(v) for v in VERSION.split(".")] < [2, 35],
+    reason="older ones limit the mmap threshold",
 )
 def test_further_tensors_need_no_new_pages() -> None:
     assert page_faults("kept") * 10 < page_faults("default")

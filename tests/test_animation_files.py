@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from invert.errors import UsageError
-from invert.images import write_animation
+from invert.images.images import write_animation
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (40, 90, 200), (250, 250, 250), (128, 128, 128)]
 needs_encoder = pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="MP4 needs PyAV")
@@ -23,12 +23,16 @@ needs_encoder = pytest.mark.skipif(importlib.util.find_spec("av") is None, reaso
 def test_a_video_has_its_frames_their_colours_and_their_rate(tmp_path: Path, fps: float) -> None:
     import av
 
-    write_animation([Image.new("RGB", (66, 64), colour) for colour in COLOURS], tmp_path / "a.mp4", fps=fps)
+    write_animation(
+        [Image.new("RGB", (66, 64), colour) for colour in COLOURS], tmp_path / "a.mp4", fps=fps
+    )
     with av.open(tmp_path / "a.mp4") as container:
         stream = container.streams.video[0]
         frames = list(container.decode(video=0))
         assert stream.average_rate == Fraction(fps).limit_denominator(1000)
-        assert float(stream.duration * stream.time_base) == pytest.approx(len(COLOURS) / fps, abs=1e-3)
+        assert float(stream.duration * stream.time_base) == pytest.approx(
+            len(COLOURS) / fps, abs=1e-3
+        )
     assert len(frames) == len(COLOURS)
     for frame, colour in zip(frames, COLOURS, strict=True):
         assert np.abs(np.asarray(frame.to_image()).astype(int) - colour).max() <= 4
@@ -56,7 +60,11 @@ def test_an_odd_row_or_column_is_left_out(tmp_path: Path) -> None:
         assert [(frame.width, frame.height) for frame in container.decode(video=0)] == [(32, 16)]
 
 
-def test_without_the_encoder_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_encoder_the_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
-    with pytest.raises(UsageError, match=r"a\.mp4: MP4 needs PyAV; pip install 'invert\[video\]', or use \.webp"):
+    with pytest.raises(
+        UsageError, match=r"a\.mp4: MP4 needs PyAV; pip install 'invert\[video\]', or use \.webp"
+    ):
         write_animation([Image.new("RGB", (32, 16))], tmp_path / "a.mp4")

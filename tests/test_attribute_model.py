@@ -1,4 +1,6 @@
-"""The flow of an attribute model adds up, returns and stays inside masks; its file is what was saved."""
+"""The flow of an attribute model adds up, returns and stays inside masks; its file is what was
+saved.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +17,28 @@ import torch.nn.functional as F
 from networks import small_generator, small_mobile
 from torch import Tensor
 
-import edits.attribute_files
+import edits.attributes.files
 from directions.direction import Direction, unit
 from edits.apply import move
-from edits.attribute_catalog import carrier_for, file_name, find_model
-from edits.attribute_flow import LinearFlow, exponential
-from edits.attribute_model import AttributeModel
-from edits.carriers import CARRIERS
+from edits.attributes.catalog import carrier_for, file_name, find_model
+from edits.attributes.flow import LinearFlow, exponential
+from edits.attributes.model import AttributeModel
+from edits.feature_edits import CARRIERS
 from invert.checkpoints import write_checkpoint
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.layer_ranges import styles_inside
-from invert.spaces import Space
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import styles_inside
+from invert.latents.spaces import Space
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def direction(generator: Generator, **changes: Any) -> Direction:
@@ -42,11 +48,17 @@ def direction(generator: Generator, **changes: Any) -> Direction:
     return Direction(**fields | changes)
 
 
-def flow(channels: int, rank: int, rgb: bool, size: int = 3, scale: float = 0.2, rgb_scale: float = 2.0) -> LinearFlow:
+def flow(
+    channels: int, rank: int, rgb: bool, size: int = 3, scale: float = 0.2, rgb_scale: float = 2.0
+) -> LinearFlow:
     g = torch.Generator().manual_seed(1)
     width = rank + 3 * rgb
-    kernel = torch.randn(width, width, size, size, generator=g, dtype=torch.float64) * scale / width**0.5
-    return LinearFlow(torch.randn(channels, rank, generator=g, dtype=torch.float64), kernel, rgb_scale)
+    kernel = (
+        torch.randn(width, width, size, size, generator=g, dtype=torch.float64) * scale / width**0.5
+    )
+    return LinearFlow(
+        torch.randn(channels, rank, generator=g, dtype=torch.float64), kernel, rgb_scale
+    )
 
 
 def planted(generator: Generator, layer: int = 5, size: int = 3, **changes: Any) -> AttributeModel:
@@ -80,7 +92,9 @@ def random_maps(channels: int, height: int, width: int, rgb: str) -> tuple[Tenso
     g = torch.Generator().manual_seed(7)
     x = torch.randn(2, channels, height, width, generator=g, dtype=torch.float64)
     k = {"half": 2, "full": 1}.get(rgb)
-    return x, torch.randn(2, 3, height // k, width // k, generator=g, dtype=torch.float64) if k else None
+    return x, torch.randn(
+        2, 3, height // k, width // k, generator=g, dtype=torch.float64
+    ) if k else None
 
 
 # -- the flow
@@ -170,14 +184,21 @@ def test_a_kernel_of_one_cell_and_a_full_basis_is_the_convolution_of_the_paper()
     [
         ((4,), (4, 4, 1, 1), 1.0, r"a basis \[C, K\] with K ≤ C, got \[4\]"),
         ((4, 5), (5, 5, 1, 1), 1.0, r"a basis \[C, K\] with K ≤ C, got \[4, 5\]"),
-        ((4, 2), (3, 3, 1, 1), 1.0, r"a kernel \[K, K, k, k\] with K one of \(2, 5\), got \[3, 3, 1, 1\]"),
+        (
+            (4, 2),
+            (3, 3, 1, 1),
+            1.0,
+            r"a kernel \[K, K, k, k\] with K one of \(2, 5\), got \[3, 3, 1, 1\]",
+        ),
         ((4, 2), (2, 5, 1, 1), 1.0, r"a kernel \[K, K, k, k\]"),
         ((4, 2), (2, 2, 2, 2), 1.0, "square kernel of odd side, got 2×2"),
         ((4, 2), (2, 2, 3, 1), 1.0, "square kernel of odd side, got 3×1"),
         ((4, 2), (2, 2, 1, 1), 0.0, "a positive rgb_scale, got 0"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(basis: Any, kernel: Any, scale: float, reason: str) -> None:
+def test_shapes_that_do_not_fit_are_refused(
+    basis: Any, kernel: Any, scale: float, reason: str
+) -> None:
     with pytest.raises(UsageError, match=reason):
         LinearFlow(torch.ones(basis), torch.ones(kernel), scale)
 
@@ -240,7 +261,13 @@ def test_under_a_mask_an_edit_returns_on_a_canvas_of_any_size(generator: Generat
     cells = wide.features.shape[3]
     assert torch.equal(there.features[..., cells // 2 :], wide.features[..., cells // 2 :])
     whole = move(generator, wide, d.offset(generator.num_ws, 2.0), carry=model)
-    full = move(generator, wide, d.offset(generator.num_ws, 2.0), carry=model, mask=torch.ones(1, 1, side, 2 * side))
+    full = move(
+        generator,
+        wide,
+        d.offset(generator.num_ws, 2.0),
+        carry=model,
+        mask=torch.ones(1, 1, side, 2 * side),
+    )
     assert whole.features is not None
     assert full.features is not None
     assert torch.equal(whole.features, full.features)
@@ -268,7 +295,9 @@ def test_only_the_styles_that_made_the_features_matter(generator: Generator) -> 
 def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) -> None:
     model, d = planted(generator), direction(generator)
     x = generator.sample(0, space="FNW5")
-    with pytest.raises(UsageError, match=r"not along 'smile', .*; leave --layers out, or use carry='repaint'"):
+    with pytest.raises(
+        UsageError, match=r"not along 'smile', .*; leave --layers out, or use carry='repaint'"
+    ):
         move(generator, x, d.offset(generator.num_ws, 2.0, (0, 2)), carry=model)
     other = direction(generator, vectors=unit(torch.ones(generator.w_dim)))
     with pytest.raises(UsageError, match="not along 'smile'"):
@@ -278,7 +307,9 @@ def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) ->
     with pytest.raises(UsageError, match="is for F_5, the latent is in FNW6; train one"):
         move(generator, generator.convert(x, "FNW6"), d.offset(generator.num_ws, 1.0), carry=model)
     foreign = dataclasses.replace(model, fingerprint="0" * 64)
-    with pytest.raises(FingerprintError, match=r"another generator \(0{12}\), .*`invert train attribute`"):
+    with pytest.raises(
+        FingerprintError, match=r"another generator \(0{12}\), .*`invert train attribute`"
+    ):
         move(generator, x, d.offset(generator.num_ws, 1.0), carry=foreign)
 
 
@@ -292,7 +323,10 @@ def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) ->
         ({"layer": 0}, "layer ≥ 1 and a positive limit"),
         ({"limit": math.nan}, "layer ≥ 1 and a positive limit"),
         ({"training": {"loss": math.nan}}, "not JSON"),
-        ({"flow": LinearFlow(torch.ones(32, 1), torch.full((1, 1, 1, 1), math.inf))}, "not finite numbers"),
+        (
+            {"flow": LinearFlow(torch.ones(32, 1), torch.full((1, 1, 1, 1), math.inf))},
+            "not finite numbers",
+        ),
     ],
 )
 def test_a_model_that_makes_no_sense_is_refused(changes: dict[str, Any], reason: str) -> None:
@@ -324,8 +358,10 @@ def test_a_saved_model_loads_bit_for_bit(generator: Generator, half: bool, tmp_p
 
 def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> Path:
     """The file with some tensors and metadata changed."""
-    metadata, found = edits.attribute_files.load_safetensors(path.read_bytes())
-    data = safetensors.torch.save({**found, **(tensors or {})}, {"invert": json.dumps({**metadata, **changes})})
+    metadata, found = edits.attributes.files.load_safetensors(path.read_bytes())
+    data = safetensors.torch.save(
+        {**found, **(tensors or {})}, {"invert": json.dumps({**metadata, **changes})}
+    )
     path.write_bytes(data)
     return path
 
@@ -333,7 +369,11 @@ def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any
 @pytest.mark.parametrize(
     ("tensors", "changes", "reason"),
     [
-        ({}, {"architecture": "encoder"}, "expected an attribute-model of version 1, got encoder version 1"),
+        (
+            {},
+            {"architecture": "encoder"},
+            "expected an attribute-model of version 1, got encoder version 1",
+        ),
         ({}, {"version": 9}, "got attribute-model version 9"),
         ({"more": torch.ones(1)}, {}, "expected tensors basis, kernel, offset, found"),
         ({}, {"layer": True}, "a field is missing or of the wrong type"),
@@ -341,7 +381,11 @@ def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any
         ({"kernel": torch.ones(2, 2, 2, 2)}, {}, r"expected a kernel .*; the file is damaged"),
         ({"offset": torch.zeros(4, 32)}, {}, "the offset of one step .*; the file is damaged"),
         ({"offset": torch.ones(3, 32)}, {}, r"got \(32, True, \[3, 32\]\); the file is damaged"),
-        ({"kernel": torch.ones(16, 16, 1, 1)}, {}, r"got \(32, False, \[4, 32\]\); the file is damaged"),
+        (
+            {"kernel": torch.ones(16, 16, 1, 1)},
+            {},
+            r"got \(32, False, \[4, 32\]\); the file is damaged",
+        ),
         ({}, {"layer": 99}, "layer 99, this generator has 10"),
     ],
 )
@@ -358,7 +402,9 @@ def test_a_file_that_is_not_the_generators_model_is_refused(
     assert "\n" not in str(error.value)
 
 
-def test_other_files_and_other_generators_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_files_and_other_generators_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator, path = small_generator(), tmp_path / "m.safetensors"
     with pytest.raises(ModelFileError, match=r"m\.safetensors: no such file"):
         AttributeModel.load(path)
@@ -368,15 +414,19 @@ def test_other_files_and_other_generators_are_refused(tmp_path: Path, monkeypatc
     from networks import small_checkpoint
 
     write_checkpoint(path, small_checkpoint())
-    with pytest.raises(ModelFileError, match="expected an attribute-model of version 1, got stylegan2"):
+    with pytest.raises(
+        ModelFileError, match="expected an attribute-model of version 1, got stylegan2"
+    ):
         AttributeModel.load(path)
     planted(small_generator(seed=1)).save(path)
-    with pytest.raises(FingerprintError, match=r"m\.safetensors: the attribute model of 'smile' belongs to another"):
+    with pytest.raises(
+        FingerprintError, match=r"m\.safetensors: the attribute model of 'smile' belongs to another"
+    ):
         AttributeModel.load(path, generator)
     assert AttributeModel.load(path).direction == "smile"
     with pytest.raises(UsageError, match=r"m\.pt: attribute models are written as \.safetensors"):
         planted(generator).save(tmp_path / "m.pt")
-    monkeypatch.setattr(edits.attribute_files, "MAX_BYTES", 100)
+    monkeypatch.setattr(edits.attributes.files, "MAX_BYTES", 100)
     with pytest.raises(ModelFileError, match="an attribute model has at most 100"):
         AttributeModel.load(path)
 
@@ -384,7 +434,9 @@ def test_other_files_and_other_generators_are_refused(tmp_path: Path, monkeypatc
 # -- which carrier an edit takes
 
 
-def test_the_catalogue_finds_models_by_direction_layer_and_generator(generator: Generator, tmp_path: Path) -> None:
+def test_the_catalogue_finds_models_by_direction_layer_and_generator(
+    generator: Generator, tmp_path: Path
+) -> None:
     d = direction(generator)
     assert find_model(generator, d, 5, folder=tmp_path) is None
     planted(generator, fingerprint="0" * 64).save(tmp_path / file_name("smile", 5, "another"))
@@ -413,8 +465,13 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     assert chosen("auto", x) == "repaint"
     assert chosen("auto", generator.sample(0)) == "styles"  # a point of W: every style moves
     assert chosen("auto", lost, (5, 8)) == "styles"  # F_5 was made before
-    for carry, reason in (("auto", "companion of this latent cannot carry the edit"), ("model", "")):
-        with pytest.raises(UsageError, match=f"{reason}.*no attribute model of 'smile' for F_5 .*--direction smile"):
+    for carry, reason in (
+        ("auto", "companion of this latent cannot carry the edit"),
+        ("model", ""),
+    ):
+        with pytest.raises(
+            UsageError, match=f"{reason}.*no attribute model of 'smile' for F_5 .*--direction smile"
+        ):
             chosen(carry, lost)
     planted(generator).save(tmp_path / file_name("smile", 5, "small"))
     assert chosen("auto", lost) == "model"
@@ -432,17 +489,20 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     path = str(tmp_path / file_name("smile", 5, "small"))
     assert chosen(path, x) == path
     with pytest.raises(
-        UsageError, match="unknown carrier 'modle'; known: auto, repaint, difference, model, styles, or the path"
+        UsageError,
+        match="unknown carrier 'modle'; known: auto, repaint, difference, model, styles, or the path",
     ):
         chosen("modle", x)
 
 
 def test_shipped_models_are_those_of_the_catalogue() -> None:
     from directions.catalog import find
-    from edits.attribute_catalog import FOLDER
+    from edits.attributes.catalog import FOLDER
 
     for path in sorted(FOLDER.glob("*.safetensors")):
         model = AttributeModel.load(path)
-        assert path.name == file_name(model.direction, model.layer, str(model.training["generator"]))
+        assert path.name == file_name(
+            model.direction, model.layer, str(model.training["generator"])
+        )
         offset = find(model.direction).offset(18, 1.0)
         assert model.strength(offset[: len(model.offset)]) == pytest.approx(1.0)

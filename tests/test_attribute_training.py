@@ -1,4 +1,6 @@
-"""Training finds planted kernels, explains held-out displacements, repeats, and says what it cannot do."""
+"""Training finds planted kernels, explains held-out displacements, repeats, and says what it cannot
+do.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,16 @@ from torch import nn
 
 from directions.direction import Direction, unit
 from edits.apply import move
-from edits.attribute_fit import NormalEquations, explained, principal_channels
-from edits.attribute_flow import LinearFlow
-from edits.attribute_model import AttributeModel
-from edits.attribute_samples import Pairs, PairSampler
-from edits.attribute_training import AttributeSettings, AttributeStep, train_attribute_model
+from edits.attributes.fit import NormalEquations, explained, principal_channels
+from edits.attributes.flow import LinearFlow
+from edits.attributes.model import AttributeModel
+from edits.attributes.samples import Pairs, PairSampler
+from edits.attributes.training import AttributeSettings, AttributeStep, train_attribute_model
 from edits.commands.training import attribute
 from invert.checkpoints import write_checkpoint
 from invert.errors import FingerprintError, SpaceError, UsageError
 from invert.generator import Generator
-from invert.perceptual import PerceptualDistance
+from invert.metrics.perceptual import PerceptualDistance
 
 QUICK = AttributeSettings(samples=48, held_out=16, steps=12, rank=12)
 
@@ -41,7 +43,9 @@ def direction(generator: Generator, **changes: Any) -> Direction:
 
 
 def sampler(generator: Generator, layer: int = 5, **changes: Any) -> PairSampler:
-    return PairSampler(generator, layer, direction(generator).offset(generator.num_ws, 1.0), 4.0, **changes)
+    return PairSampler(
+        generator, layer, direction(generator).offset(generator.num_ws, 1.0), 4.0, **changes
+    )
 
 
 # -- least squares
@@ -51,7 +55,8 @@ def sampler(generator: Generator, layer: int = 5, **changes: Any) -> PairSampler
 def test_least_squares_finds_a_planted_kernel(size: int) -> None:
     g = torch.Generator().manual_seed(0)
     truth = LinearFlow(
-        torch.eye(6, dtype=torch.float64), torch.randn(6, 6, size, size, generator=g, dtype=torch.float64)
+        torch.eye(6, dtype=torch.float64),
+        torch.randn(6, 6, size, size, generator=g, dtype=torch.float64),
     )
     y = torch.randn(4, 6, 12, 9, generator=g, dtype=torch.float64)
     c = torch.tensor([-3.0, -0.5, 1.0, 4.0], dtype=torch.float64)[:, None, None, None]
@@ -69,26 +74,39 @@ def test_least_squares_finds_a_planted_kernel(size: int) -> None:
 def test_the_ridge_is_training_under_noise() -> None:
     g = torch.Generator().manual_seed(0)
     y = torch.randn(1, 3, 400, 400, generator=g, dtype=torch.float64)
-    moved = y + torch.einsum("oi,nihw->nohw", torch.randn(3, 3, generator=g, dtype=torch.float64), y)
-    c, noise = torch.ones(1, 1, 1, 1, dtype=torch.float64), 0.5 * torch.randn(y.shape, generator=g, dtype=y.dtype)
+    moved = y + torch.einsum(
+        "oi,nihw->nohw", torch.randn(3, 3, generator=g, dtype=torch.float64), y
+    )
+    c, noise = (
+        torch.ones(1, 1, 1, 1, dtype=torch.float64),
+        0.5 * torch.randn(y.shape, generator=g, dtype=y.dtype),
+    )
     noise *= y.square().mean().sqrt()
     ridge = NormalEquations.of(y, moved, c, 1).kernel(0.25)
-    assert (NormalEquations.of(y + noise, moved + noise, c, 1).kernel(0.0) - ridge).abs().max() < 0.02
+    assert (
+        NormalEquations.of(y + noise, moved + noise, c, 1).kernel(0.0) - ridge
+    ).abs().max() < 0.02
 
 
 def test_channels_hold_what_is_read_and_what_is_written() -> None:
     g = torch.Generator().manual_seed(0)
     read, write = torch.zeros(1, 8, 1, 1), torch.zeros(1, 8, 1, 1)
     read[:, 2], write[:, 5] = 1, 1
-    before = read * torch.randn(4, 1, 6, 6, generator=g) + 1e-3 * torch.randn(4, 8, 6, 6, generator=g)
+    before = read * torch.randn(4, 1, 6, 6, generator=g) + 1e-3 * torch.randn(
+        4, 8, 6, 6, generator=g
+    )
     after = before + 0.01 * write * torch.randn(4, 1, 6, 6, generator=g)
     rgb = 0.1 * torch.randn(4, 3, 3, 3, generator=g)
-    pairs = Pairs((before, after), (rgb, rgb), (torch.zeros(0), torch.zeros(0)), torch.ones(4, 1, 1, 1))
+    pairs = Pairs(
+        (before, after), (rgb, rgb), (torch.zeros(0), torch.zeros(0)), torch.ones(4, 1, 1, 1)
+    )
     basis, scale = principal_channels([pairs], 2)
     assert torch.allclose(basis.T @ basis, torch.eye(2, dtype=torch.float64), atol=1e-6)
     assert basis[[2, 5]].square().sum().item() == pytest.approx(2, abs=0.05)
     y = torch.einsum("nchw,ck->nkhw", before.double(), basis)
-    assert scale * rgb.square().mean().sqrt().item() == pytest.approx(y.square().mean().sqrt().item(), rel=1e-5)
+    assert scale * rgb.square().mean().sqrt().item() == pytest.approx(
+        y.square().mean().sqrt().item(), rel=1e-5
+    )
     full, _ = principal_channels([pairs], 99)
     assert torch.equal(full, torch.eye(8, dtype=torch.float64))
 
@@ -121,7 +139,8 @@ def test_the_end_of_a_pair_is_what_the_edited_styles_make(generator: Generator) 
         made = generator.convert(generator.latent(styles), "FW5").features
         assert made is not None
         assert made.shape == features.shape
-        assert (made - features).square().mean() < 0.5 * features.square().mean()  # but for the noise
+        # but for the noise
+        assert (made - features).square().mean() < 0.5 * features.square().mean()
 
 
 def test_conditional_generators_are_sampled_over_their_classes() -> None:
@@ -136,16 +155,25 @@ def test_conditional_generators_are_sampled_over_their_classes() -> None:
 def test_training_explains_held_out_displacements_and_the_exponential_helps() -> None:
     generator = small_generator()
     steps: list[AttributeStep] = []
-    model = train_attribute_model(generator, direction(generator), 5, settings=QUICK, callback=steps.append)
+    model = train_attribute_model(
+        generator, direction(generator), 5, settings=QUICK, callback=steps.append
+    )
     shares = model.training["explained"]
     assert list(shares) == ["-4", "-2", "-1", "+1", "+2", "+4"]
     assert all(set(entry) == {"features", "rgb"} for entry in shares.values())
     mean = sum(entry["features"] for entry in shares.values()) / 6
     assert mean > 0.05
     least_squares = train_attribute_model(
-        generator, direction(generator), 5, settings=AttributeSettings(samples=48, held_out=16, steps=0, rank=12)
+        generator,
+        direction(generator),
+        5,
+        settings=AttributeSettings(samples=48, held_out=16, steps=0, rank=12),
     )
-    assert mean > 0.01 + sum(entry["features"] for entry in least_squares.training["explained"].values()) / 6
+    assert (
+        mean
+        > 0.01
+        + sum(entry["features"] for entry in least_squares.training["explained"].values()) / 6
+    )
     ends = [(s.stage, s.step) for s in steps if s.step == s.steps]
     assert ends == [("channels", 3), ("least squares", 3), ("exponential", 12)]
     assert all((s.missed is None) == (s.stage != "exponential") for s in steps)
@@ -155,7 +183,9 @@ def test_training_explains_held_out_displacements_and_the_exponential_helps() ->
 
 def test_training_again_gives_the_same_model_and_another_seed_another() -> None:
     generator = small_generator()
-    first, again = (train_attribute_model(generator, direction(generator), 5, settings=QUICK) for _ in range(2))
+    first, again = (
+        train_attribute_model(generator, direction(generator), 5, settings=QUICK) for _ in range(2)
+    )
     assert torch.equal(first.flow.kernel, again.flow.kernel)
     assert first.training == again.training
     settings = AttributeSettings(samples=48, held_out=16, steps=12, rank=12, seed=1)
@@ -163,7 +193,9 @@ def test_training_again_gives_the_same_model_and_another_seed_another() -> None:
     assert not torch.equal(first.flow.kernel, other.flow.kernel)
 
 
-def test_a_trained_model_comes_nearer_to_the_true_features_than_styles_alone(generator: Generator) -> None:
+def test_a_trained_model_comes_nearer_to_the_true_features_than_styles_alone(
+    generator: Generator,
+) -> None:
     d = direction(generator)
     model = train_attribute_model(generator, d, 5, settings=QUICK)
     x = generator.sample(range(5000, 5032), psi=0.85, space="FNW5")
@@ -174,14 +206,18 @@ def test_a_trained_model_comes_nearer_to_the_true_features_than_styles_alone(gen
         return found
 
     truth = features("difference")
-    assert (features(model) - truth).square().mean() < 0.95 * (features("styles") - truth).square().mean()
+    assert (features(model) - truth).square().mean() < 0.95 * (
+        features("styles") - truth
+    ).square().mean()
 
 
 def test_adam_is_dropped_where_it_explains_less() -> None:
     generator = small_mobile()
     base: dict[str, Any] = {"samples": 32, "held_out": 8, "rank": 12}
     before, after = (
-        train_attribute_model(generator, direction(generator), 5, settings=AttributeSettings(**base, **wild))
+        train_attribute_model(
+            generator, direction(generator), 5, settings=AttributeSettings(**base, **wild)
+        )
         for wild in ({"steps": 0}, {"steps": 2, "lr": 0.3})
     )
     assert torch.equal(before.flow.kernel, after.flow.kernel)
@@ -195,12 +231,25 @@ def test_perceptual_steps_go_on_with_the_images() -> None:
     with torch.no_grad():
         stage.weight.copy_(torch.randn(stage.weight.shape, generator=torch_state))
     distance = PerceptualDistance("one convolution", [stage], [torch.full((4,), 0.25)])
-    base: dict[str, Any] = {"samples": 32, "held_out": 8, "steps": 0, "batch": 4, "perceptual_batch": 2}
-    before = train_attribute_model(generator, direction(generator), 5, settings=AttributeSettings(**base))
+    base: dict[str, Any] = {
+        "samples": 32,
+        "held_out": 8,
+        "steps": 0,
+        "batch": 4,
+        "perceptual_batch": 2,
+    }
+    before = train_attribute_model(
+        generator, direction(generator), 5, settings=AttributeSettings(**base)
+    )
     steps: list[AttributeStep] = []
     settings = AttributeSettings(**base, perceptual_steps=2)
     after = train_attribute_model(
-        generator, direction(generator), 5, settings=settings, perceptual=distance, callback=steps.append
+        generator,
+        direction(generator),
+        5,
+        settings=settings,
+        perceptual=distance,
+        callback=steps.append,
     )
     assert [s.stage for s in steps[-2:]] == ["perceptual", "perceptual"]
     assert all(s.distance is not None and s.distance > 0 for s in steps[-2:])
@@ -210,16 +259,22 @@ def test_perceptual_steps_go_on_with_the_images() -> None:
 
 
 def test_what_cannot_be_trained_is_refused(generator: Generator) -> None:
-    with pytest.raises(UsageError, match=r"'smile' moves no style before layer 5: .* no attribute model is needed"):
+    with pytest.raises(
+        UsageError, match=r"'smile' moves no style before layer 5: .* no attribute model is needed"
+    ):
         train_attribute_model(generator, direction(generator, layers=(6, 8)), 5)
     with pytest.raises(SpaceError, match="layer 99 does not exist"):
         train_attribute_model(generator, direction(generator), 99)
     with pytest.raises(FingerprintError, match="belongs to W space ffhq"):
         train_attribute_model(generator, direction(generator, w_space="ffhq"), 5)
     with pytest.raises(UsageError, match="perceptual_steps need a perceptual distance"):
-        train_attribute_model(generator, direction(generator), 5, settings=AttributeSettings(perceptual_steps=1))
+        train_attribute_model(
+            generator, direction(generator), 5, settings=AttributeSettings(perceptual_steps=1)
+        )
     with pytest.raises(UsageError, match=r"seed is an integer in \[0, 1024\), got 1024"):
-        train_attribute_model(generator, direction(generator), 5, settings=AttributeSettings(seed=1024))
+        train_attribute_model(
+            generator, direction(generator), 5, settings=AttributeSettings(seed=1024)
+        )
 
 
 @pytest.mark.parametrize(
@@ -287,14 +342,22 @@ def test_the_command_prints_json(folder: Path) -> None:
     ("arguments", "reason"),
     [
         (["--direction", "smlie"], "unknown direction 'smlie'; did you mean smile?"),
-        (["--direction", "d.safetensors", "-o", "m.pt"], "m.pt: attribute models are written as .safetensors"),
+        (
+            ["--direction", "d.safetensors", "-o", "m.pt"],
+            "m.pt: attribute models are written as .safetensors",
+        ),
         (["--direction", "d.safetensors", "-o", "none/m.safetensors"], "none: no such folder"),
         (["--direction", "d.safetensors", "--layer", "99"], "layer 99 does not exist"),
         (["--direction", "d.safetensors", "--samples", "0"], "samples, held_out and both batches"),
-        (["--direction", "d.safetensors", "--perceptual-steps", "1", "--perceptual", "x"], "got 'x'"),
+        (
+            ["--direction", "d.safetensors", "--perceptual-steps", "1", "--perceptual", "x"],
+            "got 'x'",
+        ),
     ],
 )
-def test_the_command_refuses_with_the_reason(arguments: list[str], reason: str, folder: Path) -> None:
+def test_the_command_refuses_with_the_reason(
+    arguments: list[str], reason: str, folder: Path
+) -> None:
     result = command(*arguments)
     assert isinstance(result.exception, UsageError)
     assert reason in str(result.exception)

@@ -17,7 +17,9 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error: ")]
 
 
-def test_a_photograph_for_which_there_is_no_memory_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_photograph_for_which_there_is_no_memory_does_not_stop_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     batch, done = Batch(4, "photographs"), []
     for name in ("a", "big", "huge", "b"):
         with batch.attempt(name):
@@ -52,11 +54,15 @@ def test_render_draws_the_latents_that_can_be_read(run: Shell, network: Path) ->
     small_generator(seed=1).sample(0).save("stranger.pt")
     Path("bad.pt").write_bytes(b"PK\x03\x04 nothing")
     Path("b.render.png").write_text("a letter")
-    result = run("render", "a.pt", "bad.pt", "b.pt", "stranger.pt", "none.pt", "c.pt", "--network", network)
+    result = run(
+        "render", "a.pt", "bad.pt", "b.pt", "stranger.pt", "none.pt", "c.pt", "--network", network
+    )
     assert result.code == 6
     assert result.out.split() == ["a.render.png", "c.render.png"]
     assert "4 of 6 latents failed" in result.err
-    for name, line in zip(("bad.pt", "b.render.png", "none.pt", "stranger.pt"), errors(result.err), strict=True):
+    for name, line in zip(
+        ("bad.pt", "b.render.png", "none.pt", "stranger.pt"), errors(result.err), strict=True
+    ):
         assert name in line
     assert Path("b.render.png").read_text() == "a letter"
 
@@ -69,11 +75,25 @@ def test_pictures_of_two_latents_do_not_take_each_others_place(run: Shell, netwo
     assert "a.safetensors: its picture would replace that of another" in result.err
 
 
-def test_project_goes_on_after_a_photograph_that_cannot_be_read(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_project_goes_on_after_a_photograph_that_cannot_be_read(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     photo = make_photo(tmp_path / "x.jpg")
     unreadable = tmp_path / "y.jpg"
     unreadable.write_bytes(b"")
-    result = run("project", unreadable, photo, tmp_path / "none.jpg", "--network", network, "--space", "W", *QUICK)
+    result = run(
+        "project",
+        unreadable,
+        photo,
+        tmp_path / "none.jpg",
+        "--network",
+        network,
+        "--space",
+        "W",
+        *QUICK,
+    )
     assert result.code == 6
-    assert [name in line for name, line in zip(("y.jpg", "none.jpg"), errors(result.err), strict=True)] == [True] * 2
+    assert [
+        name in line for name, line in zip(("y.jpg", "none.jpg"), errors(result.err), strict=True)
+    ] == [True] * 2
     assert Path("x.pt").exists()

@@ -11,7 +11,16 @@ import pytest
 import torch
 from bounded import at_most, in_little_memory
 from checkpoint_files import read_bytes, refuse_bytes
-from pickle_writer import Raw, ada_state, as_dict, encode, node_of, root_of, tensor_node, write_pickle
+from pickle_writer import (
+    Raw,
+    ada_state,
+    as_dict,
+    encode,
+    node_of,
+    root_of,
+    tensor_node,
+    write_pickle,
+)
 
 from invert.checkpoints import pickle_machine
 from invert.checkpoints.pickle_machine import read_pickle
@@ -71,17 +80,25 @@ def test_opcodes_are_limited() -> None:
 
 @in_little_memory(MEMORY)
 def test_giant_integers_are_refused() -> None:
-    for code in (b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * (1 << 20), b"\x8a\xff" + b"\x7f" * 255):
-        with pytest.raises(ModelFileError, match=r"an integer of \d+ bits; no model file needs one"):
+    for code in (
+        b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * (1 << 20),
+        b"\x8a\xff" + b"\x7f" * 255,
+    ):
+        with pytest.raises(
+            ModelFileError, match=r"an integer of \d+ bits; no model file needs one"
+        ):
             read_pickle(io.BytesIO(START + code + b"."), frozenset())
     with pytest.raises(ModelFileError, match="damaged or cut off"):
         read_pickle(io.BytesIO(START + b"\x8b\xff\xff\xff\xff."), frozenset())  # a negative length
     with pytest.raises(ModelFileError, match="damaged or cut off"):
-        read_pickle(io.BytesIO(START + b"\x8e" + b"\xff" * 7 + b"\x7f."), frozenset())  # 2^63 bytes to come
+        # 2^63 bytes to come
+        read_pickle(io.BytesIO(START + b"\x8e" + b"\xff" * 7 + b"\x7f."), frozenset())
 
 
 def laughs(width: int, levels: int) -> Raw:
-    """Opcodes for a list of `width` references to a list of `width` references to ...: width^levels leaves."""
+    """Opcodes for a list of `width` references to a list of `width` references to ...: width^levels
+    leaves.
+    """
     code = b"]\x94"
     for k in range(levels):
         code += b"](" + (b"j" + struct.pack("<I", k)) * width + b"e\x94"
@@ -102,12 +119,22 @@ def test_a_billion_laughs_are_not_told(tmp_path: Path) -> None:
 def test_a_module_inside_itself_is_refused(tmp_path: Path) -> None:
     fc0 = as_dict(ada_state(root_of("ada_tiny.pkl"), "mapping")["_modules"])["fc0"]
     fc0.args[0]["state"]["_modules"] = Raw(b"")
-    # state dict memoized (LONG_BINPUT 1) before its `_modules` is set to a dict that holds the module again
+    # state dict memoized (LONG_BINPUT 1) before its `_modules` is set to a dict that holds the
+    # module again
     code = encode(fc0.function) + b"}" + b"\x94" + encode("type") + encode("class") + b"s"
     for key in ("version", "module_src", "class_name"):
         code += encode(key) + encode(fc0.args[0][key]) + b"s"
-    code += encode("state") + b"}" + encode("_modules") + b"}" + b"r\x99\x00\x00\x00" + b"ss" + b"\x85R"
-    code += b"r\x9a\x00\x00\x00" + b"0" + b"j\x99\x00\x00\x00" + encode("again") + b"j\x9a\x00\x00\x00" + b"s0"
+    code += (
+        encode("state") + b"}" + encode("_modules") + b"}" + b"r\x99\x00\x00\x00" + b"ss" + b"\x85R"
+    )
+    code += (
+        b"r\x9a\x00\x00\x00"
+        + b"0"
+        + b"j\x99\x00\x00\x00"
+        + encode("again")
+        + b"j\x9a\x00\x00\x00"
+        + b"s0"
+    )
     code += b"j\x9a\x00\x00\x00"
     root = root_of("ada_tiny.pkl")
     as_dict(ada_state(root, "mapping")["_modules"])["loop"] = Raw(code)
@@ -122,7 +149,9 @@ def test_one_array_mentioned_often_is_refused_before_it_is_copied(tmp_path: Path
     root = root_of("ada_tiny.pkl")
     first = Raw(tensor + b"r\x99\x00\x00\x00")
     again = Raw(b"j\x99\x00\x00\x00")
-    as_dict(ada_state(root, "mapping")["_parameters"]).update({"x0": first} | {f"x{k}": again for k in range(1, 200)})
+    as_dict(ada_state(root, "mapping")["_parameters"]).update(
+        {"x0": first} | {f"x{k}": again for k in range(1, 200)}
+    )
     refuse_bytes(tmp_path, write_pickle(root), "the tensors ask for more bytes than the file has")
     root = root_of("tf_tiny.pkl")
     array = Raw(encode(node_of(torch.zeros(1 << 20).numpy())) + b"r\x99\x00\x00\x00")
@@ -135,7 +164,9 @@ def test_one_array_mentioned_often_is_refused_before_it_is_copied(tmp_path: Path
 def test_one_module_cannot_have_countless_entries(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
     as_dict(ada_state(root, "mapping")["_buffers"]).update({f"x{k}": None for k in range(1_001)})
-    refuse_bytes(tmp_path, write_pickle(root), r"mapping\._buffers has entries that no torch module has")
+    refuse_bytes(
+        tmp_path, write_pickle(root), r"mapping\._buffers has entries that no torch module has"
+    )
 
 
 @in_little_memory(MEMORY)

@@ -1,4 +1,6 @@
-"""docs/checkpoints.md: every layout in every container, wrapped in every way, is the same network as the plain file."""
+"""docs/checkpoints.md: every layout in every container, wrapped in every way, is the same network
+as the plain file.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,17 @@ from invert.checkpoints import fingerprint, read_checkpoint
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "checkpoints.md"
 
-CONTAINERS = ("bare pickle", "bare pickle, protocol 2", "torch zip", "old torch stream", "safetensors")
+CONTAINERS = (
+    "bare pickle",
+    "bare pickle, protocol 2",
+    "torch zip",
+    "old torch stream",
+    "safetensors",
+)
 MODULES: dict[str, Callable[[Mapping[str, Tensor]], object]] = {
-    "StyleGAN2-ADA module (`torch_utils.persistence`)": lambda tensors: Persistent(ada_module(tensors)),
+    "StyleGAN2-ADA module (`torch_utils.persistence`)": lambda tensors: Persistent(
+        ada_module(tensors)
+    ),
     "StyleGAN2-ADA module (plain class)": ada_module,
     "rosinality module": rosinality_module,
 }
@@ -43,7 +53,11 @@ STATES: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
 
 def other(value: object) -> object:
     """What may stand beside a generator of this kind: another network, of which nothing is needed."""
-    return nn.Sequential(nn.Conv2d(3, 4, 3)) if not isinstance(value, dict) else {"weight": torch.zeros(2)}
+    return (
+        nn.Sequential(nn.Conv2d(3, 4, 3))
+        if not isinstance(value, dict)
+        else {"weight": torch.zeros(2)}
+    )
 
 
 PLACES: dict[str, Callable[[object], object]] = {
@@ -58,7 +72,15 @@ WRAPPERS: dict[str, Callable[[nn.Module], object]] = {
     "`DataParallel`": nn.DataParallel,
     "an attribute of a module": lambda x: nn.ModuleDict({"encoder": nn.Linear(1, 1), "decoder": x}),
 }
-PREFIXES = ("module.", "_orig_mod.", "generator.", "g_ema.", "decoder.", "netG_ema.", "model.generator.module.")
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "generator.",
+    "g_ema.",
+    "decoder.",
+    "netG_ema.",
+    "model.generator.module.",
+)
 # safetensors holds tensors by name and nothing else
 EVERYWHERE = [
     (layout, container)
@@ -82,12 +104,15 @@ def check_same(path: Path, layout: str) -> None:
 
 
 @pytest.mark.parametrize(("layout", "container"), EVERYWHERE)
-def test_every_layout_is_read_from_every_container_and_place(layout: str, container: str, tmp_path: Path) -> None:
+def test_every_layout_is_read_from_every_container_and_place(
+    layout: str, container: str, tmp_path: Path
+) -> None:
     with foreign_modules():
         value = (MODULES | STATES)[layout](canonical())  # type: ignore[operator]
         places = {"alone": PLACES["alone"]} if container == "safetensors" else PLACES
         files = {
-            name: write(tmp_path / f"{k}", place(value), container) for k, (name, place) in enumerate(places.items())
+            name: write(tmp_path / f"{k}", place(value), container)
+            for k, (name, place) in enumerate(places.items())
         }
     for path in files.values():
         check_same(path, layout)
@@ -105,17 +130,22 @@ def test_wrapped_modules_are_read(layout: str, container: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("layout", STATES)
-def test_state_dicts_are_read_under_every_prefix(layout: str, container: str, tmp_path: Path) -> None:
+def test_state_dicts_are_read_under_every_prefix(
+    layout: str, container: str, tmp_path: Path
+) -> None:
     state = STATES[layout](canonical())
     beside = {"encoder.body.0.weight": torch.zeros(2)}
     for k, prefix in enumerate(PREFIXES):
-        content = {prefix + name: t for name, t in state.items()} | (beside if "." in prefix[:-1] else {})
+        content = {prefix + name: t for name, t in state.items()} | (
+            beside if "." in prefix[:-1] else {}
+        )
         check_same(write(tmp_path / str(k), content, container), layout)
 
 
 def test_wrappers_inside_a_generator_leave_no_trace_in_its_names(tmp_path: Path) -> None:
     state = {
-        re.sub(r"^(mapping|synthesis)\.", r"\1._orig_mod.module.", n): t for n, t in ada_state(canonical()).items()
+        re.sub(r"^(mapping|synthesis)\.", r"\1._orig_mod.module.", n): t
+        for n, t in ada_state(canonical()).items()
     }
     check_same(write(tmp_path / "flat", state, "torch zip"), "ada")
     parts = {part: {} for part in ("mapping", "synthesis")}
@@ -125,12 +155,24 @@ def test_wrappers_inside_a_generator_leave_no_trace_in_its_names(tmp_path: Path)
 
 
 @pytest.mark.parametrize("place", ["Gs alone", "(G, D, Gs)", "[G, D, Gs]", "{Gs}"])
-def test_tensorflow_networks_are_read_alone_and_in_any_container(place: str, tmp_path: Path) -> None:
+def test_tensorflow_networks_are_read_alone_and_in_any_container(
+    place: str, tmp_path: Path
+) -> None:
     root = root_of("tf_tiny.pkl")
     assert isinstance(root, tuple)
-    value = {"Gs alone": root[2], "(G, D, Gs)": root, "[G, D, Gs]": list(root), "{Gs}": {"Gs": root[2]}}[place]
+    value = {
+        "Gs alone": root[2],
+        "(G, D, Gs)": root,
+        "[G, D, Gs]": list(root),
+        "{Gs}": {"Gs": root[2]},
+    }[place]
     no_storage = archive(value, members={})
-    for data in (write_pickle(value, 2), write_pickle(value, 4), no_storage, stream(value, keys=(), raw=b"")):
+    for data in (
+        write_pickle(value, 2),
+        write_pickle(value, 4),
+        no_storage,
+        stream(value, keys=(), raw=b""),
+    ):
         (tmp_path / "m").write_bytes(data)
         check_same(tmp_path / "m", "tensorflow")
 

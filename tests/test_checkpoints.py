@@ -1,4 +1,6 @@
-"""Every checkpoint format gives the same names and values; ours keeps them; fingerprints tell networks apart."""
+"""Every checkpoint format gives the same names and values; ours keeps them; fingerprints tell
+networks apart.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,15 @@ def canonical() -> dict[str, Tensor]:
     return dict(read_checkpoint(FIXTURES / "ada_tiny.pkl").tensors)
 
 
-def stylegan2(tensors: Mapping[str, Tensor], config: Mapping[str, object] = DEFAULT_CONFIG) -> Checkpoint:
+def stylegan2(
+    tensors: Mapping[str, Tensor], config: Mapping[str, object] = DEFAULT_CONFIG
+) -> Checkpoint:
     return Checkpoint("stylegan2", "invert", config, tensors, {})
 
 
-def mobile(tensors: Mapping[str, Tensor], details: Mapping[str, object] | None = None) -> Checkpoint:
+def mobile(
+    tensors: Mapping[str, Tensor], details: Mapping[str, object] | None = None
+) -> Checkpoint:
     return Checkpoint("mobile-stylegan", "invert", {}, tensors, details or {})
 
 
@@ -123,7 +129,9 @@ def test_details_keep_what_json_can_say_of_hostile_settings(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_conversion_to_safetensors_keeps_tensors_config_and_fingerprint(name: str, tmp_path: Path) -> None:
+def test_conversion_to_safetensors_keeps_tensors_config_and_fingerprint(
+    name: str, tmp_path: Path
+) -> None:
     original = read_checkpoint(FIXTURES / name)
     write_checkpoint(tmp_path / "a", original)
     converted = read_checkpoint(tmp_path / "a")
@@ -171,7 +179,9 @@ def test_an_invalid_checkpoint_is_not_written_and_the_old_file_stays(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_fingerprint_depends_on_every_name_shape_value_and_setting(canonical: dict[str, Tensor]) -> None:
+def test_the_fingerprint_depends_on_every_name_shape_value_and_setting(
+    canonical: dict[str, Tensor],
+) -> None:
     original = fingerprint(canonical, DEFAULT_CONFIG)
     assert re.fullmatch(r"[0-9a-f]{64}", original)
     bias = canonical["synthesis.b8.torgb.bias"]
@@ -181,8 +191,13 @@ def test_the_fingerprint_depends_on_every_name_shape_value_and_setting(canonical
         {name: t for name, t in canonical.items() if name != "mapping.w_avg"},
         {name.replace("w_avg", "w_mean"): t for name, t in canonical.items()},
     ]
-    configs = [{**DEFAULT_CONFIG, "conv_clamp": 256.0}, {**DEFAULT_CONFIG, "resample_filter": [1, 2, 1]}]
-    prints = [fingerprint(t, DEFAULT_CONFIG) for t in changed] + [fingerprint(canonical, c) for c in configs]
+    configs = [
+        {**DEFAULT_CONFIG, "conv_clamp": 256.0},
+        {**DEFAULT_CONFIG, "resample_filter": [1, 2, 1]},
+    ]
+    prints = [fingerprint(t, DEFAULT_CONFIG) for t in changed] + [
+        fingerprint(canonical, c) for c in configs
+    ]
     assert len({original, *prints}) == 7
 
 
@@ -190,8 +205,14 @@ def test_the_fingerprint_ignores_order_memory_layout_and_spelling_of_numbers(
     canonical: dict[str, Tensor],
 ) -> None:
     shuffled = {name: canonical[name] for name in sorted(canonical, reverse=True)}
-    shuffled["synthesis.b8.conv1.weight"] = shuffled["synthesis.b8.conv1.weight"].to(memory_format=torch.channels_last)
-    config = {"resample_filter": (1.0, 3.0, 3, 1), "mapping_lr_multiplier": 0.01, "conv_clamp": None}
+    shuffled["synthesis.b8.conv1.weight"] = shuffled["synthesis.b8.conv1.weight"].to(
+        memory_format=torch.channels_last
+    )
+    config = {
+        "resample_filter": (1.0, 3.0, 3, 1),
+        "mapping_lr_multiplier": 0.01,
+        "conv_clamp": None,
+    }
     assert fingerprint(shuffled, config) == fingerprint(canonical, DEFAULT_CONFIG)
 
 

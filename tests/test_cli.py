@@ -18,11 +18,13 @@ from networks import small_generator
 from shell import Shell, one_line, refused, succeeded
 
 import cli
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 
 def test_generate_writes_pictures_that_their_latents_repeat(run: Shell, network: Path) -> None:
-    result = run("generate", "--network", network, "--seeds", "0-1,5", "--space", "FNW5", "--out", "s")
+    result = run(
+        "generate", "--network", network, "--seeds", "0-1,5", "--space", "FNW5", "--out", "s"
+    )
     assert result.code == 0, result.err
     assert result.out.split() == ["s/seed0000.png", "s/seed0001.png", "s/seed0005.png"]
     assert run("render", "s/seed0005.pt", "--network", network, "-o", "five.png").code == 0
@@ -45,7 +47,11 @@ def test_info_tells_latents_from_checkpoints(run: Shell, network: Path) -> None:
     latent = json.loads(run("info", "seed0000.pt", "--json").out)
     assert (latent["kind"], latent["space"]) == ("latent", "FNW5")
     checkpoint = json.loads(run("info", network, "--json").out)
-    assert (checkpoint["kind"], checkpoint["resolution"], checkpoint["num_ws"]) == ("checkpoint", 64, 10)
+    assert (checkpoint["kind"], checkpoint["resolution"], checkpoint["num_ws"]) == (
+        "checkpoint",
+        64,
+        10,
+    )
     assert checkpoint["fingerprint"] == latent["fingerprint"]
     ada = run("info", Path(__file__).parent / "fixtures" / "ada_tiny.pkl")
     assert "stylegan2-ada-pytorch" in ada.out
@@ -57,12 +63,17 @@ def test_info_tells_latents_from_checkpoints(run: Shell, network: Path) -> None:
 def test_convert_network_keeps_the_fingerprint(run: Shell) -> None:
     pickle = Path(__file__).parent / "fixtures" / "ada_tiny.pkl"
     assert run("convert-network", pickle, "tiny.safetensors").code == 0
-    a, b = (json.loads(run("info", p, "--json").out)["fingerprint"] for p in (pickle, "tiny.safetensors"))
+    a, b = (
+        json.loads(run("info", p, "--json").out)["fingerprint"]
+        for p in (pickle, "tiny.safetensors")
+    )
     assert a == b
     assert "safetensors" in one_line(run("convert-network", pickle, "tiny.pkl"))
 
 
-def test_a_latent_of_another_generator_needs_force(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_a_latent_of_another_generator_needs_force(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     small_generator(seed=1).sample(0).save(tmp_path / "other.pt")
     result = run("render", "other.pt", "--network", network)
     assert (result.code, "--force" in one_line(result)) == (4, True)
@@ -71,7 +82,10 @@ def test_a_latent_of_another_generator_needs_force(run: Shell, network: Path, tm
 
 def test_networks_lists_what_has_a_name(run: Shell) -> None:
     assert "ffhq-mobile" in run("networks").out
-    assert {row["name"] for row in json.loads(run("networks", "--json").out)} >= {"ffhq-mobile", "st-lpips-vgg"}
+    assert {row["name"] for row in json.loads(run("networks", "--json").out)} >= {
+        "ffhq-mobile",
+        "st-lpips-vgg",
+    }
     assert "non-commercial" in run("download", "ffhq-mobile", "--card").out
 
 
@@ -148,7 +162,9 @@ def test_help_is_instant_and_loads_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command and subcommand with the words that call it."""
     for name, command in group.commands.items():
         yield (*path, name), command
@@ -159,13 +175,18 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 COMMANDS = list(commands(cli.cli))
 
 
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=["-".join(path) for path, _ in COMMANDS])
+@pytest.mark.parametrize(
+    ("path", "command"), COMMANDS, ids=["-".join(path) for path, _ in COMMANDS]
+)
 def test_every_command_shows_an_example_that_it_would_take(
     path: tuple[str, ...], command: click.Command, run: Shell
 ) -> None:
     shown = run(*path, "--help")
     assert shown.code == 0
-    lines = [line.removeprefix("Example:").strip() for line in map(str.strip, (command.help or "").splitlines())]
+    lines = [
+        line.removeprefix("Example:").strip()
+        for line in map(str.strip, (command.help or "").splitlines())
+    ]
     examples = [line for line in lines if line.startswith("invert ")]
     assert examples
     assert examples[0].startswith(" ".join(("invert", *path)))
@@ -174,4 +195,5 @@ def test_every_command_shows_an_example_that_it_would_take(
         words, called = shlex.split(example)[1:], cli.cli
         while isinstance(called, click.Group):
             called = called.commands[words.pop(0)]
-        called.make_context(example, words)  # raises for unknown options, bad values and what is missing
+        # raises for unknown options, bad values and what is missing
+        called.make_context(example, words)

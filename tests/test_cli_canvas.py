@@ -12,9 +12,10 @@ from PIL import Image
 from shell import Shell, pixels, refused, succeeded
 
 from edits.canvas import Placement, place
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
-# FNW5 of a 64 px generator: 16×16 cells of 4 px; R_i has half as many, so that positions are multiples of 8 px
+# FNW5 of a 64 px generator: 16×16 cells of 4 px; R_i has half as many, so that positions are
+# multiples of 8 px
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def features(path: str) -> torch.Tensor:
     return found
 
 
-def test_latents_stand_side_by_side_by_default(run: Shell, network: Path, latents: list[str]) -> None:
+def test_latents_stand_side_by_side_by_default(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
     out = succeeded(run("canvas", *latents, "--feather", "0", "--network", network))
     assert out.split() == ["seed0000.canvas.png", "seed0000.canvas.pt"]
     assert Image.open("seed0000.canvas.png").size == (128, 64)
@@ -37,7 +40,9 @@ def test_latents_stand_side_by_side_by_default(run: Shell, network: Path, latent
     assert torch.equal(features("seed0000.canvas.pt"), both)
 
 
-def test_pixels_become_the_cells_of_the_library(run: Shell, network: Path, latents: list[str]) -> None:
+def test_pixels_become_the_cells_of_the_library(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
     succeeded(
         run(
             "canvas", *latents, "--at", "8,0", "--at", "-16,24", "--crop", "whole", "--crop", "16,32,24,32",
@@ -52,20 +57,40 @@ def test_pixels_become_the_cells_of_the_library(run: Shell, network: Path, laten
     assert Image.open("x.png").size == (96, 72)
 
 
-def test_the_canvas_ends_where_the_last_latent_ends(run: Shell, network: Path, latents: list[str]) -> None:
-    succeeded(run("canvas", *latents, "--at", "0,0", "--at", "24,16", "-o", "x.png", "--network", network))
+def test_the_canvas_ends_where_the_last_latent_ends(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
+    succeeded(
+        run("canvas", *latents, "--at", "0,0", "--at", "24,16", "-o", "x.png", "--network", network)
+    )
     assert Image.open("x.png").size == (88, 80)
 
 
 def test_one_latent_is_cut_and_shifted(run: Shell, network: Path, latents: list[str]) -> None:
-    succeeded(run("canvas", latents[0], "--crop", "16,8,32,40", "-o", "cut.png", "--network", network))
+    succeeded(
+        run("canvas", latents[0], "--crop", "16,8,32,40", "-o", "cut.png", "--network", network)
+    )
     assert Image.open("cut.png").size == (32, 40)
     assert torch.equal(features("cut.pt"), features(latents[0])[:, :, 2:12, 4:12])
-    succeeded(run("canvas", latents[0], "--at", "8,0", "--size", "64,64", "-o", "shifted.png", "--network", network))
+    succeeded(
+        run(
+            "canvas",
+            latents[0],
+            "--at",
+            "8,0",
+            "--size",
+            "64,64",
+            "-o",
+            "shifted.png",
+            "--network",
+            network,
+        )
+    )
     assert Image.open("shifted.png").size == (64, 64)
     assert torch.equal(features("shifted.pt")[..., 2:], features(latents[0])[..., :-2])
     succeeded(run("canvas", latents[0], "-o", "same.png", "--network", network))
-    assert np.abs(pixels("same.png") - pixels("seed0000.png")).max() <= 1  # the rounding of style maps
+    # the rounding of style maps
+    assert np.abs(pixels("same.png") - pixels("seed0000.png")).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -93,5 +118,9 @@ def test_what_does_not_fit_is_refused_with_the_size_of_a_cell(
 
 def test_latents_without_features_and_missing_files_are_refused(run: Shell, network: Path) -> None:
     assert run("generate", "--network", network, "--space", "W+").code == 0
-    refused(run("canvas", "seed0000.pt", "--network", network), 2, "W+ has no features to place; `invert convert")
+    refused(
+        run("canvas", "seed0000.pt", "--network", network),
+        2,
+        "W+ has no features to place; `invert convert",
+    )
     refused(run("canvas", "none.pt"), 4, "none.pt")

@@ -1,4 +1,6 @@
-"""`invert directions` end to end on a 64 px generator: what is planted is found, what is made can be edited with."""
+"""`invert directions` end to end on a 64 px generator: what is planted is found, what is made can
+be edited with.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from directions.direction import Direction, unit
 from directions.naming import named_attribute
 from directions.w_space import WSpace
 from invert.checkpoints import write_checkpoint
-from invert.w_spaces import PROBES
+from invert.latents.w_spaces import PROBES
 
 
 def planted() -> torch.Tensor:
@@ -56,16 +58,25 @@ def test_show_says_how_a_direction_was_made_and_measured(run: Shell) -> None:
     assert facts["w_space"] == "ffhq"
     assert facts["source"] == direction.source
     assert facts["measured"] == direction.measured
-    shown = dict(line.split(maxsplit=1) for line in succeeded(run("directions", "show", "smile")).splitlines())
+    shown = dict(
+        line.split(maxsplit=1)
+        for line in succeeded(run("directions", "show", "smile")).splitlines()
+    )
     assert shown["layers"] == json.dumps(list(direction.layers or ()))
     assert float(shown["measured.leakage.age"]) == direction.measured["leakage"]["age"]
 
 
 @pytest.mark.parametrize("kind", ["linear", "logistic"])
-def test_learn_finds_the_vector_that_made_the_scores(kind: str, run: Shell, network: Path, tmp_path: Path) -> None:
+def test_learn_finds_the_vector_that_made_the_scores(
+    kind: str, run: Shell, network: Path, tmp_path: Path
+) -> None:
     seeds = range(200)
     values = scores(seeds)
-    table = write_table(tmp_path / "t.csv", seeds, values if kind == "linear" else (values > values.median()).double())
+    table = write_table(
+        tmp_path / "t.csv",
+        seeds,
+        values if kind == "linear" else (values > values.median()).double(),
+    )
     out = succeeded(
         run(
             "directions", "learn", table, "--name", "tilt", "--kind", kind, "--meaning", "tilted", "--layers", "2-6",
@@ -79,19 +90,35 @@ def test_learn_finds_the_vector_that_made_the_scores(kind: str, run: Shell, netw
     assert learned.source["method"] == f"{kind} regression"
 
 
-def test_learned_against_another_direction_it_is_orthogonal_to_it(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_learned_against_another_direction_it_is_orthogonal_to_it(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     other = unit(torch.randn(32, generator=torch.Generator().manual_seed(4)))
     Direction("other", other, step=1.0).save("other.safetensors")
     table = write_table(tmp_path / "t.csv", range(60), scores(range(60)))
-    words = ["directions", "learn", table, "--name", "tilt", "-o", "t.safetensors", "--network", network]
+    words = [
+        "directions",
+        "learn",
+        table,
+        "--name",
+        "tilt",
+        "-o",
+        "t.safetensors",
+        "--network",
+        network,
+    ]
     succeeded(run(*words, "--against", "other.safetensors"))
     assert abs(Direction.load("t.safetensors").vectors @ other) < 1e-5
     succeeded(run(*words))
     assert abs(Direction.load("t.safetensors").vectors @ other) > 1e-3
-    refused(run(*words, "--against", "smile"), 4, "direction 'smile' is 512 wide, expected w_dim 32")
+    refused(
+        run(*words, "--against", "smile"), 4, "direction 'smile' is 512 wide, expected w_dim 32"
+    )
 
 
-def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(run: Shell, network: Path) -> None:
+def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
+    run: Shell, network: Path
+) -> None:
     assert run("generate", "--network", network, "--seeds", "1,9", "--psi", "1").code == 0
     out = succeeded(
         run(
@@ -105,14 +132,25 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(run: She
     made = Direction.load("beard.safetensors")
     assert torch.allclose(made.vectors, unit(w[:3].mean(0) - w[3:].mean(0)), atol=1e-5)
     assert made.layers == (0, 4)
-    words = ["edit", "seed0009.pt", "--direction", "beard.safetensors", "-o", "more.png", "--network", network]
+    words = [
+        "edit",
+        "seed0009.pt",
+        "--direction",
+        "beard.safetensors",
+        "-o",
+        "more.png",
+        "--network",
+        network,
+    ]
     succeeded(run(*words))
     assert np.abs(pixels("more.png") - pixels("seed0009.png")).mean() > 1
 
 
 def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, network: Path) -> None:
     words = ["--count", "3", "--network", network]
-    out = succeeded(run("directions", "pca", "-o", "p", "--samples", "500", "--layers", "0-2", *words)).splitlines()
+    out = succeeded(
+        run("directions", "pca", "-o", "p", "--samples", "500", "--layers", "0-2", *words)
+    ).splitlines()
     assert [line.split()[0] for line in out] == [f"p/pca-{k}.safetensors" for k in range(3)]
     found = [Direction.load(f"p/pca-{k}.safetensors") for k in range(3)]
     assert found[0].step > found[1].step > found[2].step
@@ -124,11 +162,27 @@ def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, net
 def test_import_takes_one_of_a_set_and_turns_it_round_when_asked(run: Shell, network: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(30, 32)).astype(np.float32)
     np.savez("set.npz", comp=vectors, stdev=np.ones(30, np.float32))
-    words = ["directions", "import", "set.npz", "--name", "five", "--key", "comp", "--index", "5", "--network", network]
+    words = [
+        "directions",
+        "import",
+        "set.npz",
+        "--name",
+        "five",
+        "--key",
+        "comp",
+        "--index",
+        "5",
+        "--network",
+        network,
+    ]
     assert succeeded(run(*words)).split() == ["five.safetensors"]
-    assert torch.allclose(Direction.load("five.safetensors").vectors, unit(torch.from_numpy(vectors[5])))
+    assert torch.allclose(
+        Direction.load("five.safetensors").vectors, unit(torch.from_numpy(vectors[5]))
+    )
     succeeded(run(*words, "--sign", "-1", "-o", "back.safetensors"))
-    assert torch.allclose(Direction.load("back.safetensors").vectors, -unit(torch.from_numpy(vectors[5])))
+    assert torch.allclose(
+        Direction.load("back.safetensors").vectors, -unit(torch.from_numpy(vectors[5]))
+    )
 
 
 def test_import_with_a_check_refuses_noise(run: Shell, network: Path) -> None:
@@ -159,7 +213,11 @@ def known_w_space(path: Path) -> Path:
     """A small network of 512 wide W whose mapping network passes for FFHQ's."""
     checkpoint = small_checkpoint(w_dim=512)
     known = torch.tensor(PROBES["ffhq"])
-    bias = torch.where(known < 0, known / 0.2, known) / 2**0.5 / checkpoint.config["mapping_lr_multiplier"]
+    bias = (
+        torch.where(known < 0, known / 0.2, known)
+        / 2**0.5
+        / checkpoint.config["mapping_lr_multiplier"]
+    )
     weight = checkpoint.tensors["mapping.fc1.weight"].clone()
     weight[: len(known)] *= 0.002
     tensors = {**checkpoint.tensors, "mapping.fc1.weight": weight}
@@ -174,7 +232,16 @@ def test_a_published_sign_is_turned_by_what_the_names_tell(run: Shell) -> None:
     np.save("age.npy", -age.numpy())
     np.save("d.npy", -age.numpy())
     for file, turned in (("age.npy", True), ("d.npy", False)):
-        words = [file, "--name", "mine", "--check", "--network", network, "-o", f"{file}.safetensors"]
+        words = [
+            file,
+            "--name",
+            "mine",
+            "--check",
+            "--network",
+            network,
+            "-o",
+            f"{file}.safetensors",
+        ]
         result = run("directions", "import", *words)
         succeeded(result)
         assert (torch.dot(Direction.load(f"{file}.safetensors").vectors, age) > 0) == turned
@@ -186,9 +253,22 @@ def test_a_name_that_says_less_or_something_else_turns_nothing() -> None:
     age = find("age")
     space = WSpace("ffhq", torch.randn(100, 512, generator=torch.Generator().manual_seed(0)))
     measured = compare(Direction("x", -age.vectors, age.step), space)
-    for names in (["age"], ["age2"], ["older_faces"], ["my-age-v2"], ["mine", "age"], ["x", "d", "age"]):
+    for names in (
+        ["age"],
+        ["age2"],
+        ["older_faces"],
+        ["my-age-v2"],
+        ["mine", "age"],
+        ["x", "d", "age"],
+    ):
         assert is_turned(measured, names), names
-    for names in (["mine", "d"], ["less-age"], ["no-age", "age"], ["smile", "age"], ["not-older", "age"]):
+    for names in (
+        ["mine", "d"],
+        ["less-age"],
+        ["no-age", "age"],
+        ["smile", "age"],
+        ["not-older", "age"],
+    ):
         assert not is_turned(measured, names), names
     assert not is_turned(compare(age, space), ["age"])
 
@@ -214,7 +294,9 @@ def test_names_tell_an_attribute(names: list[str], attribute: str | None) -> Non
     assert named_attribute(names, available()) == attribute
 
 
-def test_measure_compares_with_noise_and_with_scores(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_measure_compares_with_noise_and_with_scores(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     Direction("tilt", planted(), step=1.0).save("tilt.safetensors")
     table = write_table(tmp_path / "t.csv", range(30), -scores(range(30)))
     words = ["directions", "measure", "tilt.safetensors", "--network", network]
@@ -232,14 +314,48 @@ def test_measure_compares_with_noise_and_with_scores(run: Shell, network: Path, 
         (["show", "smlie"], 2, "did you mean smile"),
         (["show", "none.safetensors"], 4, "none.safetensors"),
         (["learn", "none.csv", "--name", "x"], 2, "none.csv: cannot be read"),
-        (["learn", "none.csv", "--name", "x", "-o", "x.pt"], 2, "x.pt: expected a name that ends in .safetensors"),
-        (["sefa", "--layers", "corse", "-o", "s", "--network", "NET"], 2, "unknown layers 'corse'; known: coarse"),
+        (
+            ["learn", "none.csv", "--name", "x", "-o", "x.pt"],
+            2,
+            "x.pt: expected a name that ends in .safetensors",
+        ),
+        (
+            ["sefa", "--layers", "corse", "-o", "s", "--network", "NET"],
+            2,
+            "unknown layers 'corse'; known: coarse",
+        ),
         (["learn", "none.csv", "--name", "x", "--psi", "nan"], 2, "psi is a number in"),
-        (["exemplars", "--positive", "1,", "--negative", "2", "--name", "x"], 2, "seeds and latent files like"),
+        (
+            ["exemplars", "--positive", "1,", "--negative", "2", "--name", "x"],
+            2,
+            "seeds and latent files like",
+        ),
         (["exemplars", "--positive", "a.pt", "--negative", "2", "--name", "x"], 4, "a.pt"),
-        (["exemplars", "--positive", "1", "--negative", "2", "--name", "a b", "--network", "NET"], 2, "no name for"),
-        (["pca", "--count", "0", "-o", "p", "--samples", "100", "--network", "NET"], 2, "1 to 32 components, got 0"),
-        (["pca", "--samples", "0", "-o", "p", "--network", "NET"], 2, "more than 32 samples, got 0"),
+        (
+            [
+                "exemplars",
+                "--positive",
+                "1",
+                "--negative",
+                "2",
+                "--name",
+                "a b",
+                "--network",
+                "NET",
+            ],
+            2,
+            "no name for",
+        ),
+        (
+            ["pca", "--count", "0", "-o", "p", "--samples", "100", "--network", "NET"],
+            2,
+            "1 to 32 components, got 0",
+        ),
+        (
+            ["pca", "--samples", "0", "-o", "p", "--network", "NET"],
+            2,
+            "more than 32 samples, got 0",
+        ),
         (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "got 8 to 12"),
         (["import", "none.npy", "--name", "x", "--network", "NET"], 4, "none.npy"),
         (["measure", "smlie"], 2, "did you mean smile"),
@@ -250,4 +366,6 @@ def test_measure_compares_with_noise_and_with_scores(run: Shell, network: Path, 
 def test_errors_are_one_line_with_their_code(
     arguments: list[str], code: int, reason: str, run: Shell, network: Path
 ) -> None:
-    refused(run("directions", *(str(network) if a == "NET" else a for a in arguments)), code, reason)
+    refused(
+        run("directions", *(str(network) if a == "NET" else a for a in arguments)), code, reason
+    )

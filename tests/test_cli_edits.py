@@ -13,7 +13,7 @@ from PIL import Image
 from shell import QUICK, Shell, refused
 
 from directions.direction import Direction
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 
 @pytest.fixture
@@ -33,7 +33,16 @@ def test_edit_moves_the_newest_projection_and_the_way_back_returns(
     assert "using face.pt" in result.err
     assert result.out.split() == ["face.tilt+2.png", "face.tilt+2.pt"]
     back = run(
-        "edit", "face.tilt+2.pt", "--direction", direction, "--strength", "-2", "-o", "back.pt", "--network", network
+        "edit",
+        "face.tilt+2.pt",
+        "--direction",
+        direction,
+        "--strength",
+        "-2",
+        "-o",
+        "back.pt",
+        "--network",
+        network,
     )
     assert back.code == 0, back.err
     generator = small_generator()
@@ -42,7 +51,9 @@ def test_edit_moves_the_newest_projection_and_the_way_back_returns(
     assert (images[0] - images[2]).abs().max() < 1e-4
 
 
-def test_edit_says_what_carries_it_into_the_features(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+def test_edit_says_what_carries_it_into_the_features(
+    run: Shell, network: Path, photo: Path, direction: Path
+) -> None:
     assert run("project", photo, "--network", network, *QUICK).code == 0
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
     assert "tilt: carried by repaint" in run(*edit, "-o", "a.pt").err
@@ -50,18 +61,36 @@ def test_edit_says_what_carries_it_into_the_features(run: Shell, network: Path, 
     assert Latent.load("a.pt").origin is not None
     assert Latent.load("b.pt").origin is None
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
-    refused(run(*edit, "--carry", "model"), 2, "no attribute model of 'tilt' for F_5 of small is here; train one")
     refused(
-        run(*edit, "--carry", "telepathy"), 2, "unknown carrier 'telepathy'; known: auto, repaint, difference, model"
+        run(*edit, "--carry", "model"),
+        2,
+        "no attribute model of 'tilt' for F_5 of small is here; train one",
+    )
+    refused(
+        run(*edit, "--carry", "telepathy"),
+        2,
+        "unknown carrier 'telepathy'; known: auto, repaint, difference, model",
     )
 
 
-def test_a_mixture_gets_a_companion_when_it_is_edited(run: Shell, network: Path, direction: Path) -> None:
+def test_a_mixture_gets_a_companion_when_it_is_edited(
+    run: Shell, network: Path, direction: Path
+) -> None:
     assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
     mask = np.zeros((64, 64), np.uint8)
     mask[:, :32] = 255
     Image.fromarray(mask).save("mask.png")
-    mixed = run("mix", "seed0000.pt", "seed0001.pt", "--mask", "mask.png", "-o", "both.pt", "--network", network)
+    mixed = run(
+        "mix",
+        "seed0000.pt",
+        "seed0001.pt",
+        "--mask",
+        "mask.png",
+        "-o",
+        "both.pt",
+        "--network",
+        network,
+    )
     assert mixed.code == 0, mixed.err
     edit = ("edit", "both.pt", "--direction", direction, "--network", network)
     result = run(*edit, "-o", "x.pt")
@@ -72,13 +101,39 @@ def test_a_mixture_gets_a_companion_when_it_is_edited(run: Shell, network: Path,
     assert "looking for one" not in run(*edit, "--carry", "styles", "-o", "y.pt").err
 
 
-def test_a_trained_attribute_model_carries_edits_on_a_canvas(run: Shell, network: Path, direction: Path) -> None:
+def test_a_trained_attribute_model_carries_edits_on_a_canvas(
+    run: Shell, network: Path, direction: Path
+) -> None:
     assert run("generate", "--network", network, "--seeds", "0-1", "--space", "FNW5").code == 0
-    assert run("canvas", "seed0000.pt", "seed0001.pt", "-o", "wide.pt", "--network", network).code == 0
-    edit = ("edit", "wide.pt", "--direction", direction, "--strength", "2", "-o", "x.pt", "--network", network)
+    assert (
+        run("canvas", "seed0000.pt", "seed0001.pt", "-o", "wide.pt", "--network", network).code == 0
+    )
+    edit = (
+        "edit",
+        "wide.pt",
+        "--direction",
+        direction,
+        "--strength",
+        "2",
+        "-o",
+        "x.pt",
+        "--network",
+        network,
+    )
     assert "tilt: carried by repaint, 2 faces found" in run(*edit).err
     refused(run(*edit, "--carry", "model"), 2, "no attribute model")
-    train = ("train", "attribute", "--direction", direction, "--samples", "32", "--steps", "2", "--network", network)
+    train = (
+        "train",
+        "attribute",
+        "--direction",
+        direction,
+        "--samples",
+        "32",
+        "--steps",
+        "2",
+        "--network",
+        network,
+    )
     assert run(*train, "-o", "tilt-model.safetensors").code == 0
     result = run(*edit, "--carry", "tilt-model.safetensors")
     assert result.code == 0, result.err
@@ -88,9 +143,13 @@ def test_a_trained_attribute_model_carries_edits_on_a_canvas(run: Shell, network
     assert change[-32:].mean() > 1
 
 
-def test_a_masked_edit_stays_inside(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+def test_a_masked_edit_stays_inside(
+    run: Shell, network: Path, photo: Path, direction: Path
+) -> None:
     assert run("project", photo, "--network", network, "--space", "NW+", *QUICK).code == 0
-    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save(
+        "left.png"
+    )
     result = run(
         "edit", "face.pt", "--direction", direction, "--layers", "fine", "--mask", "left.png", "-o", "m.png",
         "--network", network,
@@ -101,9 +160,13 @@ def test_a_masked_edit_stays_inside(run: Shell, network: Path, photo: Path, dire
     assert abs(a - b)[:, 60:].mean() < 0.5
 
 
-def test_a_strip_shows_the_strengths_side_by_side(run: Shell, network: Path, photo: Path, direction: Path) -> None:
+def test_a_strip_shows_the_strengths_side_by_side(
+    run: Shell, network: Path, photo: Path, direction: Path
+) -> None:
     assert run("project", photo, "--network", network, *QUICK).code == 0
-    assert run("edit", "--direction", direction, "--strip", "-2:2:3", "--network", network).code == 0
+    assert (
+        run("edit", "--direction", direction, "--strip", "-2:2:3", "--network", network).code == 0
+    )
     with Image.open("face.tilt.strip.png") as strip:
         assert strip.size == (192, 64)
         middle = strip.crop((64, 0, 128, 64)).tobytes()
@@ -115,11 +178,18 @@ def test_mix_takes_each_side_from_its_latent(run: Shell, network: Path) -> None:
     for name, level in (("none.png", 0), ("all.png", 255)):
         Image.new("L", (64, 64), level).save(name)
     for name, source in (("none.png", "seed0000.png"), ("all.png", "seed0001.png")):
-        result = run("mix", "seed0000.pt", "seed0001.pt", "--mask", name, "-o", "x.png", "--network", network)
+        result = run(
+            "mix", "seed0000.pt", "seed0001.pt", "--mask", name, "-o", "x.png", "--network", network
+        )
         assert result.code == 0, result.err
         assert Path("x.png").read_bytes() == Path(source).read_bytes()
-    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save("left.png")
-    assert run("mix", "seed0000.pt", "seed0001.pt", "--mask", "left.png", "--network", network).code == 0
+    Image.fromarray(np.repeat(np.repeat(np.array([[255, 0]], np.uint8), 64, 0), 32, 1)).save(
+        "left.png"
+    )
+    assert (
+        run("mix", "seed0000.pt", "seed0001.pt", "--mask", "left.png", "--network", network).code
+        == 0
+    )
     assert Path("seed0000+seed0001.pt").exists()
 
 
@@ -127,7 +197,8 @@ def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo
     assert run("project", photo, "--network", network, *QUICK).code == 0
     assert run("equalize", "--amount", "1", "-o", "e.pt", "--network", network).code == 0
     before, after = (
-        json.loads(run("stats", p, "--json", "--network", network).out)["wasserstein"] for p in ("face.pt", "e.pt")
+        json.loads(run("stats", p, "--json", "--network", network).out)["wasserstein"]
+        for p in ("face.pt", "e.pt")
     )
     assert Path("e.stats.png").exists()
     assert after["styles"] < 0.05 * before["styles"]
@@ -137,9 +208,17 @@ def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo
     ("arguments", "code", "reason"),
     [
         (["edit", "--direction", "smlie"], 2, "did you mean smile"),
-        (["edit", "--direction", "smile", "--strength", "1", "--strength", "2"], 2, "one --strength per --direction"),
+        (
+            ["edit", "--direction", "smile", "--strength", "1", "--strength", "2"],
+            2,
+            "one --strength per --direction",
+        ),
         (["edit", "--direction", "smile", "--strip", "1:2"], 2, "first:last:count"),
-        (["edit", "--direction", "smile", "--direction", "age", "--strip", "0:1:2"], 2, "--strip takes one direction"),
+        (
+            ["edit", "--direction", "smile", "--direction", "age", "--strip", "0:1:2"],
+            2,
+            "--strip takes one direction",
+        ),
         (["edit", "--direction", "smile"], 4, "no projection here"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png"], 4, "a.pt"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png", "--shift", "x"], 2, "--shift dx,dy"),
@@ -147,11 +226,17 @@ def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo
         (["stats", "none.pt"], 4, "none.pt"),
     ],
 )
-def test_errors_are_one_line_with_their_code(arguments: list[str], code: int, reason: str, run: Shell) -> None:
+def test_errors_are_one_line_with_their_code(
+    arguments: list[str], code: int, reason: str, run: Shell
+) -> None:
     refused(run(*arguments), code, reason)
 
 
-def test_results_go_where_both_files_can_be_written(run: Shell, network: Path, direction: Path) -> None:
+def test_results_go_where_both_files_can_be_written(
+    run: Shell, network: Path, direction: Path
+) -> None:
     assert run("generate", "--network", network).code == 0
-    result = run("edit", "seed0000.pt", "--direction", direction, "-o", "x.jpg", "--network", network)
+    result = run(
+        "edit", "seed0000.pt", "--direction", direction, "-o", "x.jpg", "--network", network
+    )
     refused(result, 2, "ends in .png, .pt or .safetensors")

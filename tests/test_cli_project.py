@@ -13,8 +13,8 @@ from shell import QUICK, Shell, make_photo, one_line, pixels, refused
 from test_interrupts import interrupting
 
 from invert.errors import ModelUnavailableError
-from invert.face_detection import Face
-from invert.latents import Latent
+from invert.images.face_detection import Face
+from invert.latents.latent import Latent
 
 
 @pytest.mark.parametrize("space", ["FNW5", "FNSW5", "NW+", "W"])
@@ -25,7 +25,12 @@ def test_project_writes_four_files_and_render_repeats_the_picture(
     assert result.code == 0, result.err
     report = json.loads(result.out)
     assert report["space"] == space
-    assert {p.name for p in tmp_path.glob("face*")} == {"face.pt", "face.png", "face.compare.png", "face.json"}
+    assert {p.name for p in tmp_path.glob("face*")} == {
+        "face.pt",
+        "face.png",
+        "face.compare.png",
+        "face.json",
+    }
     assert json.loads((tmp_path / "face.json").read_text()) == report
     assert Image.open("face.compare.png").size == (3 * 64, 64)
     assert report["image"]["crop"] == [8, 0, 64]
@@ -68,7 +73,9 @@ def test_a_photograph_is_never_overwritten(run: Shell, network: Path, tmp_path: 
     assert Path("me.projected.png").exists()
 
 
-def test_one_bad_photograph_of_many_does_not_stop_the_others(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_one_bad_photograph_of_many_does_not_stop_the_others(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     first = make_photo(tmp_path / "a" / "x.png")
     second = make_photo(tmp_path / "b" / "x.png")
     (tmp_path / "bad.png").write_text("<html>")
@@ -81,8 +88,13 @@ def test_one_bad_photograph_of_many_does_not_stop_the_others(run: Shell, network
     assert not Path("bad.json").exists()
 
 
-def test_results_do_not_depend_on_what_else_is_projected(run: Shell, network: Path, tmp_path: Path) -> None:
-    first, second = make_photo(tmp_path / "a" / "x.png"), make_photo(tmp_path / "b" / "y.png", (64, 90))
+def test_results_do_not_depend_on_what_else_is_projected(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
+    first, second = (
+        make_photo(tmp_path / "a" / "x.png"),
+        make_photo(tmp_path / "b" / "y.png", (64, 90)),
+    )
     assert run("project", first, second, "--network", network, *QUICK, "--out", "both").code == 0
     assert run("project", second, "--network", network, *QUICK, "--out", "alone").code == 0
     assert Path("both/y.png").read_bytes() == Path("alone/y.png").read_bytes()
@@ -92,7 +104,9 @@ def test_keep_size_projects_the_whole_photograph(run: Shell, network: Path, tmp_
     photo = make_photo(tmp_path / "photos" / "wide.png", (132, 64))
     assert run("project", photo, "--network", network, "--keep-size", *QUICK).code == 0
     assert Image.open("wide.png").size == (128, 64)
-    assert "features" in one_line(run("project", photo, "--network", network, "--keep-size", "--space", "W+", *QUICK))
+    assert "features" in one_line(
+        run("project", photo, "--network", network, "--keep-size", "--space", "W+", *QUICK)
+    )
 
 
 def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo: Path) -> None:
@@ -100,7 +114,19 @@ def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo:
     assert json.loads(Path("face.json").read_text())["image"]["crop"] == [0, 0, 40]
     start = Latent.load("face.pt")
     assert (
-        run("project", photo, "--network", network, "--init", "face.pt", "--steps", "0", *QUICK[:2], "--out", "o").code
+        run(
+            "project",
+            photo,
+            "--network",
+            network,
+            "--init",
+            "face.pt",
+            "--steps",
+            "0",
+            *QUICK[:2],
+            "--out",
+            "o",
+        ).code
         == 0
     )
     again = Latent.load("o/face.pt")
@@ -109,7 +135,9 @@ def test_an_explicit_crop_and_a_start_are_used(run: Shell, network: Path, photo:
 
 def plant(run: Shell, *faces: Face) -> None:
     """Let the detector, whose weights would have to be fetched, find these faces."""
-    run.monkeypatch.setattr("invert.photographs.face_detector", lambda: lambda picture: list(faces))
+    run.monkeypatch.setattr(
+        "invert.projection.framing.face_detector", lambda: lambda picture: list(faces)
+    )
 
 
 def unavailable() -> None:
@@ -126,7 +154,10 @@ def test_crop_face_cuts_as_ffhq_does_and_says_where(run: Shell, network: Path, p
     args = ("project", photo, "--network", network, *QUICK, "--steps", "0", "--crop", "face")
     result = run(*args)
     assert result.code == 0, result.err
-    assert "face.png: 2 faces, the largest is taken, number 0; --face 0 to 1 takes another" in result.err
+    assert (
+        "face.png: 2 faces, the largest is taken, number 0; --face 0 to 1 takes another"
+        in result.err
+    )
     image = json.loads(Path("face.json").read_text())["image"]
     assert image["face"]["corners"] == [[14, 8.8], [46, 8.8], [46, 40.8], [14, 40.8]]
     assert "crop" not in image
@@ -135,7 +166,9 @@ def test_crop_face_cuts_as_ffhq_does_and_says_where(run: Shell, network: Path, p
     assert json.loads(Path("face.json").read_text())["image"]["face"]["side"] == 25.6
 
 
-def test_generators_of_aligned_faces_look_for_one_that_does_not_lie_so_already(run: Shell, network: Path) -> None:
+def test_generators_of_aligned_faces_look_for_one_that_does_not_lie_so_already(
+    run: Shell, network: Path
+) -> None:
     wide, square = make_photo(Path("photos/a.png")), make_photo(Path("photos/b.png"), (64, 64))
     aligned = network.rename(network.with_name("ffhq-mobile.safetensors"))  # a name of the registry
     args = ("--network", aligned, *QUICK, "--steps", "0")
@@ -153,30 +186,48 @@ def test_generators_of_aligned_faces_look_for_one_that_does_not_lie_so_already(r
         image = json.loads(Path(f"{photo.stem}.json").read_text())["image"]
         assert {"face", "crop"} & set(image) == {found}
     plant(run)
-    refused(run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is")
-    run.monkeypatch.setattr("invert.photographs.face_detector", unavailable)
+    refused(
+        run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is"
+    )
+    run.monkeypatch.setattr("invert.projection.framing.face_detector", unavailable)
     refused(run("project", wide, *args), 4, "mtcnn: not here; --crop centre needs none of it")
     assert run("project", wide, *args, "--crop", "centre").code == 0
 
 
-def test_a_picture_goes_back_into_its_photograph_and_into_no_other(run: Shell, network: Path, photo: Path) -> None:
+def test_a_picture_goes_back_into_its_photograph_and_into_no_other(
+    run: Shell, network: Path, photo: Path
+) -> None:
     assert run("project", photo, "--network", network, *QUICK, "--crop", "10,0,40").code == 0
-    assert run("render", "face.pt", "--network", network, "--into", photo, "-o", "back.png").code == 0
+    assert (
+        run("render", "face.pt", "--network", network, "--into", photo, "-o", "back.png").code == 0
+    )
     changed = (pixels("back.png") != pixels(photo)).any(2)
     assert changed[16:24, 26:34].any()
     assert not changed[:, :10].any()
     assert not changed[40:].any()
     other = make_photo(Path("photos/other.png"), (70, 64))
-    refused(run("render", "face.pt", "--network", network, "--into", other), 2, "this one has [70, 64]")
+    refused(
+        run("render", "face.pt", "--network", network, "--into", other), 2, "this one has [70, 64]"
+    )
     small_generator().sample(0).save("seed.pt")
-    refused(run("render", "seed.pt", "--network", network, "--into", photo), 2, "does not say where it was cut")
+    refused(
+        run("render", "seed.pt", "--network", network, "--into", photo),
+        2,
+        "does not say where it was cut",
+    )
     before = photo.read_bytes()
-    refused(run("render", "face.pt", "--network", network, "--into", photo, "-o", photo), 2, "is the photograph itself")
+    refused(
+        run("render", "face.pt", "--network", network, "--into", photo, "-o", photo),
+        2,
+        "is the photograph itself",
+    )
     assert photo.read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path, photo: Path) -> None:
+def test_progress_is_saved_as_an_animation(
+    kind: str, run: Shell, network: Path, photo: Path
+) -> None:
     assert run("project", photo, "--network", network, *QUICK, "--save-progress", kind).code == 0
     with Image.open(f"face.progress.{kind}") as animation:
         assert getattr(animation, "n_frames", 1) > 1
@@ -185,7 +236,7 @@ def test_progress_is_saved_as_an_animation(kind: str, run: Shell, network: Path,
 def test_an_interrupt_saves_the_best_so_far(
     run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupting(monkeypatch, "invert.optimization.warmup_cooldown", "SIGINT")
+    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", "SIGINT")
     result = run("project", photo, "--network", network, *QUICK, "--init", "mean")
     assert result.code == 130
     assert "--init face.pt" in result.err
@@ -206,7 +257,11 @@ def test_an_interrupt_saves_the_best_so_far(
         (["photos/face.png", "--preset", "best"], 2, "known: fast"),
         (["photos/face.png", "--seed", "-1"], 2, "seed"),
         (["photos/face.png", "--crop", "1,2"], 2, "x,y,side in pixels, face or centre"),
-        (["photos/face.png", "--crop", "1,2,30", "--face", "0"], 2, "--face and --crop both say where to cut"),
+        (
+            ["photos/face.png", "--crop", "1,2,30", "--face", "0"],
+            2,
+            "--face and --crop both say where to cut",
+        ),
         (["photos/face.png", "--keep-size", "--face", "0"], 2, "no --crop or --face"),
         (["photos/face.png", "--crop", "0,0,999"], 2, "crop"),
         (["photos/face.png", "--perceptual", "lpisp"], 2, "st-lpips-alex"),

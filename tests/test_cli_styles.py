@@ -12,9 +12,9 @@ from networks import small_generator
 from PIL import Image
 from shell import Shell, pixels, refused, succeeded
 
-from edits.styles import resample, style_mix
-from invert.images import to_images
-from invert.latents import Latent
+from edits.style_mixing import resample, style_mix
+from invert.images.images import to_images
+from invert.latents.latent import Latent
 
 
 def picture(latent: Latent) -> np.ndarray:
@@ -29,27 +29,60 @@ def latents(run: Shell, network: Path) -> list[str]:
 
 
 def test_style_mix_takes_the_named_layers(run: Shell, network: Path, latents: list[str]) -> None:
-    out = succeeded(run("style-mix", *latents, "--layers", "2-10", "-o", "x.pt", "--network", network))
+    out = succeeded(
+        run("style-mix", *latents, "--layers", "2-10", "-o", "x.pt", "--network", network)
+    )
     assert out.split() == ["x.png", "x.pt"]
     a, b, x = (Latent.load(p).styles for p in (*latents, "x.pt"))
     assert torch.equal(x[:, :2], a[:, :2])  # type: ignore[index]
     assert torch.equal(x[:, 2:], b[:, 2:])  # type: ignore[index]
 
 
-def test_seeds_stand_for_the_latents_that_generate_writes(run: Shell, network: Path, latents: list[str]) -> None:
-    succeeded(run("style-mix", *latents, "--layers", "coarse", "-o", "files.png", "--network", network))
+def test_seeds_stand_for_the_latents_that_generate_writes(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
+    succeeded(
+        run("style-mix", *latents, "--layers", "coarse", "-o", "files.png", "--network", network)
+    )
     out = succeeded(run("style-mix", "0", "1", "--layers", "coarse", "--network", network))
     assert out.split() == ["seed0000.coarse-seed0001.png", "seed0000.coarse-seed0001.pt"]
     assert Path("files.png").read_bytes() == Path("seed0000.coarse-seed0001.png").read_bytes()
-    other = run("style-mix", "0", "1", "--layers", "coarse", "--psi", "1", "-o", "far.png", "--network", network)
+    other = run(
+        "style-mix",
+        "0",
+        "1",
+        "--layers",
+        "coarse",
+        "--psi",
+        "1",
+        "-o",
+        "far.png",
+        "--network",
+        network,
+    )
     assert other.code == 0
     assert Path("files.png").read_bytes() != Path("far.png").read_bytes()
 
 
-def test_the_matrix_has_its_sources_in_the_first_row_and_column(run: Shell, network: Path, latents: list[str]) -> None:
-    out = succeeded(run("style-mix", latents[0], "5", "--matrix", "2-3,1", "--layers", "middle", "--network", network))
+def test_the_matrix_has_its_sources_in_the_first_row_and_column(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
+    out = succeeded(
+        run(
+            "style-mix",
+            latents[0],
+            "5",
+            "--matrix",
+            "2-3,1",
+            "--layers",
+            "middle",
+            "--network",
+            network,
+        )
+    )
     assert out.split() == ["seed0000.middle.matrix.png"]
-    cells = pixels(out.strip()).reshape(3, 64, 4, 64, 3).swapaxes(1, 2)  # row, column, y, x, channel
+    # row, column, y, x, channel
+    cells = pixels(out.strip()).reshape(3, 64, 4, 64, 3).swapaxes(1, 2)
     generator = small_generator()
     rows = [Latent.load(latents[0]), generator.sample(5, psi=0.7)]
     columns = [generator.sample(seed, psi=0.7) for seed in (2, 3, 1)]
@@ -59,18 +92,24 @@ def test_the_matrix_has_its_sources_in_the_first_row_and_column(run: Shell, netw
     for j, a in enumerate(rows):
         assert np.array_equal(cells[j + 1, 0], picture(a))
         for k, b in enumerate(columns):
-            assert np.array_equal(cells[j + 1, k + 1], picture(style_mix(generator, a, b, "middle")))
+            assert np.array_equal(
+                cells[j + 1, k + 1], picture(style_mix(generator, a, b, "middle"))
+            )
 
 
 def test_samples_keep_the_other_layers_one_as_a_latent_several_as_a_row(
     run: Shell, network: Path, latents: list[str]
 ) -> None:
     generator, a = small_generator(), Latent.load(latents[0])
-    one = succeeded(run("style-mix", latents[0], "--sample", "7", "--layers", "middle", "--network", network))
+    one = succeeded(
+        run("style-mix", latents[0], "--sample", "7", "--layers", "middle", "--network", network)
+    )
     assert one.split() == ["seed0000.middle-sample0007.png", "seed0000.middle-sample0007.pt"]
     drawn = resample(generator, a, "middle", 7, psi=0.7)
     assert torch.equal(Latent.load(one.split()[1]).styles, drawn.styles)  # type: ignore[arg-type]
-    several = succeeded(run("style-mix", latents[0], "--sample", "7-8", "--layers", "middle", "--network", network))
+    several = succeeded(
+        run("style-mix", latents[0], "--sample", "7-8", "--layers", "middle", "--network", network)
+    )
     row = pixels(several.strip()).reshape(64, 3, 64, 3).swapaxes(0, 1)
     assert np.array_equal(row[0], picture(a))
     assert np.array_equal(row[1], picture(drawn))
@@ -85,7 +124,9 @@ def test_interpolate_writes_an_animation(
     if kind == "mp4":
         av = pytest.importorskip("av")
     ends = ["0", latents[1]]  # a seed and a file
-    succeeded(run("interpolate", *ends, "--frames", "3", "-o", f"x.{kind}", *extra, "--network", network))
+    succeeded(
+        run("interpolate", *ends, "--frames", "3", "-o", f"x.{kind}", *extra, "--network", network)
+    )
     if kind == "mp4":
         with av.open("x.mp4") as video:
             frames = [np.asarray(frame.to_image()).astype(int) for frame in video.decode(video=0)]
@@ -103,7 +144,9 @@ def pixels_of(animation: Image.Image, frame: int) -> np.ndarray:
     return np.asarray(animation.convert("RGB")).astype(int)
 
 
-def test_what_is_given_and_taken_away_again_changes_nothing(run: Shell, network: Path, latents: list[str]) -> None:
+def test_what_is_given_and_taken_away_again_changes_nothing(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
     out = succeeded(run("combine", latents[0], "+", "3", "-", "3", "--network", network))
     assert out.split() == ["seed0000+seed0003-seed0003.png", "seed0000+seed0003-seed0003.pt"]
     assert Path(out.split()[0]).read_bytes() == Path("seed0000.png").read_bytes()
@@ -118,16 +161,59 @@ def test_what_is_given_and_taken_away_again_changes_nothing(run: Shell, network:
     ("arguments", "code", "reason"),
     [
         (["style-mix", "a.pt", "b.pt", "--layers", "fine"], 4, "a.pt"),
-        (["style-mix", "a.pt", "--layers", "fine"], 2, "expected two latents or seeds, A and B, got 1"),
+        (
+            ["style-mix", "a.pt", "--layers", "fine"],
+            2,
+            "expected two latents or seeds, A and B, got 1",
+        ),
         (["style-mix", "1-3", "--layers", "fine"], 2, "got 3; several need --matrix"),
-        (["style-mix", "1", "2", "--sample", "3", "--layers", "fine"], 2, "--sample takes one latent or seed, got 2"),
-        (["style-mix", "1", "--sample", "3", "--matrix", "4", "--layers", "fine"], 2, "exclude each other"),
-        (["style-mix", "1", "--matrix", "4,,5", "--layers", "fine"], 2, "seeds and latent files like 1-3,a.pt"),
-        (["style-mix", "1", "--matrix", "4", "--layers", "fine", "-o", "x.pt", "--network", "NET"], 2, "ends in .png"),
-        (["style-mix", "1", "2", "--layers", "rough", "--network", "NET"], 2, "known: coarse, middle, fine"),
-        (["style-mix", "1", "2", "--layers", "fine", "--psi", "nan"], 2, "psi is a number in [-10, 10]"),
+        (
+            ["style-mix", "1", "2", "--sample", "3", "--layers", "fine"],
+            2,
+            "--sample takes one latent or seed, got 2",
+        ),
+        (
+            ["style-mix", "1", "--sample", "3", "--matrix", "4", "--layers", "fine"],
+            2,
+            "exclude each other",
+        ),
+        (
+            ["style-mix", "1", "--matrix", "4,,5", "--layers", "fine"],
+            2,
+            "seeds and latent files like 1-3,a.pt",
+        ),
+        (
+            [
+                "style-mix",
+                "1",
+                "--matrix",
+                "4",
+                "--layers",
+                "fine",
+                "-o",
+                "x.pt",
+                "--network",
+                "NET",
+            ],
+            2,
+            "ends in .png",
+        ),
+        (
+            ["style-mix", "1", "2", "--layers", "rough", "--network", "NET"],
+            2,
+            "known: coarse, middle, fine",
+        ),
+        (
+            ["style-mix", "1", "2", "--layers", "fine", "--psi", "nan"],
+            2,
+            "psi is a number in [-10, 10]",
+        ),
         (["interpolate", "a.pt", "b.pt", "--frames", "1", "-o", "x.gif"], 2, "frames"),
-        (["interpolate", "a.pt", "b.pt", "-o", "x.avi"], 2, "x.avi: expected a name that ends in .gif, .webp or .mp4"),
+        (
+            ["interpolate", "a.pt", "b.pt", "-o", "x.avi"],
+            2,
+            "x.avi: expected a name that ends in .gif, .webp or .mp4",
+        ),
         (["interpolate", "a.pt", "b.pt", "--fps", "99", "-o", "x.gif"], 2, "fps is 99.0"),
         (["interpolate", "a.pt", "b.pt", "-o", "x.gif"], 4, "a.pt"),
         (["interpolate", "4294967296", "1", "-o", "x.gif"], 2, "seed is a number in"),
@@ -142,6 +228,12 @@ def test_errors_are_one_line_with_their_code(
     refused(run(*(str(network) if a == "NET" else a for a in arguments)), code, reason)
 
 
-def test_without_an_encoder_mp4_names_the_package(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_encoder_mp4_names_the_package(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
-    refused(run("interpolate", "1", "2", "-o", "x.mp4"), 2, "x.mp4: MP4 needs PyAV; pip install 'invert[video]'")
+    refused(
+        run("interpolate", "1", "2", "-o", "x.mp4"),
+        2,
+        "x.mp4: MP4 needs PyAV; pip install 'invert[video]'",
+    )

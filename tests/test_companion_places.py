@@ -11,11 +11,11 @@ from torch import Tensor
 
 from edits.apply import move
 from edits.canvas import Placement, place
-from invert.companion_places import SEAM, Views, apart, valleys
-from invert.companions import can_have_companion, ensure_companion, with_companion
 from invert.errors import LatentError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import can_have_companion, ensure_companion, with_companion
+from invert.projection.companion_windows import SEAM, Views, apart, valleys
 
 CANVAS, AT = (34, 20), ((0, 0), (18, 4))  # in cells of F_5, where a training image has 16×16
 SIDE = 16
@@ -23,14 +23,20 @@ SIDE = 16
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 @pytest.fixture(scope="module")
 def two(generator: Generator) -> Latent:
     """Two generated images on one canvas, with companions."""
     points = [generator.sample(k, space="FNW5") for k in (0, 1)]
-    canvas = place(generator, CANVAS, [Placement(x, at) for x, at in zip(points, AT, strict=True)], feather=0)
+    canvas = place(
+        generator, CANVAS, [Placement(x, at) for x, at in zip(points, AT, strict=True)], feather=0
+    )
     assert canvas.companion is None
     return with_companion(generator, canvas)
 
@@ -49,7 +55,9 @@ def left_mask(generator: Generator, canvas: Latent) -> Tensor:
 
 def test_images_are_found_where_they_were_placed(generator: Generator, two: Latent) -> None:
     assert two.places is not None
-    assert sorted(map(tuple, two.places[0].tolist())) == sorted(map(tuple, torch.tensor(AT).double().tolist()))
+    assert sorted(map(tuple, two.places[0].tolist())) == sorted(
+        map(tuple, torch.tensor(AT).double().tolist())
+    )
     assert two.companion is not None
     assert two.companion.shape == (1, 2, generator.num_ws, generator.w_dim)
 
@@ -67,7 +75,9 @@ def test_each_companion_makes_nearly_its_part(generator: Generator, two: Latent)
 def test_where_there_is_no_image_there_is_no_companion(generator: Generator, two: Latent) -> None:
     assert two.features is not None
     g = torch.Generator().manual_seed(1)
-    noise = two.replace(features=torch.randn(two.features.shape, generator=g, dtype=torch.float64), companion=None)
+    noise = two.replace(
+        features=torch.randn(two.features.shape, generator=g, dtype=torch.float64), companion=None
+    )
     assert with_companion(generator, noise).companion is None
     assert ensure_companion(generator, noise).places is None
 
@@ -80,7 +90,9 @@ def test_only_one_large_enough_point_can_have_them(generator: Generator, two: La
 
 
 def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Latent) -> None:
-    """Each part moves as a latent of its own with the same companion would, but for the fading at inner borders."""
+    """Each part moves as a latent of its own with the same companion would, but for the fading at
+    inner borders.
+    """
     assert two.features is not None
     assert two.companion is not None
     edited = move(generator, two, offset(generator), carry="difference")
@@ -89,21 +101,30 @@ def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Laten
     change = views.cut(edited.features - two.features)
     for k in range(2):
         styles = two.companion[:, k]
-        alone = [generator.convert(generator.latent(w), "FW5").features for w in (styles, styles + offset(generator))]
+        alone = [
+            generator.convert(generator.latent(w), "FW5").features
+            for w in (styles, styles + offset(generator))
+        ]
         expected = alone[1] - alone[0]  # type: ignore[operator]
         inner = (..., slice(SEAM, -SEAM), slice(SEAM, -SEAM))
         assert torch.allclose(change[k][inner], expected[0][inner], atol=1e-9)
-    between = edited.features[..., SIDE : CANVAS[0] - SIDE] - two.features[..., SIDE : CANVAS[0] - SIDE]
+    between = (
+        edited.features[..., SIDE : CANVAS[0] - SIDE] - two.features[..., SIDE : CANVAS[0] - SIDE]
+    )
     assert not between.any()
     if two.rgb is not None:  # has half of the cells here
         assert edited.rgb is not None
         assert (edited.rgb - two.rgb)[..., : SIDE // 2].abs().max() > 0.01
-        assert torch.equal(edited.rgb[..., SIDE // 2 : AT[1][0] // 2], two.rgb[..., SIDE // 2 : AT[1][0] // 2])
+        assert torch.equal(
+            edited.rgb[..., SIDE // 2 : AT[1][0] // 2], two.rgb[..., SIDE // 2 : AT[1][0] // 2]
+        )
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("carry", ["repaint", "difference"])
-def test_there_and_back_returns(generator: Generator, two: Latent, carry: str, masked: bool) -> None:
+def test_there_and_back_returns(
+    generator: Generator, two: Latent, carry: str, masked: bool
+) -> None:
     mask = left_mask(generator, two) if masked else None
     there = move(generator, two, offset(generator), carry=carry, mask=mask)
     assert (generator.render(there) - generator.render(two)).abs().max() > 0.01
@@ -111,14 +132,18 @@ def test_there_and_back_returns(generator: Generator, two: Latent, carry: str, m
     assert (generator.render(back) - generator.render(two)).abs().max() < 1e-10
 
 
-def test_what_a_mask_leaves_out_stays_and_so_does_its_companion(generator: Generator, two: Latent) -> None:
+def test_what_a_mask_leaves_out_stays_and_so_does_its_companion(
+    generator: Generator, two: Latent
+) -> None:
     assert two.features is not None
     assert two.companion is not None
     edited = move(generator, two, offset(generator), mask=left_mask(generator, two))
     assert edited.features is not None
     assert edited.companion is not None
     assert torch.equal(edited.features[..., SIDE:], two.features[..., SIDE:])
-    moved = [not torch.equal(a, b) for a, b in zip(edited.companion[0], two.companion[0], strict=True)]
+    moved = [
+        not torch.equal(a, b) for a, b in zip(edited.companion[0], two.companion[0], strict=True)
+    ]
     left = [x == 0 for x in two.places[0, :, 0].tolist()]  # type: ignore[index]
     assert moved == left
 
@@ -136,7 +161,15 @@ def test_windows_fade_inside_a_canvas_and_not_at_its_border() -> None:
 
 
 def test_a_candidate_is_better_than_its_neighbours() -> None:
-    shares = {(0, 0): 0.3, (2, 0): 0.8, (4, 0): 0.85, (6, 0): 0.7, (7, 0): 0.4, (2, 2): 0.5, (0, 2): 0.9}
+    shares = {
+        (0, 0): 0.3,
+        (2, 0): 0.8,
+        (4, 0): 0.85,
+        (6, 0): 0.7,
+        (7, 0): 0.4,
+        (2, 2): 0.5,
+        (0, 2): 0.9,
+    }
     assert valleys(shares, 2) == {(0, 0): 0.3, (7, 0): 0.4}
 
 

@@ -1,4 +1,6 @@
-"""A companion makes nearly the F_i of its point, is likely, and comes with every projection that can have one."""
+"""A companion makes nearly the F_i of its point, is likely, and comes with every projection that
+can have one.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,32 @@ from networks import small_generator, small_mobile
 from torch import Tensor
 
 from edits.canvas import crop
-from invert.companions import can_have_companion, ensure_companion, own_styles, with_companion
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.optimization import Projection, Step
-from invert.projector import project
-from invert.settings import ProjectionSettings
-from invert.statistics import Statistics
+from invert.latents.latent import Latent
+from invert.latents.statistics import Statistics
+from invert.projection.companion import (
+    can_have_companion,
+    ensure_companion,
+    own_styles,
+    with_companion,
+)
+from invert.projection.optimization import Projection, Step
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings
 
-QUICK = ProjectionSettings(steps=2, init_steps=2, perceptual="none", crop_weight=0.0, companion_steps=20)
+QUICK = ProjectionSettings(
+    steps=2, init_steps=2, perceptual="none", crop_weight=0.0, companion_steps=20
+)
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def missed(generator: Generator, latent: Latent, companion: Tensor) -> float:
@@ -37,7 +50,9 @@ def missed(generator: Generator, latent: Latent, companion: Tensor) -> float:
 
 
 @pytest.mark.parametrize("space", ["FW2", "FNW4", "FNW5", "FSW5", "FNSW6"])
-def test_the_companion_of_a_generated_point_makes_nearly_its_features(generator: Generator, space: str) -> None:
+def test_the_companion_of_a_generated_point_makes_nearly_its_features(
+    generator: Generator, space: str
+) -> None:
     lost = generator.sample(0, space=space).replace(companion=None)
     found = with_companion(generator, lost).companion
     assert found is not None
@@ -49,10 +64,14 @@ def test_an_unlikely_point_gets_a_likely_companion(generator: Generator) -> None
     statistics = generator.statistics()
 
     def deviation(ws: Tensor) -> Tensor:
-        y = torch.linalg.solve_triangular(statistics.w_factor, (ws[:, :4] - statistics.w_mean).mT, upper=False)
+        y = torch.linalg.solve_triangular(
+            statistics.w_factor, (ws[:, :4] - statistics.w_mean).mT, upper=False
+        )
         return y.square().mean()
 
-    far = generator.latent(generator.w_avg + 3 * (generator.sample(0, space="W+").styles - generator.w_avg))  # type: ignore[operator]
+    far = generator.latent(
+        generator.w_avg + 3 * (generator.sample(0, space="W+").styles - generator.w_avg)
+    )  # type: ignore[operator]
     x = generator.convert(far, "FNW5")
     assert x.companion is not None
     found = with_companion(generator, x).companion
@@ -131,13 +150,17 @@ def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator) -
     image, init = photograph(generator), generator.sample(5, space="FNW5")
     whole = project(generator, image, "FNW5", settings=QUICK, init=init)
     stopped = project(Interrupted.of(generator), image, "FNW5", settings=QUICK, init=init)
-    assert stopped.stop_reason == stopped.latent.metadata["projection"]["stop_reason"] == "interrupted"
+    assert (
+        stopped.stop_reason == stopped.latent.metadata["projection"]["stop_reason"] == "interrupted"
+    )
     assert torch.equal(stopped.image, whole.image)
     assert stopped.latent.companion is not None
 
 
 class Interrupted(Generator):
-    """A generator whose statistics, which the search for a companion begins with, take until somebody interrupts."""
+    """A generator whose statistics, which the search for a companion begins with, take until
+    somebody interrupts.
+    """
 
     @classmethod
     def of(cls, generator: Generator) -> Interrupted:
@@ -188,7 +211,9 @@ def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generato
     assert init.companion is not None
 
     def stopped_at(step: int) -> Projection:
-        stopped = project(generator, image, "FNW5", settings=LONG, init=init, callback=interrupt_at(step))
+        stopped = project(
+            generator, image, "FNW5", settings=LONG, init=init, callback=interrupt_at(step)
+        )
         assert stopped.stop_reason == "interrupted"
         return stopped
 

@@ -1,4 +1,6 @@
-"""Where results go: no input is an output, no file of somebody else is replaced, all is checked before the work."""
+"""Where results go: no input is an output, no file of somebody else is replaced, all is checked
+before the work.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from PIL import Image
 from shell import QUICK, Shell, make_photo, pixels, refused, succeeded
 
 from invert.checkpoints import read_checkpoint
-from invert.latents import Latent
+from invert.latents.latent import Latent
 from invert.provenance import latent_digest, read_record
 
 EXISTS = "exists, and does not say that invert made it from the same inputs"
@@ -27,7 +29,9 @@ INPUT = "an input of this command"
 
 @pytest.fixture
 def points(run: Shell, network: Path) -> Shell:
-    """A shell in a folder with two latents, a mask, a photograph, an array, a table and a direction."""
+    """A shell in a folder with two latents, a mask, a photograph, an array, a table and a
+    direction.
+    """
     for seed in (0, 1):
         latent = small_generator().sample(seed, space="FNW5")
         latent.save(f"{'ab'[seed]}.pt")
@@ -109,7 +113,9 @@ WRITES = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_results_are_replaced_with_a_word_and_other_files_are_refused(name: str, points: Shell) -> None:
+def test_results_are_replaced_with_a_word_and_other_files_are_refused(
+    name: str, points: Shell
+) -> None:
     if name == "render --into":
         facts = {"image": {"crop": [0, 0, 64], "size": [64, 64]}}
         Latent.load("a.pt").replace(metadata=facts).save("cut.pt")
@@ -135,7 +141,9 @@ def test_results_are_replaced_with_a_word_and_other_files_are_refused(name: str,
         assert contents() == made
 
 
-def test_project_refuses_what_it_did_not_make_from_this_photograph(run: Shell, network: Path) -> None:
+def test_project_refuses_what_it_did_not_make_from_this_photograph(
+    run: Shell, network: Path
+) -> None:
     first, second = make_photo(Path("a/x.jpg")), make_photo(Path("b/x.jpg"), (64, 80))
     other = make_photo(Path("x.png"))
     before = other.read_bytes()
@@ -183,12 +191,16 @@ def test_project_beside_its_photograph_keeps_the_names_and_says_where_the_pictur
     succeeded(run("render", "me.pt", "--network", network))
     assert (pixels("me.render.png") == pixels("me.projected.png")).all()
 
-    onward = run("project", "me.png", "--network", network, "--space", "W", *QUICK, "--init", "me.pt")
+    onward = run(
+        "project", "me.png", "--network", network, "--space", "W", *QUICK, "--init", "me.pt"
+    )
     assert onward.code == 0, onward.err
     assert "me-2.pt" in onward.out
 
 
-def test_project_never_takes_the_name_of_its_network(run: Shell, photo: Path, network: Path) -> None:
+def test_project_never_takes_the_name_of_its_network(
+    run: Shell, photo: Path, network: Path
+) -> None:
     shutil.move(network, "face.safetensors")
     before = contents()
     succeeded(run("convert-network", "face.safetensors", "x.safetensors"))
@@ -200,7 +212,9 @@ def test_project_never_takes_the_name_of_its_network(run: Shell, photo: Path, ne
     assert Path("face.pt").read_bytes() == before
 
 
-def test_places_that_are_no_files_or_folders_are_refused_before_the_work(points: Shell, photo: Path) -> None:
+def test_places_that_are_no_files_or_folders_are_refused_before_the_work(
+    points: Shell, photo: Path
+) -> None:
     Path("folder.png").mkdir()
     os.mkfifo("pipe.png")
     Path("file").write_text("")
@@ -212,15 +226,28 @@ def test_places_that_are_no_files_or_folders_are_refused_before_the_work(points:
     refused(points(*render, "dead.png"), 2, EXISTS)
     refused(points(*render, "x" * 300 + ".png"), 2, "cannot be a file name here")
     refused(points(*render, "x.jpg"), 2, "ends in .png")
-    refused(points("convert", "a.pt", "--space", "FNSW5", "--network", NET, "-o", "x.png"), 2, "ends in .pt or .safet")
-    for command in (("generate", "--out", "file"), ("project", photo, *QUICK, "--out", "file/there")):
+    refused(
+        points("convert", "a.pt", "--space", "FNSW5", "--network", NET, "-o", "x.png"),
+        2,
+        "ends in .pt or .safet",
+    )
+    for command in (
+        ("generate", "--out", "file"),
+        ("project", photo, *QUICK, "--out", "file/there"),
+    ):
         refused(points(*command, "--network", NET), 2, "file: not a folder")
-    refused(points("train", "encoder", "--network", NET, "-o", "file/x.safetensors"), 2, "file: not a folder")
+    refused(
+        points("train", "encoder", "--network", NET, "-o", "file/x.safetensors"),
+        2,
+        "file: not a folder",
+    )
     refused(points("directions", "sefa", "--network", NET, "-o", "file"), 2, "file: not a folder")
     succeeded(points(*render, "new/folder/x.png"))
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_the_work(points: Shell, photo: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    points: Shell, photo: Path
+) -> None:
     os.chmod(".", 0o777)
     Path("ro").mkdir(mode=0o555)
     for command in (
@@ -253,7 +280,9 @@ def nobody() -> Iterator[None]:
 
 
 def test_a_picture_says_which_latent_it_shows_whoever_rendered_it(points: Shell) -> None:
-    succeeded(points("convert", "a.pt", "--space", "FNSW5", "--network", NET, "-o", "s.safetensors"))
+    succeeded(
+        points("convert", "a.pt", "--space", "FNSW5", "--network", NET, "-o", "s.safetensors")
+    )
     for name in ("a.pt", "s.safetensors"):
         succeeded(points("render", name, "--network", NET))
         digest = latent_digest(Latent.load(name))
@@ -261,7 +290,9 @@ def test_a_picture_says_which_latent_it_shows_whoever_rendered_it(points: Shell)
     assert latent_digest(Latent.load("a.pt")) != latent_digest(Latent.load("b.pt"))
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".png", ".gif", ".webp", ".mp4", ".json", ".txt"])
+@pytest.mark.parametrize(
+    "suffix", [".pt", ".safetensors", ".png", ".gif", ".webp", ".mp4", ".json", ".txt"]
+)
 def test_a_file_without_a_record_has_none(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"x{suffix}"
     assert read_record(path) == {}

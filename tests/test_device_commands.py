@@ -19,10 +19,10 @@ from simulated_device import DEVICE, simulated_device
 
 import cli
 from directions.direction import Direction, unit
-from edits.attribute_training import AttributeSettings, train_attribute_model
+from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.checkpoints import write_checkpoint
-from invert.encoder import new_encoder
-from invert.encoder_files import save_encoder
+from invert.encoders.encoder import new_encoder
+from invert.encoders.encoder_files import save_encoder
 from invert.generator import Generator
 
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
@@ -72,7 +72,8 @@ LINES = {
     "directions measure": f"directions measure pose.safetensors --held-out scores.csv --json --psi 1 {NET}",
 }
 
-# What optimizes: not compared with the CPU, as rounding grows from step to step. F_9 is too large for
+# What optimizes: not compared with the CPU, as rounding grows from step to step. F_9 is too large
+# for
 # a companion, whose search takes long here.
 OPTIMIZING = {
     **{f"project {space}": f"{PROJECT} --space {space} {NET}" for space in ("W", "NW+", "SW+")},

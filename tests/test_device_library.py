@@ -28,15 +28,15 @@ from torch import Tensor
 import directions
 import edits
 import invert
-import invert.statistics
+import invert.latents.statistics
 from edits.masks import feathered
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 # Functions that take a generator or a latent and are not called below, and why not.
 EXCUSED = {
-    "edits.carriers.Carrier.displacement": "a protocol; its implementations are called",
-    "invert.network_files.find_network": "finds a file",
-    "invert.network_files.likely_checkpoints": "finds files",
+    "edits.feature_edits.Carrier.displacement": "a protocol; its implementations are called",
+    "invert.latents.network_files.find_network": "finds a file",
+    "invert.latents.network_files.likely_checkpoints": "finds files",
 }
 
 
@@ -169,8 +169,8 @@ def test_every_public_function_ran_on_the_device(worlds: tuple[World, World]) ->
 
 
 def test_a_picture_of_the_device_becomes_an_image(worlds: tuple[World, World]) -> None:
-    from invert.images import error_map, hstack, to_images, write_animation, write_png
-    from invert.pasting import paste
+    from invert.images.images import error_map, hstack, to_images, write_animation, write_png
+    from invert.images.pasting import paste
 
     picture = worlds[0].generator.render(worlds[0].latent("W"))
     images = to_images(picture)

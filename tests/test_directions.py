@@ -1,4 +1,6 @@
-"""A direction moves a latent by what it says, survives files bit for bit, and its files are not trusted."""
+"""A direction moves a latent by what it says, survives files bit for bit, and its files are not
+trusted.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from directions.catalog import available, find, scores
+from directions.diagnostics import measure
 from directions.direction import Direction, root_mean_square_norm, unit
-from directions.measure import measure
 from directions.w_space import WSpace, w_space_name
 from invert.errors import FingerprintError, InvertError, ModelFileError, UsageError
 
@@ -69,7 +71,10 @@ def test_equal_rows_are_the_direction_of_one_vector() -> None:
 @pytest.mark.parametrize("rows", [None, NUM_WS])
 def test_a_layer_range_moves_those_layers_and_no_other(rows: int | None) -> None:
     everywhere = direction(rows).offset(NUM_WS, 2)
-    for d, given in ((direction(rows, layers=(2, 5)), None), (direction(rows, layers=(0, 3)), (2, 5))):
+    for d, given in (
+        (direction(rows, layers=(2, 5)), None),
+        (direction(rows, layers=(0, 3)), (2, 5)),
+    ):
         part = d.offset(NUM_WS, 2, given)
         assert torch.equal(part[2:5], everywhere[2:5])
         assert not part[:2].any()
@@ -90,7 +95,9 @@ def test_offsets_that_make_no_sense_are_refused() -> None:
     for layers in ((3, 3), (4, 2), (-1, 2), (0, NUM_WS + 1)):
         with pytest.raises(UsageError, match="expected first < end within 0-10"):
             d.offset(NUM_WS, 1, layers)
-    with pytest.raises(UsageError, match=r"has 10 layers, the generator 8; .* give a range within 0-8"):
+    with pytest.raises(
+        UsageError, match=r"has 10 layers, the generator 8; .* give a range within 0-8"
+    ):
         direction(NUM_WS).offset(8, 1)
     assert direction(NUM_WS).offset(8, 1, (0, 8)).shape == (8, W_DIM)
     with pytest.raises(UsageError, match="within 0-10"):
@@ -107,7 +114,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"vectors": torch.full((W_DIM,), math.nan)}, "NaN or infinity"),
     ({"vectors": 2 * vector()}, "has norm 2 per layer, expected 1"),
     ({"vectors": torch.ones(W_DIM, dtype=torch.int64)}, "needs float vectors"),
-    ({"vectors": torch.ones(2, 2, 2)}, r"needs float vectors \[w_dim\] or \[num_ws, w_dim\], got \[2, 2, 2\]"),
+    (
+        {"vectors": torch.ones(2, 2, 2)},
+        r"needs float vectors \[w_dim\] or \[num_ws, w_dim\], got \[2, 2, 2\]",
+    ),
     ({"vectors": torch.ones(0)}, "needs float vectors"),
     ({"step": 0.0}, "has step 0, expected a positive number"),
     ({"step": math.nan}, "has step nan"),
@@ -137,7 +147,9 @@ def test_unit_scales_and_refuses_what_has_no_direction() -> None:
 
 @pytest.mark.parametrize("rows", [None, NUM_WS])
 @pytest.mark.parametrize("layers", [None, (0, 6)])
-def test_a_saved_direction_loads_bit_for_bit(rows: int | None, layers: tuple[int, int] | None, tmp_path: Path) -> None:
+def test_a_saved_direction_loads_bit_for_bit(
+    rows: int | None, layers: tuple[int, int] | None, tmp_path: Path
+) -> None:
     a = direction(rows, layers=layers)
     a.save(tmp_path / "a.safetensors")
     b = Direction.load(tmp_path / "a.safetensors")
@@ -234,7 +246,9 @@ def test_a_w_space_is_that_of_the_mapping_network_alone() -> None:
 def test_a_direction_of_another_generator_is_refused() -> None:
     direction(w_space=w_space_name(GENERATOR)).check_generator(GENERATOR)
     direction(w_space="").check_generator(GENERATOR)
-    with pytest.raises(FingerprintError, match="belongs to W space mapping-0123, small has mapping-"):
+    with pytest.raises(
+        FingerprintError, match="belongs to W space mapping-0123, small has mapping-"
+    ):
         direction().check_generator(GENERATOR)
     with pytest.raises(FingerprintError, match="is 512 wide, expected w_dim 32 of small-mobile"):
         find("smile").check_generator(small_mobile())
@@ -245,7 +259,18 @@ def test_a_direction_of_another_generator_is_refused() -> None:
 # -- the catalogue
 
 WANTED = {
-    *("smile", "age", "gender", "glasses", "yaw", "pitch", "eyes-open", "mouth-open", "hair-dark", "light-from-left"),
+    *(
+        "smile",
+        "age",
+        "gender",
+        "glasses",
+        "yaw",
+        "pitch",
+        "eyes-open",
+        "mouth-open",
+        "hair-dark",
+        "light-from-left",
+    ),
 }
 
 
@@ -302,7 +327,9 @@ def test_a_direction_is_found_by_name_or_path(tmp_path: Path) -> None:
     assert torch.equal(find("smile").vectors, find("smile").vectors)
     direction().save(tmp_path / "mine.safetensors")
     assert find(tmp_path / "mine.safetensors").name == "smile"
-    with pytest.raises(UsageError, match=r"unknown direction 'smlie'; did you mean smile\? known: age, "):
+    with pytest.raises(
+        UsageError, match=r"unknown direction 'smlie'; did you mean smile\? known: age, "
+    ):
         find("smlie")
     with pytest.raises(UsageError, match="unknown direction 'Zebra'; known: age"):
         find("Zebra")

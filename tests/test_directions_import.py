@@ -1,4 +1,6 @@
-"""Directions of other projects are read, what is no direction is named, and nothing in a file is run or believed."""
+"""Directions of other projects are read, what is no direction is named, and nothing in a file is
+run or believed.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ from networks import small_generator
 
 from directions.direction import Direction, unit
 from directions.importers import import_direction
-from directions.subjects import read_scores, style_vectors
+from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
-from invert.companions import with_companion
 from invert.errors import FingerprintError, InvertError, LatentError, ModelFileError, UsageError
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import with_companion
 
 GENERATOR = small_generator()
 SPACE = WSpace.of(GENERATOR, 500)
@@ -44,7 +46,9 @@ def same(direction: Direction, vectors: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4"])
 @pytest.mark.parametrize("shape", [(W_DIM,), (1, W_DIM), (1, 1, W_DIM)])
-def test_one_vector_in_any_float_type_and_shape(shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
+def test_one_vector_in_any_float_type_and_shape(
+    shape: tuple[int, ...], dtype: str, tmp_path: Path
+) -> None:
     np.save(tmp_path / "b.npy", (5 * VECTOR).astype(dtype).reshape(shape))
     d = read(tmp_path / "b.npy", layers=(0, 4), meaning="older")
     torch.testing.assert_close(d.vectors, UNIT, atol=2e-3 if dtype == "<f2" else 1e-6, rtol=0)
@@ -78,7 +82,13 @@ def test_an_index_chooses_from_a_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_ganspace_components_of_w(save: Any, tmp_path: Path) -> None:
     components = RNG.normal(size=(6, 1, W_DIM)).astype("f4")
-    save(tmp_path / "pca.npz", act_comp=components + 1, lat_comp=components, lat_stdev=np.ones(6), act_mean=VECTOR)
+    save(
+        tmp_path / "pca.npz",
+        act_comp=components + 1,
+        lat_comp=components,
+        lat_stdev=np.ones(6),
+        act_mean=VECTOR,
+    )
     d = read(tmp_path / "pca.npz", index=3)
     assert same(d, components[3, 0])
     assert (d.source["key"], d.source["index"]) == ("lat_comp", 3)
@@ -90,7 +100,9 @@ def test_ganspace_components_of_w(save: Any, tmp_path: Path) -> None:
 def test_sefa_factors_are_columns(zip_format: bool, tmp_path: Path) -> None:
     factors = torch.randn(W_DIM, W_DIM, generator=torch.Generator().manual_seed(0))
     path = tmp_path / "factor.pt"
-    torch.save({"ckpt": "550000.pt", "eigvec": factors}, path, _use_new_zipfile_serialization=zip_format)
+    torch.save(
+        {"ckpt": "550000.pt", "eigvec": factors}, path, _use_new_zipfile_serialization=zip_format
+    )
     assert same(read(path, index=2), factors[:, 2].numpy())
 
 
@@ -117,9 +129,24 @@ def saved(path: Path, content: Any) -> None:
 
 T = torch.from_numpy
 REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
-    ("projected_w.npz", {"w": ROWS[None]}, {}, r"a projected latent \(key 'w'\): points, not a direction"),
-    ("p.pt", {"a.png": {"img": T(ROWS), "latent": T(ROWS), "noise": []}}, {}, "projected latents: points"),
-    ("latents.pt", T(np.stack([ROWS, ROWS])), {}, r"a set of latents is points.*choose one by index"),
+    (
+        "projected_w.npz",
+        {"w": ROWS[None]},
+        {},
+        r"a projected latent \(key 'w'\): points, not a direction",
+    ),
+    (
+        "p.pt",
+        {"a.png": {"img": T(ROWS), "latent": T(ROWS), "noise": []}},
+        {},
+        "projected latents: points",
+    ),
+    (
+        "latents.pt",
+        T(np.stack([ROWS, ROWS])),
+        {},
+        r"a set of latents is points.*choose one by index",
+    ),
     ("set.npy", RNG.normal(size=(40, W_DIM)), {}, "a set of 40 directions; choose one by index"),
     ("set.npy", RNG.normal(size=(40, 1, W_DIM)), {}, "a set of 40 directions; choose one by index"),
     ("x.npy", VECTOR[:9], {}, r"an array \[9\], expected a direction of width w_dim 32"),
@@ -130,7 +157,12 @@ REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
     ("x.npy", np.arange(W_DIM), {}, "an array of int64, expected float16"),
     ("x.npy", np.ones(W_DIM, complex), {}, "an array of complex128"),
     ("x.npy", np.array([{}, 1], object), {}, "an array of Python objects, which could run code"),
-    ("x.npz", {"a": VECTOR, "b": VECTOR}, {}, "several arrays, none that is known.*choose a key: a, b"),
+    (
+        "x.npz",
+        {"a": VECTOR, "b": VECTOR},
+        {},
+        "several arrays, none that is known.*choose a key: a, b",
+    ),
     ("x.npz", {"a": VECTOR}, {"key": "c"}, "no array 'c'; choose a key: a"),
     ("x.npz", {"a": np.array([{}], object)}, {}, "an array of Python objects"),
     ("x.pt", {"a": torch.ones(2), "b": 1, "c": torch.ones(2)}, {}, "choose a key: a, c"),
@@ -170,7 +202,9 @@ def test_arguments_that_do_not_fit_the_file_are_usage_errors(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="index is 0, the file holds 1"):
         read(tmp_path / "one.npy", index=0)
     for index in (10, -1):
-        with pytest.raises(UsageError, match=f"index is {index}, the file holds 10: expected 0 to 9"):
+        with pytest.raises(
+            UsageError, match=f"index is {index}, the file holds 10: expected 0 to 9"
+        ):
             read(tmp_path / "many.npy", index=index)
     for name in ("one.npy", "one.pt"):
         with pytest.raises(UsageError, match="key 'w' does not apply"):
@@ -217,7 +251,9 @@ def test_sizes_that_a_file_only_claims_are_refused(tmp_path: Path) -> None:
     header = huge.index(b"\n")
     huge = huge[: header - 9] + huge[header:]
     (tmp_path / "x.npy").write_bytes(huge)
-    with pytest.raises(ModelFileError, match="the header asks for 80000000000 bytes, the file has 256"):
+    with pytest.raises(
+        ModelFileError, match="the header asks for 80000000000 bytes, the file has 256"
+    ):
         read(tmp_path / "x.npy")
     (tmp_path / "x.npy").write_bytes(whole + b"tail")
     with pytest.raises(ModelFileError, match="asks for 256 bytes, the file has 260"):
@@ -225,11 +261,16 @@ def test_sizes_that_a_file_only_claims_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused_before_it_inflates(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as f:
+    with (
+        zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w") as f,
+    ):
         for _ in range(65):
             f.write(bytes(1 << 20))
     assert (tmp_path / "x.npz").stat().st_size < 100_000
-    with pytest.raises(ModelFileError, match="array 'a' inflates to 68157440 bytes, the limit is 67108864"):
+    with pytest.raises(
+        ModelFileError, match="array 'a' inflates to 68157440 bytes, the limit is 67108864"
+    ):
         read(tmp_path / "x.npz")
 
 
@@ -255,7 +296,9 @@ class Payload:
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.pt", "x.pkl"])
 def test_code_in_a_file_is_not_run(name: str, tmp_path: Path) -> None:
     bad: Any = Payload(tmp_path / "sentinel")
-    content = {".npy": np.array([bad], object), ".npz": {"lat_comp": np.array([bad], object)}}.get(name[1:], bad)
+    content = {".npy": np.array([bad], object), ".npz": {"lat_comp": np.array([bad], object)}}.get(
+        name[1:], bad
+    )
     saved(tmp_path / name, content)
     with pytest.raises(ModelFileError):
         read(tmp_path / name)
@@ -285,13 +328,18 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
 def test_a_table_of_seeds_and_latents_gives_their_vectors(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     GENERATOR.sample(5).save(tmp_path / "faces" / "a, b.pt")
-    (tmp_path / "t.csv").write_text('\ufeffsubject,smile\r\n\r\n3,0.5\r\n"faces/a, b.pt",-1e-3\r\n 4 , 2\r\n')
+    (tmp_path / "t.csv").write_text(
+        '\ufeffsubject,smile\r\n\r\n3,0.5\r\n"faces/a, b.pt",-1e-3\r\n 4 , 2\r\n'
+    )
     table = read_scores(tmp_path / "t.csv")
     assert table.subjects == (3, tmp_path / "faces" / "a, b.pt", 4)
     assert table.scores.tolist() == [0.5, -1e-3, 2]
     expected = GENERATOR.sample([3, 5, 4]).styles
-    torch.testing.assert_close(style_vectors(GENERATOR, table.subjects), expected)  # a batch rounds in another order
-    torch.testing.assert_close(style_vectors(GENERATOR, [3], psi=0.5), GENERATOR.sample(3, psi=0.5).styles)
+    # a batch rounds in another order
+    torch.testing.assert_close(style_vectors(GENERATOR, table.subjects), expected)
+    torch.testing.assert_close(
+        style_vectors(GENERATOR, [3], psi=0.5), GENERATOR.sample(3, psi=0.5).styles
+    )
 
 
 def test_latents_with_styles_per_layer_make_all_rows_so(tmp_path: Path) -> None:

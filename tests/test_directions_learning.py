@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from networks import small_generator, small_mobile
 from torch import Tensor
 
+from directions.diagnostics import correlation, measure
 from directions.direction import Direction, unit
 from directions.exemplars import from_exemplars
-from directions.measure import correlation, measure
 from directions.pca import principal_directions
 from directions.regression import learn, strongest_good_penalty
 from directions.sefa import affines, factorize
 from directions.w_space import WSpace
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.network import MappingNetwork, SynthesisNetwork
+from invert.networks.network import MappingNetwork, SynthesisNetwork
 
 DIM = 64
 
@@ -60,7 +60,12 @@ def test_a_linear_attribute_is_recovered() -> None:
 
 def test_a_binary_attribute_is_recovered() -> None:
     space, ws, (truth, _) = planted(4000)
-    d = learn(ws, (ws @ truth + 0.2 * torch.randn(len(ws), generator=rng(9)) > 1).double(), name="x", space=space)
+    d = learn(
+        ws,
+        (ws @ truth + 0.2 * torch.randn(len(ws), generator=rng(9)) > 1).double(),
+        name="x",
+        space=space,
+    )
     assert cosine(d.vectors, truth) > 0.95
     assert d.source["method"] == "logistic regression"
     assert d.measured["metric"] == "balanced accuracy"
@@ -99,7 +104,11 @@ def test_a_direction_learned_against_others_is_orthogonal_to_them() -> None:
 
 
 def test_the_penalty_is_the_strongest_that_scores_within_the_tolerance() -> None:
-    for scores, expected in (([0.8, 0.9, 0.88, 0.871, 0.869], 3), ([0.9, 0.8, 0.7], 0), ([-3.0, -1.0], 1)):
+    for scores, expected in (
+        ([0.8, 0.9, 0.88, 0.871, 0.869], 3),
+        ([0.9, 0.8, 0.7], 0),
+        ([-3.0, -1.0], 1),
+    ):
         assert strongest_good_penalty({"mean_test_score": np.array(scores)}) == expected
 
 
@@ -127,10 +136,25 @@ def test_samples_that_cannot_teach_are_refused() -> None:
         (ws[:, :9], good, {}, r"got \[100, 9\]"),
         (ws, good * math.nan, {}, "finite latents and scores"),
         (ws, torch.ones(100), {}, "scores that differ, all are 1"),
-        (ws, (torch.arange(100) < 9).double(), {}, "at least 10 samples of each class, got 9 and 91"),
+        (
+            ws,
+            (torch.arange(100) < 9).double(),
+            {},
+            "at least 10 samples of each class, got 9 and 91",
+        ),
         (ws, good, {"kind": "svm"}, "kind is 'auto', 'logistic' or 'linear', got 'svm'"),
-        (ws, good, {"against": [learn(ws, good, name="same", space=space)]}, "nothing is left beside same"),
-        (ws, good, {"against": [Direction("layers", unit(torch.ones(4, DIM)), 1)]}, "'layers' is not"),
+        (
+            ws,
+            good,
+            {"against": [learn(ws, good, name="same", space=space)]},
+            "nothing is left beside same",
+        ),
+        (
+            ws,
+            good,
+            {"against": [Direction("layers", unit(torch.ones(4, DIM)), 1)]},
+            "'layers' is not",
+        ),
     ]
     for x, y, options, message in wrong:
         with pytest.raises(UsageError, match=message):
@@ -165,7 +189,10 @@ def test_exemplars_in_w_plus_give_one_vector_per_layer() -> None:
     assert d.vectors.shape == (2, DIM)
     assert not d.vectors[0].any()
     assert cosine(d.vectors[1], truth) > 0.999
-    assert "gap_leave_one_out" not in from_exemplars(positive[:1], per_layer, name="x", space=space).measured
+    assert (
+        "gap_leave_one_out"
+        not in from_exemplars(positive[:1], per_layer, name="x", space=space).measured
+    )
 
 
 def test_exemplars_that_do_not_fit_are_refused() -> None:
@@ -188,7 +215,9 @@ def test_principal_directions_are_orthonormal_and_sorted_by_their_steps() -> Non
     steps = [d.step for d in found]
     assert steps == sorted(steps, reverse=True)
     space = WSpace.of(generator, 4000)
-    assert steps[0] >= max(space.spread(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0)))
+    assert steps[0] >= max(
+        space.spread(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
+    )
     total = space.samples.var(0).sum().item()
     assert found[0].measured["variance_share"] == pytest.approx(steps[0] ** 2 / total, rel=1e-3)
     assert [d.name for d in found][:2] == ["pca-0", "pca-1"]
@@ -200,7 +229,8 @@ def test_the_first_factor_amplifies_most(make: Any) -> None:
     generator: Generator = make()
     found = factorize(generator, (1, 4), 3)
     rows = F.normalize(
-        torch.cat([a.weight for k in range(1, 4) for a in affines(generator.network, k)]).double(), dim=1
+        torch.cat([a.weight for k in range(1, 4) for a in affines(generator.network, k)]).double(),
+        dim=1,
     )
 
     def gain(v: Tensor) -> float:
@@ -208,7 +238,9 @@ def test_the_first_factor_amplifies_most(make: Any) -> None:
 
     gains = [gain(d.vectors) for d in found]
     assert gains == sorted(gains, reverse=True)
-    assert gains[0] >= max(gain(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0)))
+    assert gains[0] >= max(
+        gain(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
+    )
     assert found[0].measured["eigenvalue"] == pytest.approx(gains[0] / len(rows), abs=1e-5)
     assert found[0].layers == (1, 4)
     assert found[0].source["rows"] == len(rows)
@@ -271,12 +303,16 @@ def test_a_direction_of_the_space_is_told_from_noise() -> None:
     seen = measure(Direction("strong", strong, space.spread(strong)), space)
     assert seen.meaningful
     assert seen.spread_ratio > seen.random_range[1]
-    near = measure(Direction("near", unit(truth + 0.1 * torch.randn(DIM, generator=rng(1))), 1), space, [known])
+    near = measure(
+        Direction("near", unit(truth + 0.1 * torch.randn(DIM, generator=rng(1))), 1), space, [known]
+    )
     assert near.meaningful
     assert near.cosines["known"] > 0.5
     noise = 0
     for k in range(40):
-        found = measure(Direction("noise", unit(torch.randn(DIM, generator=rng(100 + k))), 1), space, [known])
+        found = measure(
+            Direction("noise", unit(torch.randn(DIM, generator=rng(100 + k))), 1), space, [known]
+        )
         noise += not found.meaningful
         assert ("noise" in found.verdict) == (not found.meaningful)
     assert noise >= 37
@@ -290,8 +326,12 @@ def test_leakage_is_the_change_of_the_linear_score_per_step() -> None:
     change = ((moved - ws) @ second.vectors / second.step).mean().item()
     assert found.leakage["b"] == pytest.approx(change, rel=1e-4)
     assert found.leakage["a"] == pytest.approx(1, rel=1e-4)
-    per_layer = Direction("rows", torch.stack([first.vectors * math.sqrt(2), 0 * first.vectors]), first.step)
-    assert measure(per_layer, space, [second]).leakage["b"] == pytest.approx(change * math.sqrt(2) / 2, rel=1e-4)
+    per_layer = Direction(
+        "rows", torch.stack([first.vectors * math.sqrt(2), 0 * first.vectors]), first.step
+    )
+    assert measure(per_layer, space, [second]).leakage["b"] == pytest.approx(
+        change * math.sqrt(2) / 2, rel=1e-4
+    )
     assert found.to_json()["random_range"] == list(found.random_range)
 
 

@@ -11,10 +11,10 @@ from networks import small_generator
 from directions.direction import Direction
 from edits.along import edit
 from edits.apply import move
-from edits.carriers import CARRIERS
-from invert.companions import with_companion
+from edits.feature_edits import CARRIERS
 from invert.errors import FingerprintError, UsageError
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import with_companion
 
 GENERATOR = small_generator()
 VECTOR = torch.randn(GENERATOR.w_dim, generator=torch.Generator().manual_seed(0))
@@ -42,12 +42,16 @@ def test_layers_mask_and_carrier_are_passed_on() -> None:
     mask[..., : side // 2] = 1
     offset = TILT.offset(GENERATOR.num_ws, -1.0, (2, 6))
     expected = move(GENERATOR, x, offset, carry="difference", mask=mask)
-    assert same(edit(GENERATOR, x, TILT, -1.0, layers=(2, 6), carry="difference", mask=mask), expected)
+    assert same(
+        edit(GENERATOR, x, TILT, -1.0, layers=(2, 6), carry="difference", mask=mask), expected
+    )
 
 
 def test_a_latent_without_a_companion_gets_one_unless_styles_alone_move() -> None:
     x = GENERATOR.sample(0, space="FNW5").replace(companion=None)
-    assert same(edit(GENERATOR, x, TILT, 1.0), edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0))
+    assert same(
+        edit(GENERATOR, x, TILT, 1.0), edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0)
+    )
     assert edit(GENERATOR, x, TILT, 1.0, carry="styles").companion is None
 
 

@@ -11,17 +11,21 @@ from networks import small_generator, small_mobile
 from torch import Tensor
 
 from edits.apply import move
-from edits.carriers import Displacement, Repaint
+from edits.feature_edits import Displacement, Repaint
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SPACES = ["W", "NW", "W+", "NW+", "SW+", "NSW+", "FW1", "FW5", "FNW5", "FNW4", "FSW5", "FNSW5"]
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def offset(generator: Generator, seed: int = 0, size: float = 0.5) -> Tensor:
@@ -32,7 +36,9 @@ def offset(generator: Generator, seed: int = 0, size: float = 0.5) -> Tensor:
 def box_mask(generator: Generator, left: float, right: float) -> Tensor:
     side = generator.resolution
     mask = torch.zeros(1, 1, side, side)
-    mask[:, :, round(left * side) : round(right * side), round(left * side) : round(right * side)] = 1
+    mask[
+        :, :, round(left * side) : round(right * side), round(left * side) : round(right * side)
+    ] = 1
     return mask
 
 
@@ -90,7 +96,9 @@ def test_what_gives_way_comes_back(generator: Generator, space: str, masked: boo
     mask = box_mask(generator, 0.25, 0.75) if masked else None
     there = move(generator, x, o, mask=mask)
     assert difference(there, move(generator, x, o, carry="difference", mask=mask)) > 0.01
-    assert difference(move(generator, there, -o, mask=mask), generator.convert(x, there.space)) < 1e-10
+    assert (
+        difference(move(generator, there, -o, mask=mask), generator.convert(x, there.space)) < 1e-10
+    )
     assert there.origin is not None
 
 
@@ -114,11 +122,14 @@ def shifted_right(t: Tensor, cells: int) -> Tensor:
 
 
 @pytest.mark.parametrize("cells", [0, 1, 2])
-def test_a_rest_moves_along_and_gives_way_by_what_else_changes(generator: Generator, cells: int) -> None:
+def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
+    generator: Generator, cells: int
+) -> None:
     class Planted(Repaint):
         def motion(self, path: Sequence[Tensor]) -> Tensor:
             displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
-            displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells  # nothing moves at the origin
+            # nothing moves at the origin
+            displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells
             return displacement
 
     def along(t: Tensor) -> Tensor:
@@ -142,7 +153,12 @@ def test_a_rest_moves_along_and_gives_way_by_what_else_changes(generator: Genera
 
 def test_without_a_rest_repainting_is_the_difference(generator: Generator) -> None:
     x, o = generator.sample(0, space="FNW5"), offset(generator)
-    assert difference(move(generator, x, o, carry="repaint"), move(generator, x, o, carry="difference")) < 1e-12
+    assert (
+        difference(
+            move(generator, x, o, carry="repaint"), move(generator, x, o, carry="difference")
+        )
+        < 1e-12
+    )
 
 
 def test_a_batch_moves_like_its_points(generator: Generator) -> None:
@@ -186,7 +202,9 @@ def test_any_object_that_displaces_carries(generator: Generator) -> None:
     class Raise:
         amount: float
 
-        def displacement(self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor) -> Displacement:
+        def displacement(
+            self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
+        ) -> Displacement:
             assert latent.features is not None
             rgb = None if latent.rgb is None else torch.full_like(latent.rgb, self.amount)
             return Displacement(torch.full_like(latent.features, self.amount), rgb)
@@ -215,8 +233,13 @@ def test_outside_the_mask_nothing_changes() -> None:
     x, o = generator.sample(0, space="FNW9"), offset(generator)
     mask = torch.zeros(1, 1, 256, 256)
     mask[:, :, :96, :96] = 1
-    change = (generator.render(move(generator, x, o, mask=mask)) - generator.render(x)).abs().amax(dim=(0, 1))
-    # five convolutions from 64 cells on reach 4 + 2·4 px further, filters and the bilinear border of style maps ≤ 12 px
+    change = (
+        (generator.render(move(generator, x, o, mask=mask)) - generator.render(x))
+        .abs()
+        .amax(dim=(0, 1))
+    )
+    # five convolutions from 64 cells on reach 4 + 2·4 px further, filters and the bilinear border
+    # of style maps ≤ 12 px
     assert change[:64, :64].mean() > 0.05
     assert change[128:].max() < 1e-10
     assert change[:, 128:].max() < 1e-10
@@ -231,7 +254,9 @@ def test_masked_styles_are_maps_of_at_most_64_cells_a_side() -> None:
     assert str(edited.space) == "FNSW5"
     sides = [tuple(s.shape[2:]) for s in edited.style_list()]
     assert sides == [(min(layer.size, 64),) * 2 for layer in generator.network.layers[4:]]
-    assert [tuple(s.shape[2:]) for s in move(generator, edited, offset(generator).float()).style_list()] == sides
+    assert [
+        tuple(s.shape[2:]) for s in move(generator, edited, offset(generator).float()).style_list()
+    ] == sides
 
 
 def test_a_wide_image_is_edited_under_a_mask_on_one_side_only() -> None:
@@ -261,9 +286,13 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         move(generator, x, o[1:])
     with pytest.raises(UsageError, match="not finite"):
         move(generator, x, o * float("nan"))
-    with pytest.raises(UsageError, match="unknown carrier 'model'; known: repaint, difference, styles"):
+    with pytest.raises(
+        UsageError, match="unknown carrier 'model'; known: repaint, difference, styles"
+    ):
         move(generator, x, o, carry="model")
-    with pytest.raises(UsageError, match=r"companion W\+ styles; .* where it finds a face; use carry='styles'"):
+    with pytest.raises(
+        UsageError, match=r"companion W\+ styles; .* where it finds a face; use carry='styles'"
+    ):
         move(generator, x.replace(companion=None), o)
     with pytest.raises(UsageError, match=r"expected a mask \[1, 1, H, W\]"):
         move(generator, x, o, mask=torch.ones(side, side))
@@ -279,5 +308,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         rgb=None if x.rgb is None else torch.cat([x.rgb, x.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in x.noise or ()),
     )
-    with pytest.raises(UsageError, match=f"images of {side}×{side} px, got {2 * side}×{side}; use carry='styles'"):
+    with pytest.raises(
+        UsageError, match=f"images of {side}×{side} px, got {2 * side}×{side}; use carry='styles'"
+    ):
         move(generator, wide, o)

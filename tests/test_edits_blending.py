@@ -14,7 +14,9 @@ from invert.errors import UsageError
 
 
 def white(seed: int, side: int = 128) -> Tensor:
-    return torch.randn(2, 1, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(
+        2, 1, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def ramp(side: int) -> Tensor:
@@ -23,9 +25,15 @@ def ramp(side: int) -> Tensor:
 
 @pytest.mark.parametrize("side", [4, 16, 128])
 def test_independent_noise_stays_standard_normal_at_every_mask_value(side: int) -> None:
-    mixed = torch.cat([blend_noise(white(2 * k, side), white(2 * k + 1, side), ramp(side)) for k in range(400 // side)])
+    mixed = torch.cat(
+        [
+            blend_noise(white(2 * k, side), white(2 * k + 1, side), ramp(side))
+            for k in range(400 // side)
+        ]
+    )
     assert kstest(mixed.flatten().numpy(), "norm").pvalue > 0.01
-    middle = mixed[..., 3 * side // 8 : 5 * side // 8]  # where a plain mixture has a standard deviation of 0.71
+    # where a plain mixture has a standard deviation of 0.71
+    middle = mixed[..., 3 * side // 8 : 5 * side // 8]
     assert kstest(middle.flatten().numpy(), "norm").pvalue > 0.01
 
 
@@ -47,7 +55,10 @@ def test_a_noise_map_mixed_with_itself_is_unchanged(side: int) -> None:
 def test_correlation_is_measured_where_the_mask_is_soft() -> None:
     a, b = white(0), white(1)
     b[..., :64] = a[..., :64]
-    soft_left, soft_right = torch.zeros(1, 1, 128, 128).double(), torch.zeros(1, 1, 128, 128).double()
+    soft_left, soft_right = (
+        torch.zeros(1, 1, 128, 128).double(),
+        torch.zeros(1, 1, 128, 128).double(),
+    )
     soft_left[..., 16:48], soft_right[..., 80:112] = 0.5, 0.5
     assert correlation(a, b, soft_left).flatten().tolist() == pytest.approx([1, 1])
     assert correlation(a, b, soft_right).flatten().tolist() == [0, 0]

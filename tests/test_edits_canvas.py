@@ -10,25 +10,32 @@ from scipy.stats import kstest
 from edits.apply import move
 from edits.blending import resize_map
 from edits.canvas import Placement, crop, place, shift
-from edits.history import latent_facts
-from edits.windows import window
-from invert.companions import ensure_companion
+from edits.cropping import window
+from edits.log import latent_facts
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import ensure_companion
 
 SPACES = ["FW5", "FNW5", "FSW5", "FNSW5", "FNZ5"]
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def random_maps(generator: Generator, latent: Latent, side: int) -> Latent:
     """The latent with style maps of side × side cells that vary."""
     g = torch.Generator().manual_seed(0)
-    maps = tuple(s + 0.3 * torch.randn(1, s.shape[1], side, side, generator=g).to(s) for s in latent.style_list())
+    maps = tuple(
+        s + 0.3 * torch.randn(1, s.shape[1], side, side, generator=g).to(s)
+        for s in latent.style_list()
+    )
     result = latent.replace(styles=maps)
     generator.check(result)
     return result
@@ -58,13 +65,16 @@ def test_a_shift_moves_the_image_by_its_cells() -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 8, 16])
-def test_stored_style_maps_move_with_the_features_whatever_their_size(generator: Generator, side: int) -> None:
+def test_stored_style_maps_move_with_the_features_whatever_their_size(
+    generator: Generator, side: int
+) -> None:
     x = random_maps(generator, generator.sample(0, space="FSW5"), side)
     moved = shift(x, (2, 2))
     generator.check(moved)
     assert {s.shape[2] for s in moved.style_list()} == {side if side in (1, 8, 16) else 16}
     for before, after in zip(x.style_list(), moved.style_list(), strict=True):
-        # as the generator enlarges them to the features' cells; 4 is past what was drawn out at the border
+        # as the generator enlarges them to the features' cells; 4 is past what was drawn out at the
+        # border
         s, t = resize_map(before, (16, 16)), resize_map(after, (16, 16))
         assert torch.allclose(t[:, :, 4:14, 4:14], s[:, :, 2:12, 2:12])
 
@@ -73,7 +83,10 @@ def test_a_crop_is_the_shapes_of_a_smaller_canvas(generator: Generator) -> None:
     x = generator.sample([0, 1], space="FNW5")
     small = crop(x, (2, 4, 8, 6))
     assert generator.check(small).features == (6, 8)
-    assert generator.render(small).shape[2:] == (6 * generator.resolution // 16, 8 * generator.resolution // 16)
+    assert generator.render(small).shape[2:] == (
+        6 * generator.resolution // 16,
+        8 * generator.resolution // 16,
+    )
     assert torch.equal(small.features, x.features[:, :, 4:10, 2:10])  # type: ignore[index, arg-type]
     assert small.companion is None
     whole = crop(x, (0, 0, 16, 16))
@@ -115,9 +128,18 @@ def test_noise_on_a_canvas_is_standard_normal() -> None:
     points = []
     for k in range(4):
         x = generator.sample(k, space="FNW5")
-        points.append(x.replace(noise=tuple(torch.randn(n.shape, generator=g, dtype=n.dtype) for n in x.noise or ())))
+        points.append(
+            x.replace(
+                noise=tuple(torch.randn(n.shape, generator=g, dtype=n.dtype) for n in x.noise or ())
+            )
+        )
     corners = [(0, 0), (12, 0), (0, 12), (12, 12)]
-    canvas = place(generator, (28, 28), [Placement(x, at) for x, at in zip(points, corners, strict=True)], feather=24)
+    canvas = place(
+        generator,
+        (28, 28),
+        [Placement(x, at) for x, at in zip(points, corners, strict=True)],
+        feather=24,
+    )
     assert canvas.noise is not None
     assert kstest(canvas.noise[-1].flatten().numpy(), "norm").pvalue > 0.01
     seam = canvas.noise[-1][..., 44:52]
@@ -128,7 +150,9 @@ def test_a_patch_is_laid_where_it_is_asked(generator: Generator) -> None:
     x, y = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     assert x.features is not None
     assert y.features is not None
-    patched = place(generator, (16, 16), [Placement(x), Placement(y, (6, 2), (8, 4, 4, 2))], feather=0)
+    patched = place(
+        generator, (16, 16), [Placement(x), Placement(y, (6, 2), (8, 4, 4, 2))], feather=0
+    )
     assert patched.features is not None
     assert torch.equal(patched.features[:, :, 2:4, 6:10], y.features[:, :, 4:6, 8:12])
     rest = torch.ones(16, 16, dtype=torch.bool)
@@ -153,7 +177,9 @@ def test_one_latent_alone_is_itself(generator: Generator) -> None:
     alone = place(generator, (16, 16), [Placement(x)])
     assert same(alone, generator.convert(x, "FNSW5"))
     laid = {"at": [0, 0], "crop": None, **latent_facts(x)}
-    assert alone.metadata["edits"] == [{"edit": "place", "canvas": [16, 16], "latents": 1, "placements": [laid]}]
+    assert alone.metadata["edits"] == [
+        {"edit": "place", "canvas": [16, 16], "latents": 1, "placements": [laid]}
+    ]
 
 
 def test_boxes_that_do_not_fit_are_refused(generator: Generator) -> None:

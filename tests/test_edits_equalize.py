@@ -1,4 +1,6 @@
-"""Equalizing moves values to the generator's distribution, linearly, in their order; the figure shows how far."""
+"""Equalizing moves values to the generator's distribution, linearly, in their order; the figure
+shows how far.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from torch import Tensor
 
 from edits.equalize import equalize, equalize_values
 from edits.plots import distribution_figure, distributions
-from invert.distributions import group_means
 from invert.errors import InvertError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.variables import distribution_distances, distribution_parts
+from invert.latents.distributions import group_means
+from invert.latents.latent import Latent
+from invert.projection.variables import distribution_distances, distribution_parts
 
 GENERATOR = small_generator(dtype=torch.float64)
 
@@ -41,12 +43,17 @@ def test_distances_fall_linearly_and_vanish(space: str) -> None:
     assert all(distance > 0.05 for distance in before.values())
     for amount in (0.25, 0.5, 1.0):
         after = distribution_distances(GENERATOR, equalize(GENERATOR, x, amount))
-        assert after == pytest.approx({name: (1 - amount) * d for name, d in before.items()}, abs=1e-9)
+        assert after == pytest.approx(
+            {name: (1 - amount) * d for name, d in before.items()}, abs=1e-9
+        )
 
 
 def test_amount_zero_is_nothing_and_one_the_exact_quantiles() -> None:
     x = spread(GENERATOR, "FNW5")
-    assert all(torch.equal(s, t) for s, t in zip(equalize(GENERATOR, x, 0).tensors(), x.tensors(), strict=True))
+    assert all(
+        torch.equal(s, t)
+        for s, t in zip(equalize(GENERATOR, x, 0).tensors(), x.tensors(), strict=True)
+    )
     for values, target in distribution_parts(GENERATOR, equalize(GENERATOR, x, 1)).values():
         rows = values.flatten(1).sort(dim=1).values
         assert torch.equal(rows, group_means(target, rows.shape[1]).expand_as(rows))
@@ -55,7 +62,11 @@ def test_amount_zero_is_nothing_and_one_the_exact_quantiles() -> None:
 @pytest.mark.parametrize("amount", [0.3, 1.0])
 def test_the_order_of_values_is_kept(amount: float) -> None:
     x = spread(GENERATOR, "FSW5")
-    x = x.replace(styles=tuple(s.expand(-1, -1, 2, 3) + torch.arange(6.0).view(2, 3) / 9 for s in x.style_list()))
+    x = x.replace(
+        styles=tuple(
+            s.expand(-1, -1, 2, 3) + torch.arange(6.0).view(2, 3) / 9 for s in x.style_list()
+        )
+    )
     after = distribution_parts(GENERATOR, equalize(GENERATOR, x, amount))
     for name, (values, _) in distribution_parts(GENERATOR, x).items():
         rank = values.flatten(1).argsort(dim=1, stable=True)
@@ -91,7 +102,9 @@ def test_parts_that_are_not_there_are_refused() -> None:
     mobile = small_mobile()
     with pytest.raises(UsageError, match="has no rgb to equalize here; it has styles, features"):
         equalize(mobile, mobile.sample(0, space="FW5"), 0.5, ["rgb"])
-    with pytest.raises(UsageError, match="Z has no parts to equalize here; it has none: convert it to W first"):
+    with pytest.raises(
+        UsageError, match="Z has no parts to equalize here; it has none: convert it to W first"
+    ):
         equalize(GENERATOR, GENERATOR.sample(0, space="Z"), 0.5)
     with pytest.raises(UsageError, match="no parts"):
         equalize(GENERATOR, GENERATOR.sample(0), 0.5, [])
@@ -102,7 +115,9 @@ def test_distances_are_those_of_every_part_and_of_noise_to_the_normal() -> None:
     g = torch.Generator().manual_seed(0)
 
     def drawn(scale: float) -> tuple[Tensor, ...]:
-        return tuple(scale * torch.randn(n.shape, generator=g, dtype=n.dtype) for n in x.noise or ())
+        return tuple(
+            scale * torch.randn(n.shape, generator=g, dtype=n.dtype) for n in x.noise or ()
+        )
 
     found = {d.name: d.distance for d in distributions(GENERATOR, x.replace(noise=drawn(1)))}
     assert list(found) == ["styles", "features", "rgb", "noise"]
@@ -126,7 +141,9 @@ def test_the_figure_is_a_whole_png_with_the_distances_it_returns(tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == ["stats.png"]
 
 
-def test_figures_that_cannot_be_written_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_cannot_be_written_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = GENERATOR.sample(0)
     with pytest.raises(UsageError, match="name that ends in"):
         distribution_figure(GENERATOR, x, tmp_path / "stats.jpg")

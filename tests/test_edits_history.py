@@ -1,4 +1,6 @@
-"""The log of edits says what was done, of what, and stays small; what others add to a file does not break it."""
+"""The log of edits says what was done, of what, and stays small; what others add to a file does not
+break it.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,17 @@ from shell import Shell, succeeded
 from directions.direction import Direction, unit
 from edits.along import edit
 from edits.apply import move
-from edits.attribute_flow import LinearFlow
-from edits.attribute_model import AttributeModel
+from edits.attributes.flow import LinearFlow
+from edits.attributes.model import AttributeModel
 from edits.canvas import Placement, crop, place, shift
-from edits.carriers import Displacement
 from edits.equalize import equalize
-from edits.history import MAX_EDITS, MAX_PLACEMENTS, latent_facts, record
+from edits.feature_edits import Displacement
+from edits.log import MAX_EDITS, MAX_PLACEMENTS, latent_facts, record
 from edits.mixer import mix
-from edits.styles import combine, frames, interpolate, resample, style_mix
+from edits.style_mixing import combine, frames, interpolate, resample, style_mix
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.layer_ranges import styles_inside
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import styles_inside
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +53,25 @@ def left_half(generator: Generator) -> torch.Tensor:
 
 def entry(latent: Latent) -> dict[str, Any]:
     """The only edit in the log, which is JSON."""
-    assert latent.metadata["edits"] == json.loads(json.dumps(latent.metadata["edits"], allow_nan=False))
+    assert latent.metadata["edits"] == json.loads(
+        json.dumps(latent.metadata["edits"], allow_nan=False)
+    )
     (only,) = latent.metadata["edits"]
     assert latent.metadata["made_by"] == only["edit"]
     return only
 
 
-def test_an_edit_tells_direction_strength_layers_and_the_way_features_follow(generator: Generator) -> None:
+def test_an_edit_tells_direction_strength_layers_and_the_way_features_follow(
+    generator: Generator,
+) -> None:
     d = direction()
     told = entry(edit(generator, point(generator), d, -3))
-    assert told.pop("direction") == {"name": "brighter", "sha256": told_digest(d), "w_space": "", "step": 0.5}
+    assert told.pop("direction") == {
+        "name": "brighter",
+        "sha256": told_digest(d),
+        "w_space": "",
+        "step": 0.5,
+    }
     assert told == {
         "edit": "move",
         "strength": -3.0,
@@ -104,7 +115,9 @@ def test_where_there_are_no_features_nothing_is_said_of_them(generator: Generato
     assert "carry" not in entry(edit(generator, point(generator, space="W+"), direction(), 1.0))
 
 
-def test_an_offset_without_a_direction_is_told_by_digest_norm_and_layers(generator: Generator) -> None:
+def test_an_offset_without_a_direction_is_told_by_digest_norm_and_layers(
+    generator: Generator,
+) -> None:
     offset = torch.zeros(generator.num_ws, generator.w_dim)
     offset[3:5] = 1.0
     told = entry(move(generator, point(generator), offset, carry="styles"))
@@ -121,7 +134,9 @@ def test_a_carrier_of_ones_own_is_told_by_its_class(generator: Generator) -> Non
     class Doubling:
         factor: float = 2.0
 
-        def displacement(self, generator: Generator, latent: Latent, *_: torch.Tensor) -> Displacement:
+        def displacement(
+            self, generator: Generator, latent: Latent, *_: torch.Tensor
+        ) -> Displacement:
             return Displacement(latent.features, None)
 
     told = entry(edit(generator, point(generator), direction(), 1.0, carry=Doubling()))
@@ -147,17 +162,25 @@ def test_a_sum_tells_its_terms_and_their_signs(generator: Generator) -> None:
     a, b, c = (point(generator, seed) for seed in range(3))
     told = entry(combine(generator, a, b, c))
     assert told == {"edit": "combine", "plus": latent_facts(b), "minus": latent_facts(c)}
-    assert entry(combine(generator, a, c, b)) == {"edit": "combine", "plus": latent_facts(c), "minus": latent_facts(b)}
+    assert entry(combine(generator, a, c, b)) == {
+        "edit": "combine",
+        "plus": latent_facts(c),
+        "minus": latent_facts(b),
+    }
 
 
-def test_another_latent_is_told_by_space_digest_and_photograph(generator: Generator, tmp_path: Path) -> None:
+def test_another_latent_is_told_by_space_digest_and_photograph(
+    generator: Generator, tmp_path: Path
+) -> None:
     b = point(generator).replace(metadata={"image": {"file": "b.png"}})
     b.save(tmp_path / "b.pt")
     b.save(tmp_path / "b.safetensors")
     facts = latent_facts(b)
     assert (facts["space"], facts["image"], len(facts["sha256"])) == ("FNW5", "b.png", 16)
     assert (
-        facts == latent_facts(Latent.load(tmp_path / "b.pt")) == latent_facts(Latent.load(tmp_path / "b.safetensors"))
+        facts
+        == latent_facts(Latent.load(tmp_path / "b.pt"))
+        == latent_facts(Latent.load(tmp_path / "b.safetensors"))
     )
     assert facts["sha256"] != latent_facts(point(generator, 1))["sha256"]
     assert "image" not in latent_facts(b.replace(metadata={"image": 5}))
@@ -166,21 +189,29 @@ def test_another_latent_is_told_by_space_digest_and_photograph(generator: Genera
 @pytest.mark.parametrize(
     ("edited", "facts"),
     [
-        (lambda g, a, b: style_mix(g, a, b, (5, 8)), {"edit": "style_mix", "layers": [5, 8], "from": "b"}),
+        (
+            lambda g, a, b: style_mix(g, a, b, (5, 8)),
+            {"edit": "style_mix", "layers": [5, 8], "from": "b"},
+        ),
         (lambda g, a, b: interpolate(g, a, b, 0.25), {"edit": "interpolate", "t": 0.25, "to": "b"}),
         (lambda g, a, b: list(frames(g, a, b, 3))[1], {"edit": "interpolate", "t": 0.5, "to": "b"}),
         (
             lambda g, a, b: resample(g, a, (5, 8), 7, psi=0.5),
             {"edit": "resample", "layers": [5, 8], "seed": 7, "psi": 0.5},
         ),
-        (lambda g, a, b: equalize(g, a, 0.5, ["rgb"]), {"edit": "equalize", "amount": 0.5, "parts": ["rgb"]}),
+        (
+            lambda g, a, b: equalize(g, a, 0.5, ["rgb"]),
+            {"edit": "equalize", "amount": 0.5, "parts": ["rgb"]},
+        ),
         (lambda g, a, b: crop(a, (0, 0, 8, 8)), {"edit": "crop", "box": [0, 0, 8, 8]}),
         (lambda g, a, b: shift(a, (2, -2)), {"edit": "shift", "cells": [2, -2]}),
     ],
     ids=["style_mix", "interpolate", "frames", "resample", "equalize", "crop", "shift"],
 )
 def test_other_edits_tell_their_arguments(
-    edited: Callable[[Generator, Latent, Latent], Latent], facts: dict[str, Any], generator: Generator
+    edited: Callable[[Generator, Latent, Latent], Latent],
+    facts: dict[str, Any],
+    generator: Generator,
 ) -> None:
     a, b = point(generator), point(generator, 1)
     expected = {name: latent_facts(b) if value == "b" else value for name, value in facts.items()}
@@ -197,7 +228,9 @@ def test_a_mixture_tells_the_other_the_mask_and_the_amounts(generator: Generator
 
 def test_a_canvas_tells_what_was_laid_where(generator: Generator) -> None:
     a, b = point(generator), point(generator, 1)
-    told = entry(place(generator, (24, 16), [Placement(a), Placement(b, (8, 0), (0, 0, 16, 8))], feather=3.0))
+    told = entry(
+        place(generator, (24, 16), [Placement(a), Placement(b, (8, 0), (0, 0, 16, 8))], feather=3.0)
+    )
     assert told == {
         "edit": "place",
         "canvas": [24, 16],

@@ -11,10 +11,10 @@ from torch import Tensor
 from edits.apply import move
 from edits.canvas import shift
 from edits.mixer import mix
-from invert.companions import ensure_companion
 from invert.errors import FingerprintError, LatentError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
+from invert.projection.companion import ensure_companion
 
 PAIRS = [
     ("W", "W", "SW+"),
@@ -27,7 +27,11 @@ PAIRS = [
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def uniform(generator: Generator, value: float) -> Tensor:
@@ -44,7 +48,9 @@ def with_noise(generator: Generator, latent: Latent, seed: int) -> Latent:
     """Its noise maps drawn from N(0, 1)."""
     g = torch.Generator().manual_seed(seed)
     assert latent.noise is not None
-    return latent.replace(noise=tuple(torch.randn(n.shape, generator=g, dtype=n.dtype) for n in latent.noise))
+    return latent.replace(
+        noise=tuple(torch.randn(n.shape, generator=g, dtype=n.dtype) for n in latent.noise)
+    )
 
 
 @pytest.mark.parametrize(("space_a", "space_b", "space"), PAIRS)
@@ -56,7 +62,9 @@ def test_full_and_empty_masks_are_one_latent_bit_for_bit(
         mixed = mix(generator, a, b, uniform(generator, value), feather=5)
         assert str(mixed.space) == space
         converted = generator.convert(expected, space)
-        assert all(torch.equal(s, t) for s, t in zip(mixed.tensors(), converted.tensors(), strict=True))
+        assert all(
+            torch.equal(s, t) for s, t in zip(mixed.tensors(), converted.tensors(), strict=True)
+        )
         assert torch.equal(generator.render(mixed), generator.render(converted))
         assert (generator.render(mixed) - generator.render(expected)).abs().max() < 1e-10
 
@@ -83,7 +91,9 @@ def test_mixed_noise_is_standard_normal() -> None:
     a, b = with_noise(generator, x, 0), with_noise(generator, x, 1)
     mixed = mix(generator, a, b, left_half(generator), feather=40)
     assert mixed.noise is not None
-    values = torch.cat([n[..., n.shape[3] // 4 : -(n.shape[3] // 4)].flatten() for n in mixed.noise])
+    values = torch.cat(
+        [n[..., n.shape[3] // 4 : -(n.shape[3] // 4)].flatten() for n in mixed.noise]
+    )
     assert kstest(values.numpy(), "norm").pvalue > 0.01
     plain = torch.cat(
         [
@@ -112,7 +122,9 @@ def test_kept_styles_are_those_of_the_first(generator: Generator) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     mixed = mix(generator, a, b, left_half(generator), keep_styles=2).style_list()
     own = generator.convert(a, "FNSW5").style_list()
-    assert [torch.equal(s, t) for s, t in zip(mixed, own, strict=True)] == [False] * (len(own) - 2) + [True, True]
+    assert [torch.equal(s, t) for s, t in zip(mixed, own, strict=True)] == [False] * (
+        len(own) - 2
+    ) + [True, True]
 
 
 def test_a_shift_is_mixing_with_the_shifted(generator: Generator) -> None:
@@ -124,7 +136,12 @@ def test_a_shift_is_mixing_with_the_shifted(generator: Generator) -> None:
 
 def test_mixtures_mix_and_move_again(generator: Generator) -> None:
     a, b, c = (generator.sample(k, space="FNW5") for k in range(3))
-    mixed = mix(generator, mix(generator, a, b, left_half(generator)), c, left_half(generator).flip(2).transpose(2, 3))
+    mixed = mix(
+        generator,
+        mix(generator, a, b, left_half(generator)),
+        c,
+        left_half(generator).flip(2).transpose(2, 3),
+    )
     offset = torch.full((generator.num_ws, generator.w_dim), 0.3, dtype=torch.float64)
     mixed = ensure_companion(generator, mixed)
     back = move(generator, move(generator, mixed, offset), -offset)
@@ -141,7 +158,9 @@ def test_only_what_is_no_mixture_keeps_a_companion(generator: Generator) -> None
     assert mix(generator, a, b, full, shift=(2, 0)).companion is None
 
 
-def test_what_an_edit_let_go_of_comes_back_after_an_empty_or_full_mask(generator: Generator) -> None:
+def test_what_an_edit_let_go_of_comes_back_after_an_empty_or_full_mask(
+    generator: Generator,
+) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     offset = torch.full((generator.num_ws, generator.w_dim), 0.3, dtype=torch.float64)
     moved = move(generator, a.replace(features=a.features + b.features), offset)  # type: ignore[operator]
@@ -156,7 +175,12 @@ def test_one_point_mixes_into_every_point_of_a_batch(generator: Generator) -> No
     a, b = generator.sample([0, 1], space="FNW5"), generator.sample(2, space="FNW5")
     both = mix(generator, a, b, left_half(generator))
     alone = Latent.cat([mix(generator, a[k], b, left_half(generator)) for k in range(2)])
-    assert max((s - t).abs().max().item() for s, t in zip(both.tensors(), alone.tensors(), strict=True)) < 1e-12
+    assert (
+        max(
+            (s - t).abs().max().item() for s, t in zip(both.tensors(), alone.tensors(), strict=True)
+        )
+        < 1e-12
+    )
 
 
 def test_stored_maps_are_kept_at_their_size() -> None:
@@ -164,10 +188,16 @@ def test_stored_maps_are_kept_at_their_size() -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     mask = left_half(generator)
     mixed = mix(generator, a, b, mask)
-    assert [s.shape[3] for s in mixed.style_list()] == [min(layer.size, 32) for layer in generator.network.layers[4:]]
-    edited = move(generator, mixed, torch.full((generator.num_ws, 32), 0.1), mask=mask, carry="styles")
+    assert [s.shape[3] for s in mixed.style_list()] == [
+        min(layer.size, 32) for layer in generator.network.layers[4:]
+    ]
+    edited = move(
+        generator, mixed, torch.full((generator.num_ws, 32), 0.1), mask=mask, carry="styles"
+    )
     again = mix(generator, edited, b, mask)
-    assert [s.shape[3] for s in again.style_list()] == [min(layer.size, 64) for layer in generator.network.layers[4:]]
+    assert [s.shape[3] for s in again.style_list()] == [
+        min(layer.size, 64) for layer in generator.network.layers[4:]
+    ]
 
 
 def test_what_cannot_be_mixed_is_refused(generator: Generator) -> None:
@@ -194,7 +224,9 @@ def test_what_cannot_be_mixed_is_refused(generator: Generator) -> None:
         rgb=None if b.rgb is None else torch.cat([b.rgb, b.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in b.noise or ()),
     )
-    with pytest.raises(LatentError, match=f"one image size, got {side}×{side} and {2 * side}×{side} px"):
+    with pytest.raises(
+        LatentError, match=f"one image size, got {side}×{side} and {2 * side}×{side} px"
+    ):
         mix(generator, a, wide, mask)
     if generator.layer(5).rgb_size:
         with pytest.raises(UsageError, match="a shift must be even in FNSW5"):

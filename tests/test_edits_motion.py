@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edits.motion import motion, moved
+from edits.optical_flow import motion, moved
 
 SIDE, WIDTH, CHANNELS = 16, 24, 8
 
@@ -19,7 +19,9 @@ def pattern(dx: Tensor | float = 0.0, dy: Tensor | float = 0.0, seed: int = 0) -
     g = torch.Generator().manual_seed(seed)
     fx, fy, phase = (torch.rand(CHANNELS, 1, 1, generator=g, dtype=torch.float64) for _ in range(3))
     y, x = torch.meshgrid(torch.arange(SIDE).double(), torch.arange(WIDTH).double(), indexing="ij")
-    return torch.sin(0.9 * (fx - 0.5) * (x - dx) + 0.9 * (fy - 0.5) * (y - dy) + 2 * math.pi * phase)[None]
+    return torch.sin(
+        0.9 * (fx - 0.5) * (x - dx) + 0.9 * (fy - 0.5) * (y - dy) + 2 * math.pi * phase
+    )[None]
 
 
 def inner(t: Tensor) -> Tensor:
@@ -39,7 +41,9 @@ def test_a_known_displacement_is_found(dx: float, dy: float) -> None:
 
 
 def test_moving_by_what_was_found_brings_nearer() -> None:
-    y, x = torch.meshgrid(torch.linspace(-2, 2, SIDE).double(), torch.linspace(-2, 2, WIDTH).double(), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.linspace(-2, 2, SIDE).double(), torch.linspace(-2, 2, WIDTH).double(), indexing="ij"
+    )
     bump = 2 * torch.exp(-x.square() - y.square())  # the middle moves, the rest stays
     path = [pattern(bump * k / 4) for k in range(5)]
     found = motion(path)
@@ -53,7 +57,8 @@ def test_what_does_not_change_does_not_move() -> None:
     t = pattern()
     assert not motion([t, t, t]).any()
     assert not motion([torch.zeros_like(t), torch.zeros_like(t)]).any()
-    assert not motion([torch.ones_like(t), 2 * torch.ones_like(t)]).any()  # without slopes nothing is seen to move
+    # without slopes nothing is seen to move
+    assert not motion([torch.ones_like(t), 2 * torch.ones_like(t)]).any()
 
 
 def test_a_batch_moves_like_its_parts() -> None:

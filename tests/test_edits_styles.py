@@ -8,21 +8,35 @@ import pytest
 import torch
 from networks import small_generator, small_mobile
 
-from edits.styles import TRAVELS, combine, frames, interpolate, resample, style_mix, travelling_mask
+from edits.style_mixing import (
+    TRAVELS,
+    combine,
+    frames,
+    interpolate,
+    resample,
+    style_mix,
+    travelling_mask,
+)
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.layer_ranges import layer_range, named_ranges, styles_inside
-from invert.spaces import Space
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import layer_range, named_ranges, styles_inside
+from invert.latents.spaces import Space
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def same(a: Latent, b: Latent) -> bool:
-    return a.space == b.space and all(torch.equal(s, t) for s, t in zip(a.tensors(), b.tensors(), strict=True))
+    return a.space == b.space and all(
+        torch.equal(s, t) for s, t in zip(a.tensors(), b.tensors(), strict=True)
+    )
 
 
 def wide(latent: Latent) -> Latent:
@@ -34,7 +48,12 @@ def wide(latent: Latent) -> Latent:
 
 
 def test_ranges_are_named_by_the_resolution_of_their_layers() -> None:
-    assert named_ranges(small_generator(256)) == {"coarse": (0, 4), "middle": (4, 8), "fine": (8, 14), "all": (0, 14)}
+    assert named_ranges(small_generator(256)) == {
+        "coarse": (0, 4),
+        "middle": (4, 8),
+        "fine": (8, 14),
+        "all": (0, 14),
+    }
     mobile = small_mobile()
     assert named_ranges(mobile)["middle"] == (4, 8)
     with pytest.raises(UsageError, match="8 layers has no fine ones"):
@@ -48,12 +67,16 @@ def test_impossible_ranges_are_refused(layers: tuple[int, int]) -> None:
 
 
 def test_unknown_range_names_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown layers 'rough'; known: coarse, middle, fine, all"):
+    with pytest.raises(
+        UsageError, match="unknown layers 'rough'; known: coarse, middle, fine, all"
+    ):
         layer_range(small_generator(), "rough")
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4, 5, 6])
-def test_the_styles_inside_features_are_those_that_change_them(generator: Generator, layer: int) -> None:
+def test_the_styles_inside_features_are_those_that_change_them(
+    generator: Generator, layer: int
+) -> None:
     x = generator.sample(0, space="W+")
     before = generator.convert(x, f"FW{layer}")
     changing = []
@@ -69,8 +92,12 @@ def test_the_styles_inside_features_are_those_that_change_them(generator: Genera
     assert styles_inside(generator, Space("W+")) == 0
 
 
-@pytest.mark.parametrize(("layers", "layer"), [("coarse", 5), ("middle", 5), ((4, 6), 5), ((0, 6), 5), ("coarse", 4)])
-def test_style_mixing_commutes_with_conversion(generator: Generator, layers: str | tuple[int, int], layer: int) -> None:
+@pytest.mark.parametrize(
+    ("layers", "layer"), [("coarse", 5), ("middle", 5), ((4, 6), 5), ((0, 6), 5), ("coarse", 4)]
+)
+def test_style_mixing_commutes_with_conversion(
+    generator: Generator, layers: str | tuple[int, int], layer: int
+) -> None:
     a, b = generator.sample([0, 1]), generator.sample([2, 3])
     expected = generator.render(style_mix(generator, a, b, layers))
     assert (expected - generator.render(a)).abs().max() > 0.01
@@ -82,7 +109,9 @@ def test_style_mixing_commutes_with_conversion(generator: Generator, layers: str
         assert (made.features - mixed.features).abs().max() < 1e-10  # type: ignore[operator]
 
 
-def test_all_layers_are_the_other_and_a_cut_through_the_features_is_refused(generator: Generator) -> None:
+def test_all_layers_are_the_other_and_a_cut_through_the_features_is_refused(
+    generator: Generator,
+) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     assert same(style_mix(generator, a, b, "all"), b)
     with pytest.raises(LatentError, match="layers 2 to 6 hold some of the first 4 styles"):
@@ -110,13 +139,17 @@ def test_resampling_draws_some_layers_and_fixes_the_others(generator: Generator)
 def test_conditional_generators_resample_a_class() -> None:
     generator = small_generator(c_dim=3)
     x = generator.sample(0, label=1)
-    assert not same(resample(generator, x, "coarse", 7, label=0), resample(generator, x, "coarse", 7, label=2))
+    assert not same(
+        resample(generator, x, "coarse", 7, label=0), resample(generator, x, "coarse", 7, label=2)
+    )
     with pytest.raises(UsageError, match="expected a label"):
         resample(generator, x, "coarse", 7)
 
 
 @pytest.mark.parametrize("space", ["W", "NW", "W+", "NSW+", "FW5", "FNW5", "FNSW5"])
-def test_interpolation_ends_at_its_ends_and_is_linear_between(generator: Generator, space: str) -> None:
+def test_interpolation_ends_at_its_ends_and_is_linear_between(
+    generator: Generator, space: str
+) -> None:
     a, b = generator.sample([0, 1], space=space), generator.sample([2, 3], space=space)
     assert same(interpolate(generator, a, b, 0), a)
     assert same(interpolate(generator, a, b, 1), b)
@@ -134,7 +167,10 @@ def test_interpolated_noise_keeps_its_variance() -> None:
     generator = small_generator(dtype=torch.float64)
     g = torch.Generator().manual_seed(0)
     x = generator.sample(0, space="NW+")
-    a, b = (x.replace(noise=tuple(torch.randn(n.shape, generator=g).to(n) for n in x.noise or ())) for _ in range(2))
+    a, b = (
+        x.replace(noise=tuple(torch.randn(n.shape, generator=g).to(n) for n in x.noise or ()))
+        for _ in range(2)
+    )
     noise = interpolate(generator, a, b, 0.5).noise
     assert noise is not None
     assert noise[-1].std().item() == pytest.approx(1, abs=0.03)
@@ -147,7 +183,9 @@ def test_style_maps_of_different_sizes_interpolate(generator: Generator) -> None
     fine = a.replace(styles=tuple(s.expand(-1, -1, 2, 4) for s in a.style_list()))
     middle = interpolate(generator, fine, b, 0.5)
     assert {tuple(s.shape[2:]) for s in middle.style_list()} == {(2, 4)}
-    assert (generator.render(middle) - generator.render(interpolate(generator, a, b, 0.5))).abs().max() < 1e-10
+    assert (
+        generator.render(middle) - generator.render(interpolate(generator, a, b, 0.5))
+    ).abs().max() < 1e-10
 
 
 def test_spaces_that_differ_meet_in_the_common_one(generator: Generator) -> None:
@@ -175,7 +213,9 @@ def test_frames_lead_from_one_to_the_other(generator: Generator, travel: str | N
         assert all(later < earlier for earlier, later in pairwise(left))
 
 
-@pytest.mark.parametrize(("travel", "corner"), [("right", (0, 0)), ("down", (0, 0)), ("left", (0, 1)), ("up", (1, 0))])
+@pytest.mark.parametrize(
+    ("travel", "corner"), [("right", (0, 0)), ("down", (0, 0)), ("left", (0, 1)), ("up", (1, 0))]
+)
 def test_the_travelling_mask_starts_at_its_side(travel: str, corner: tuple[int, int]) -> None:
     masks = [travelling_mask((32, 48), travel, t) for t in (0, 0.25, 0.5, 1)]  # type: ignore[arg-type]
     row, column = corner[0] * 31, corner[1] * 47
@@ -191,7 +231,9 @@ def test_frames_that_cannot_be_made_are_refused_before_the_first(generator: Gene
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     with pytest.raises(UsageError, match="at least 2 frames"):
         frames(generator, a, b, 1)
-    with pytest.raises(UsageError, match="unknown mask travel 'around'; known: right, left, down, up"):
+    with pytest.raises(
+        UsageError, match="unknown mask travel 'around'; known: right, left, down, up"
+    ):
         frames(generator, a, b, 3, "around")  # type: ignore[arg-type]
     with pytest.raises(LatentError, match="one image size"):
         frames(generator, a, wide(b), 3)
@@ -205,7 +247,10 @@ def test_sums_cancel_and_carry_differences(generator: Generator, space: str) -> 
     assert same(combine(generator, a, b, b), a)
     there = combine(generator, a, b, c)
     back = combine(generator, there, c, b)
-    assert max((s - t).abs().max().item() for s, t in zip(back.tensors(), a.tensors(), strict=True)) < 1e-12
+    assert (
+        max((s - t).abs().max().item() for s, t in zip(back.tensors(), a.tensors(), strict=True))
+        < 1e-12
+    )
     assert (generator.render(there) - generator.render(a)).abs().max() > 0.01
     if a.space.layer is not None:
         with pytest.raises(LatentError, match="one image size"):

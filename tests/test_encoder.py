@@ -1,4 +1,6 @@
-"""The encoder: what its maps cover, which files and images it refuses, where a projection starts from it."""
+"""The encoder: what its maps cover, which files and images it refuses, where a projection starts
+from it.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,21 @@ import pytest
 import torch
 from networks import small_generator
 
-import invert.models
+import invert.weights
 from invert.checkpoints.safe_safetensors import load_safetensors
-from invert.encoder import Encoder, EncoderShape, new_encoder
-from invert.encoder_files import BUNDLED, bundled_encoder, encoders_in, load_encoder, save_encoder
+from invert.encoders.encoder import Encoder, EncoderShape, new_encoder
+from invert.encoders.encoder_files import (
+    BUNDLED,
+    bundled_encoder,
+    encoders_in,
+    load_encoder,
+    save_encoder,
+)
 from invert.errors import FingerprintError, ModelFileError, UsageError
-from invert.projector import project
-from invert.settings import ProjectionSettings
-from invert.spaces import Space
-from invert.starts import encoder_start, find_encoder, starts_for
+from invert.latents.spaces import Space
+from invert.projection.initialization import encoder_start, find_encoder, starts_for
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings
 
 GENERATOR = small_generator()
 PLAIN = ProjectionSettings(steps=0, perceptual="none")
@@ -91,7 +99,9 @@ def test_a_lite_trunk_begins_with_imagenet_weights() -> None:
     assert not torch.equal(a["_conv_stem.weight"], other["_conv_stem.weight"])
 
 
-def test_a_file_gives_the_encoder_rounded_to_half_precision(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_file_gives_the_encoder_rounded_to_half_precision(
+    encoder: Encoder, tmp_path: Path
+) -> None:
     save_encoder(encoder, tmp_path / "e.safetensors", {"steps": 3})
     again = load_encoder(tmp_path / "e.safetensors", GENERATOR)
     for name, t in encoder.state_dict().items():
@@ -101,7 +111,9 @@ def test_a_file_gives_the_encoder_rounded_to_half_precision(encoder: Encoder, tm
     assert (tmp_path / "e.safetensors").read_bytes() == (tmp_path / "f.safetensors").read_bytes()
 
 
-def test_a_folder_of_encoders_is_searched_by_generator_and_layer(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_folder_of_encoders_is_searched_by_generator_and_layer(
+    encoder: Encoder, tmp_path: Path
+) -> None:
     save_encoder(encoder, tmp_path / "e.safetensors", {})
     assert dict(encoders_in(tmp_path)) == {(GENERATOR.fingerprint, 5): tmp_path / "e.safetensors"}
 
@@ -114,7 +126,9 @@ def test_no_encoder_comes_for_an_unknown_generator() -> None:
     assert starts_for(GENERATOR, picture(), Space.parse("NW+")) == ["mean"]
     with pytest.raises(UsageError, match="no encoder for small and FNW5; train one"):
         encoder_start(GENERATOR, picture(), Space.parse("FNW5"))
-    with pytest.raises(UsageError, match="no start 'encoder' for this image and FNW5; possible: two-stage, mean"):
+    with pytest.raises(
+        UsageError, match="no start 'encoder' for this image and FNW5; possible: two-stage, mean"
+    ):
         project(GENERATOR, picture(), "FNW5", settings=PLAIN, init="encoder")
 
 
@@ -141,7 +155,9 @@ def test_a_layer_finer_than_the_trunk_is_refused() -> None:
 
 def test_another_generator_is_refused(encoder: Encoder, tmp_path: Path) -> None:
     other = small_generator(seed=1)
-    with pytest.raises(FingerprintError, match="expected the generator that this encoder was trained for"):
+    with pytest.raises(
+        FingerprintError, match="expected the generator that this encoder was trained for"
+    ):
         encoder.encode(other, picture())
     save_encoder(encoder, tmp_path / "e.safetensors", {})
     with pytest.raises(FingerprintError, match=r"e\.safetensors: an encoder of another generator"):
@@ -149,7 +165,9 @@ def test_another_generator_is_refused(encoder: Encoder, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 64), (64, 68), (16, 64)])
-def test_images_of_part_cells_or_too_small_are_refused(encoder: Encoder, size: tuple[int, int]) -> None:
+def test_images_of_part_cells_or_too_small_are_refused(
+    encoder: Encoder, size: tuple[int, int]
+) -> None:
     with pytest.raises(UsageError, match="whole feature cells and at least 32 px"):
         encoder.encode(GENERATOR, picture(*size))
 
@@ -175,7 +193,9 @@ def test_other_files_are_refused(encoder: Encoder, tmp_path: Path) -> None:
         load_encoder(path, GENERATOR)
 
 
-def test_a_file_that_lacks_a_tensor_or_has_other_shapes_is_refused(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_file_that_lacks_a_tensor_or_has_other_shapes_is_refused(
+    encoder: Encoder, tmp_path: Path
+) -> None:
     import safetensors.torch
     from safetensors import safe_open
 
@@ -195,7 +215,7 @@ def test_a_file_that_lacks_a_tensor_or_has_other_shapes_is_refused(encoder: Enco
 
 
 def test_every_encoder_of_the_package_says_what_it_is() -> None:
-    folder = Path(invert.models.__file__).parent / BUNDLED
+    folder = Path(invert.weights.__file__).parent / BUNDLED
     files = sorted(folder.glob("*.safetensors"))
     assert files
     for path in files:
@@ -206,5 +226,7 @@ def test_every_encoder_of_the_package_says_what_it_is() -> None:
         assert metadata["facts"]["held_out"]["features"] < 0.5
         assert metadata["facts"]["steps"] > 0
         encoder = Encoder(EncoderShape(**metadata["shape"]))
-        missing = encoder.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False).missing_keys
+        missing = encoder.load_state_dict(
+            {k: v.float() for k, v in tensors.items()}, strict=False
+        ).missing_keys
         assert all(name.endswith("num_batches_tracked") for name in missing)

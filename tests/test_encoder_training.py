@@ -8,12 +8,12 @@ import pytest
 import torch
 from networks import small_generator, small_mobile
 
-from invert.encoder_files import load_encoder
+from invert.encoders.encoder_files import load_encoder
+from invert.encoders.samples import Samples
+from invert.encoders.training import EncoderSettings, EncoderStep, EncoderTraining
+from invert.encoders.training_run import alone_in, train_encoder
 from invert.errors import ModelFileError, UsageError
-from invert.images import area_downscale
-from invert.training.encoder import EncoderSettings, EncoderStep, EncoderTraining
-from invert.training.encoder_run import alone_in, train_encoder
-from invert.training.samples import Samples
+from invert.images.images import area_downscale
 
 GENERATOR = small_generator()
 SMALL = EncoderSettings(batch=4, fresh=2, held_out=4, image_batch=1, image_every=2, warmup=1)
@@ -23,7 +23,9 @@ def training(settings: EncoderSettings = SMALL, folder: Path | None = None) -> E
     return EncoderTraining(GENERATOR, 5, settings, None, folder)
 
 
-@pytest.mark.parametrize("generator", [GENERATOR, small_generator(c_dim=3), small_mobile()], ids=lambda g: g.name)
+@pytest.mark.parametrize(
+    "generator", [GENERATOR, small_generator(c_dim=3), small_mobile()], ids=lambda g: g.name
+)
 def test_a_sample_is_its_point_its_image_and_its_encoding(generator, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     samples = Samples(generator, 5, seed=3, side=32)
     point = samples.point(7)
@@ -47,7 +49,9 @@ def test_sets_of_samples_are_numbered() -> None:
 
 def test_some_points_mix_two_styles_and_others_do_not() -> None:
     samples = Samples(GENERATOR, 5, mixing=0.5)
-    constant = [bool((samples.point(k).styles == samples.point(k).styles[:, :1]).all()) for k in range(20)]  # type: ignore[index, union-attr]
+    constant = [
+        bool((samples.point(k).styles == samples.point(k).styles[:, :1]).all()) for k in range(20)
+    ]  # type: ignore[index, union-attr]
     assert 0 < sum(constant) < 20
 
 
@@ -64,7 +68,10 @@ def test_some_points_are_moved_by_whole_cells_of_all_their_maps() -> None:
         assert max(abs(x), abs(y)) <= 4
         seen.add((x, y))
     assert len(seen) > 3
-    moved = sum(not torch.equal(Samples(GENERATOR, 5).point(k).features, still.point(k).features) for k in range(20))
+    moved = sum(
+        not torch.equal(Samples(GENERATOR, 5).point(k).features, still.point(k).features)
+        for k in range(20)
+    )
     assert 0 < moved < 10
 
 
@@ -86,7 +93,9 @@ def test_held_out_samples_are_not_those_of_training() -> None:
 
 
 def test_an_unknown_trunk_is_refused() -> None:
-    with pytest.raises(UsageError, match="unknown trunk 'resnet'; known: efficientnet-b0, efficientnet-lite0"):
+    with pytest.raises(
+        UsageError, match="unknown trunk 'resnet'; known: efficientnet-b0, efficientnet-lite0"
+    ):
         EncoderSettings(trunk="resnet")  # type: ignore[arg-type]
 
 
@@ -131,7 +140,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     for _ in range(2):
         rest.update()
     assert rest.step == whole.step == 4
-    for x, y in zip(whole.average.state_dict().values(), rest.average.state_dict().values(), strict=True):
+    for x, y in zip(
+        whole.average.state_dict().values(), rest.average.state_dict().values(), strict=True
+    ):
         assert torch.equal(x, y)
 
 
@@ -148,7 +159,9 @@ def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path
     again = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=3, resume=True)
     assert again["steps"] == 3
     with pytest.raises(UsageError, match="no run to resume; train first"):
-        train_encoder(GENERATOR, 5, tmp_path / "other.safetensors", settings=SMALL, steps=3, resume=True)
+        train_encoder(
+            GENERATOR, 5, tmp_path / "other.safetensors", settings=SMALL, steps=3, resume=True
+        )
 
 
 def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
@@ -160,16 +173,25 @@ def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
     assert all(torch.equal(t, b[name]) for name, t in a.items())
     again = train_encoder(GENERATOR, 5, second, settings=SMALL, steps=1, resume=True)
     assert again["start"] == "first.safetensors"
-    assert not torch.equal(a["style_head.leave.weight"], load_encoder(second, GENERATOR).style_head.leave.weight)
+    assert not torch.equal(
+        a["style_head.leave.weight"], load_encoder(second, GENERATOR).style_head.leave.weight
+    )
     with pytest.raises(UsageError, match="give a start or resume"):
         train_encoder(GENERATOR, 5, second, settings=SMALL, steps=2, resume=True, start=first)
-    with pytest.raises(UsageError, match="an encoder of layer 5 with efficientnet-b0, expected layer 4"):
-        train_encoder(GENERATOR, 4, tmp_path / "third.safetensors", settings=SMALL, steps=1, start=first)
+    with pytest.raises(
+        UsageError, match="an encoder of layer 5 with efficientnet-b0, expected layer 4"
+    ):
+        train_encoder(
+            GENERATOR, 4, tmp_path / "third.safetensors", settings=SMALL, steps=1, start=first
+        )
 
 
 def test_two_runs_in_one_folder_are_refused_while_both_live(tmp_path: Path) -> None:
     output = tmp_path / "encoder.safetensors"
-    with alone_in(tmp_path / "encoder.run"), pytest.raises(UsageError, match=r"encoder\.run: another process trains"):
+    with (
+        alone_in(tmp_path / "encoder.run"),
+        pytest.raises(UsageError, match=r"encoder\.run: another process trains"),
+    ):
         train_encoder(GENERATOR, 5, output, settings=SMALL, steps=1)
     assert train_encoder(GENERATOR, 5, output, settings=SMALL, steps=1)["steps"] == 1
 
@@ -189,7 +211,9 @@ def test_a_run_needs_an_end() -> None:
         training().run(steps=None, seconds=None, callback=print, test_every=1)
 
 
-@pytest.mark.parametrize("changes", [{"fresh": 13}, {"image_batch": 13}, {"lr": 0.0}, {"ema": 1.0}, {"held_out": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"fresh": 13}, {"image_batch": 13}, {"lr": 0.0}, {"ema": 1.0}, {"held_out": 0}]
+)
 def test_settings_outside_their_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="expected"):
         EncoderSettings(**changes)  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from invert.alignment import ffhq_square
 from invert.errors import ModelFileError
-from invert.face_detection import FaceDetector, apart, corrected, face_detector, square
-from invert.models import mtcnn
+from invert.images.alignment import ffhq_square
+from invert.images.face_detection import FaceDetector, apart, corrected, face_detector, square
+from invert.weights import mtcnn
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.png"
 CHANNELS = {"pnet": (10, 16, 32), "rnet": (28, 48, 64, 128), "onet": (32, 64, 64, 128, 256)}
@@ -29,7 +29,9 @@ def random_state(name: str) -> dict[str, Tensor]:
     for layer, side, channels in zip(layers, sides, CHANNELS[name], strict=True):
         dense = layer.startswith("dense")
         shape = (channels, before * side * side) if dense else (channels, before, side, side)
-        state[f"{layer}.weight"] = torch.randn(shape, generator=random) / (before * side * side) ** 0.5
+        state[f"{layer}.weight"] = (
+            torch.randn(shape, generator=random) / (before * side * side) ** 0.5
+        )
         state[f"{layer}.bias"] = torch.randn(channels, generator=random) / 10
         slope = layer.replace("conv", "prelu").replace("dense", "prelu")
         state[f"{slope}.weight"] = torch.rand(channels, generator=random)
@@ -49,12 +51,19 @@ def saved(state: object) -> bytes:
 
 @pytest.fixture(scope="module")
 def detector() -> FaceDetector:
-    return FaceDetector(mtcnn.convert({f"data/{name}.pt": saved(random_state(name)) for name in CHANNELS}))
+    return FaceDetector(
+        mtcnn.convert({f"data/{name}.pt": saved(random_state(name)) for name in CHANNELS})
+    )
 
 
 @pytest.mark.parametrize(("name", "side"), [("rnet", 24), ("onet", 48)])
-def test_dense_layers_read_the_map_in_the_packages_order(name: str, side: int, detector: FaceDetector) -> None:
-    state, x = random_state(name), torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+def test_dense_layers_read_the_map_in_the_packages_order(
+    name: str, side: int, detector: FaceDetector
+) -> None:
+    state, x = (
+        random_state(name),
+        torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0)),
+    )
     found = detector.run(name, x).flatten(1)
     x = x * 127.5 / 128
     *convolutions, dense = mtcnn.LAYOUTS[name][0]
@@ -70,7 +79,9 @@ def test_dense_layers_read_the_map_in_the_packages_order(name: str, side: int, d
     torch.testing.assert_close(found[:, 1:], torch.cat(heads[1:], 1))
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", saved([1]), saved({"conv1.weight": torch.zeros(1, 3, 3, 3)})])
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights", saved([1]), saved({"conv1.weight": torch.zeros(1, 3, 3, 3)})]
+)
 def test_a_member_that_is_no_state_dictionary_of_mtcnn_is_refused(content: bytes) -> None:
     with pytest.raises(ModelFileError, match=r"data/pnet\.pt: not weights of MTCNN"):
         mtcnn.convert({"data/pnet.pt": content})
@@ -91,7 +102,9 @@ def test_faces_are_given_from_left_to_right_with_five_landmarks(detector: FaceDe
     for name in CHANNELS:
         bias = lenient[f"{name}.head.bias"]
         lenient[f"{name}.head.bias"] = bias + 5 * (torch.arange(len(bias)) == 0)
-    pixels = torch.randint(0, 256, (90, 120, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = torch.randint(
+        0, 256, (90, 120, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     faces = FaceDetector(lenient)(Image.fromarray(pixels.numpy()))  # takes noise for faces
     middles = [face.box[0] + face.box[2] for face in faces]
     assert len(faces) > 1
@@ -110,7 +123,9 @@ def test_shifts_are_given_in_widths_and_heights() -> None:
 
 
 def test_of_boxes_that_hold_each_other_the_best_stays() -> None:
-    boxes = torch.tensor([[0.0, 0, 100, 100], [40, 40, 60, 60], [200, 0, 300, 100], [280, 0, 380, 100]])
+    boxes = torch.tensor(
+        [[0.0, 0, 100, 100], [40, 40, 60, 60], [200, 0, 300, 100], [280, 0, 380, 100]]
+    )
     assert apart(boxes, torch.tensor([0.8, 0.9, 0.7, 0.95]), 0.7) == [3, 1, 2]
     assert apart(boxes[:0], torch.empty(0), 0.7) == []
 
@@ -120,7 +135,13 @@ def test_the_portrait_has_the_face_that_the_original_package_finds() -> None:
     [face] = face_detector()(Image.open(PORTRAIT))
     assert face.box == pytest.approx((234.863, 244.766, 758.267, 912.336), abs=0.01)
     assert face.score == pytest.approx(0.99981, abs=1e-5)
-    expected = [(386.179, 483.726), (642.169, 498.473), (513.886, 649.574), (370.62, 710.014), (632.346, 723.809)]
+    expected = [
+        (386.179, 483.726),
+        (642.169, 498.473),
+        (513.886, 649.574),
+        (370.62, 710.014),
+        (632.346, 723.809),
+    ]
     for point, wanted in zip(face.landmarks, expected, strict=True):
         assert point == pytest.approx(wanted, abs=0.01)
     square = ffhq_square(face)  # the portrait is such a square already

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from directions.w_space import w_space_name
 from invert.checkpoints import Checkpoint, fingerprint, write_checkpoint
-from invert.face_detection import Face
 from invert.generator import load_generator
-from invert.w_spaces import FFHQ, PROBES, knows_aligned_faces
+from invert.images.face_detection import Face
+from invert.latents.w_spaces import FFHQ, PROBES, knows_aligned_faces
 
 PORTRAIT = Path(__file__).parent.parent / "docs" / "images" / "astronaut.jpg"
 POINTS = ((26, 24), (34, 24), (30, 28), (27, 32), (33, 32))  # eyes, nose, corners of the mouth
@@ -71,19 +71,36 @@ def test_the_mapping_network_tells_a_face_generator_whatever_its_name(own: Path)
 
 def test_it_takes_the_face_and_puts_it_back(run: Shell, own: Path) -> None:
     run.monkeypatch.setattr(
-        "invert.photographs.face_detector", lambda: lambda picture: [Face((0, 0, 1, 1), 1.0, POINTS)]
+        "invert.projection.framing.face_detector",
+        lambda: lambda picture: [Face((0, 0, 1, 1), 1.0, POINTS)],
     )
     photo = make_photo(Path("photos/a.png"))
     succeeded(run("project", photo, "--network", own, *QUICK, "--steps", "0"))
     assert json.loads(Path("a.json").read_text())["image"]["face"]["side"] == 32
     succeeded(run("render", "a.pt", "--into", photo, "-o", "back.png"))
     assert (pixels("back.png") != pixels(photo)).any()
-    succeeded(run("project", photo, "--network", own, *QUICK, "--steps", "0", "--crop", "centre", "--out", "c"))
+    succeeded(
+        run(
+            "project",
+            photo,
+            "--network",
+            own,
+            *QUICK,
+            "--steps",
+            "0",
+            "--crop",
+            "centre",
+            "--out",
+            "c",
+        )
+    )
     assert "crop" in json.loads(Path("c/a.json").read_text())["image"]
 
 
 @pytest.mark.slow
-def test_behind_the_true_mapping_network_photographs_are_aligned_edited_and_put_back(run: Shell) -> None:
+def test_behind_the_true_mapping_network_photographs_are_aligned_edited_and_put_back(
+    run: Shell,
+) -> None:
     mapping = load_generator("ffhq-mobile").network.mapping
     tensors = {"mapping.w_avg": load_generator("ffhq-mobile").w_avg}
     for k in range(mapping.num_layers):
@@ -92,7 +109,10 @@ def test_behind_the_true_mapping_network_photographs_are_aligned_edited_and_put_
     checkpoint = with_mapping(tensors, w_dim=512)
     write_checkpoint("mine.safetensors", checkpoint)
     assert w_space_name(load_generator("mine.safetensors")) == "ffhq"
-    assert fingerprint(checkpoint.tensors, checkpoint.config) != load_generator("ffhq-mobile").fingerprint
+    assert (
+        fingerprint(checkpoint.tensors, checkpoint.config)
+        != load_generator("ffhq-mobile").fingerprint
+    )
 
     succeeded(run("project", PORTRAIT, "--network", "mine.safetensors", *QUICK))
     assert "face" in json.loads(Path("astronaut.json").read_text())["image"]

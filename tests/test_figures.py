@@ -1,4 +1,6 @@
-"""Figures: sheets hold their pictures, kept projections are found again, the page says only what was measured."""
+"""Figures: sheets hold their pictures, kept projections are found again, the page says only what
+was measured.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from PIL import Image, ImageFont
 from directions.direction import Direction
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.perceptual import PerceptualDistance
-from invert.settings import ProjectionSettings
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.settings import ProjectionSettings
 
 sys.path.append(str(Path(__file__).parents[1] / "tools" / "figures"))
 
@@ -147,10 +149,14 @@ def test_the_key_changes_with_everything_that_a_projection_depends_on(generator:
 def test_the_key_of_equal_things_is_equal(generator: Generator) -> None:
     image, settings = noise_image(), ProjectionSettings(perceptual="none")
     a = projection_key(generator, image, "fnw5", settings, generator.sample(0), 0)
-    assert a == projection_key(small_generator(), image.clone(), "FNW+5", settings.replace(), generator.sample(0), 0)
+    assert a == projection_key(
+        small_generator(), image.clone(), "FNW+5", settings.replace(), generator.sample(0), 0
+    )
 
 
-def test_a_kept_projection_is_found_and_not_made_again(generator: Generator, tmp_path: Path) -> None:
+def test_a_kept_projection_is_found_and_not_made_again(
+    generator: Generator, tmp_path: Path
+) -> None:
     settings = ProjectionSettings(steps=2, init_steps=1, perceptual="none")
     kept = Projections(generator, tmp_path)
     made = kept.get(noise_image(), "FNW5", settings)
@@ -255,7 +261,9 @@ def test_an_edge_shows_in_the_step_ratio_and_a_smooth_picture_has_none() -> None
 def test_averaging_two_pictures_loses_detail() -> None:
     a, b = noise_image(256), noise_image(256, 1)
     mask = torch.full((1, 1, 256, 256), 0.5)
-    assert seams.detail_ratio(torch.lerp(a, b, 0.5), a, b, mask) == pytest.approx(0.5**0.5, abs=0.01)
+    assert seams.detail_ratio(torch.lerp(a, b, 0.5), a, b, mask) == pytest.approx(
+        0.5**0.5, abs=0.01
+    )
     assert seams.detail_ratio(a, a, a, mask) == pytest.approx(1)
 
 
@@ -263,7 +271,8 @@ def test_change_outside_compares_with_the_face_that_should_be_there() -> None:
     a, b = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     mask = torch.tensor([0.0, 0.5, 0.5, 1.0]).expand(1, 1, 4, 4)
     assert seams.change_outside(torch.lerp(a, b, mask), a, b, mask) == 0
-    assert seams.change_outside(b, a, b, mask) == pytest.approx(0.25)  # half the pixels, half the range
+    # half the pixels, half the range
+    assert seams.change_outside(b, a, b, mask) == pytest.approx(0.25)
 
 
 def test_raised_corners_of_the_mouth_are_a_smile_whatever_the_tilt() -> None:
@@ -305,7 +314,9 @@ def test_every_figure_that_is_drawn_has_a_script_with_a_statement() -> None:
 
 
 @pytest.mark.parametrize("module", [fig_4_1, fig_4_3])
-def test_a_figure_writes_its_picture_and_its_numbers(module: object, generator: Generator, tmp_path: Path) -> None:
+def test_a_figure_writes_its_picture_and_its_numbers(
+    module: object, generator: Generator, tmp_path: Path
+) -> None:
     picture = make(Studio(generator, quick=True), "a", module.draw, tmp_path)  # type: ignore[attr-defined]
     with Image.open(picture) as sheet:
         assert min(sheet.size) > 64
@@ -322,12 +333,16 @@ def test_a_figure_remembers_that_a_point_with_features_was_edited(
     generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr("edits.along.find", lambda name: Direction(name, vector / vector.norm(), step=1.0))
+    monkeypatch.setattr(
+        "edits.along.find", lambda name: Direction(name, vector / vector.norm(), step=1.0)
+    )
 
     def draw(space: str) -> dict[str, object]:
         def edit(studio: Studio) -> Figure:
             sheet = Sheet()
-            sheet.row("", generator.render(edited(studio, generator.sample(0, space=space), "smile", 1.0)))
+            sheet.row(
+                "", generator.render(edited(studio, generator.sample(0, space=space), "smile", 1.0))
+            )
             return Figure(sheet)
 
         make(Studio(generator, quick=True), space, edit, tmp_path)
@@ -352,7 +367,10 @@ def test_the_second_half_of_a_figure_takes_the_first_of_the_same_defaults_only(
 
 def test_shares_are_means_over_the_pictures_of_both_halves() -> None:
     details = {
-        two_spaces.key(image, space, steps): {"mse": value if space == "FNW5" else 1.0, two_spaces.MAIN: value}
+        two_spaces.key(image, space, steps): {
+            "mse": value if space == "FNW5" else 1.0,
+            two_spaces.MAIN: value,
+        }
         for image, value in (("a", 0.5), ("b", 0.7))
         for space in two_spaces.SPACES
         for steps in two_spaces.WANTED
@@ -364,7 +382,9 @@ def test_shares_are_means_over_the_pictures_of_both_halves() -> None:
 
 
 def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
-    def run(steps: int, weight: float, styles: float, distance: float, response: float) -> regularized.Run:
+    def run(
+        steps: int, weight: float, styles: float, distance: float, response: float
+    ) -> regularized.Run:
         return {"steps": steps, "weight": weight, "wasserstein styles": styles, regularized.MAIN: distance,
                 "response, all": response}  # fmt: skip
 
@@ -406,12 +426,29 @@ def test_findings_compare_with_their_bounds() -> None:
 
 
 def write(
-    folder: Path, name: str, *, quick: bool = False, projected_with: str | None = None, edited_with: str | None = None
+    folder: Path,
+    name: str,
+    *,
+    quick: bool = False,
+    projected_with: str | None = None,
+    edited_with: str | None = None,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"space": "NW+", "distance": 0.123456}, {"space": "FNW5", "distance": float("nan"), "more": 3}]
-    findings = [Finding("lower by", 0.4, at_least=0.3), Finding("response", 0.1, at_least=0.9), Finding("seen", 7.0)]
-    facts = {"figure": name, "quick": quick, "projected with": projected_with, "edited with": edited_with}
+    rows = [
+        {"space": "NW+", "distance": 0.123456},
+        {"space": "FNW5", "distance": float("nan"), "more": 3},
+    ]
+    findings = [
+        Finding("lower by", 0.4, at_least=0.3),
+        Finding("response", 0.1, at_least=0.9),
+        Finding("seen", 7.0),
+    ]
+    facts = {
+        "figure": name,
+        "quick": quick,
+        "projected with": projected_with,
+        "edited with": edited_with,
+    }
     write_record(folder / f"{name}.json", Figure(Sheet(), rows, findings), facts)
 
 
@@ -453,7 +490,9 @@ def test_quick_runs_do_not_count(tmp_path: Path) -> None:
 
 def test_the_page_in_the_repository_is_what_its_figures_say() -> None:
     expected = page.page(ROOT / "docs" / "figures")
-    assert (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8") == expected, "run tools/figures/page.py"
+    assert (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8") == expected, (
+        "run tools/figures/page.py"
+    )
 
 
 def test_every_picture_has_its_numbers_and_is_small() -> None:

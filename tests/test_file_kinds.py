@@ -1,4 +1,6 @@
-"""`invert info` names every kind of file, ours and others', and a file in the wrong place is told where it belongs."""
+"""`invert info` names every kind of file, ours and others', and a file in the wrong place is told
+where it belongs.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,21 @@ from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, refused, succeeded
 
 from directions.direction import Direction
-from edits.attribute_catalog import FOLDER as ATTRIBUTE_MODELS
+from edits.attributes.catalog import FOLDER as ATTRIBUTE_MODELS
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.describe import describe
-from invert.encoder_files import bundled_encoders
+from invert.encoders.encoder_files import bundled_encoders
 from invert.errors import InvertError
-from invert.latents import PARTS, Latent
+from invert.latents.latent import PARTS, Latent
 
 ROWS = np.random.default_rng(0).standard_normal((1, 10, 32)).astype("f")
-PROJECTOR = {"a.png": {"img": torch.zeros(1, 3, 8, 8), "latent": torch.zeros(32), "noise": [torch.zeros(1, 1, 4, 4)]}}
+PROJECTOR = {
+    "a.png": {
+        "img": torch.zeros(1, 3, 8, 8),
+        "latent": torch.zeros(32),
+        "noise": [torch.zeros(1, 1, 4, 4)],
+    }
+}
 
 
 def save_direction(path: Path) -> None:
@@ -37,7 +45,9 @@ def save_direction(path: Path) -> None:
 
 def save_weights(path: Path) -> None:
     metadata = {"architecture": "mtcnn", "config": {}, "details": {"licence": "MIT"}, "version": 1}
-    path.write_bytes(safetensors.torch.save({"w": torch.zeros(2)}, {"invert": json.dumps(metadata)}))
+    path.write_bytes(
+        safetensors.torch.save({"w": torch.zeros(2)}, {"invert": json.dumps(metadata)})
+    )
 
 
 def save_wheel(path: Path) -> None:
@@ -48,30 +58,100 @@ def save_wheel(path: Path) -> None:
 
 def save_training(path: Path) -> None:
     keys = ("settings", "model", "average", "optimizer")
-    torch.save({"fingerprint": "", "layer": 5, "step": 1, "seconds": 0.0, "start": "", **{k: {} for k in keys}}, path)
+    torch.save(
+        {
+            "fingerprint": "",
+            "layer": 5,
+            "step": 1,
+            "seconds": 0.0,
+            "start": "",
+            **{k: {} for k in keys},
+        },
+        path,
+    )
 
 
 KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("a.pt", lambda p: small_generator().sample(0).save(p), "latent", "invert edit a.pt"),
-    ("a.safetensors", lambda p: small_generator().sample(0).save(p), "latent", "invert edit a.safetensors"),
+    (
+        "a.safetensors",
+        lambda p: small_generator().sample(0).save(p),
+        "latent",
+        "invert edit a.safetensors",
+    ),
     ("d.safetensors", save_direction, "direction", "--direction d.safetensors"),
-    ("m.safetensors", lambda p: shutil.copy(next(ATTRIBUTE_MODELS.glob("*")), p), "attribute model", "--carry m.saf"),
-    ("e.safetensors", lambda p: shutil.copy(next(iter(bundled_encoders().values())), p), "encoder", "--encoder e.saf"),
+    (
+        "m.safetensors",
+        lambda p: shutil.copy(next(ATTRIBUTE_MODELS.glob("*")), p),
+        "attribute model",
+        "--carry m.saf",
+    ),
+    (
+        "e.safetensors",
+        lambda p: shutil.copy(next(iter(bundled_encoders().values())), p),
+        "encoder",
+        "--encoder e.saf",
+    ),
     ("net.safetensors", save_weights, "weights", "invert networks"),
     ("run.pt", save_training, "training state", "--resume"),
     ("w.npz", lambda p: np.savez(p, w=ROWS), "latent of another project", "import-latent w.npz"),
-    ("d.npz", lambda p: np.savez(p, dlatents=ROWS), "latent of another project", "import-latent d.npz"),
-    ("0.pt", lambda p: torch.save(torch.tensor(ROWS), p), "latent of another project", "import-latent 0.pt"),
-    ("old.pt", lambda p: torch.save(torch.tensor(ROWS), p, _use_new_zipfile_serialization=False), "latent of an", "im"),
+    (
+        "d.npz",
+        lambda p: np.savez(p, dlatents=ROWS),
+        "latent of another project",
+        "import-latent d.npz",
+    ),
+    (
+        "0.pt",
+        lambda p: torch.save(torch.tensor(ROWS), p),
+        "latent of another project",
+        "import-latent 0.pt",
+    ),
+    (
+        "old.pt",
+        lambda p: torch.save(torch.tensor(ROWS), p, _use_new_zipfile_serialization=False),
+        "latent of an",
+        "im",
+    ),
     ("r.pt", lambda p: torch.save(PROJECTOR, p), "latent of another project", "import-latent r.pt"),
-    ("w.npy", lambda p: np.save(p, ROWS[0]), "vectors of another project", "directions import w.npy"),
-    ("s.pt", lambda p: torch.save({"eigvec": torch.eye(32)}, p), "directions of another project", "import s.pt"),
-    ("c.npz", lambda p: np.savez(p, lat_comp=ROWS), "directions of another project", "directions import c.npz"),
+    (
+        "w.npy",
+        lambda p: np.save(p, ROWS[0]),
+        "vectors of another project",
+        "directions import w.npy",
+    ),
+    (
+        "s.pt",
+        lambda p: torch.save({"eigvec": torch.eye(32)}, p),
+        "directions of another project",
+        "import s.pt",
+    ),
+    (
+        "c.npz",
+        lambda p: np.savez(p, lat_comp=ROWS),
+        "directions of another project",
+        "directions import c.npz",
+    ),
     ("face.png", lambda p: make_photo(p), "picture", "invert project face.png"),
-    ("face.gif", lambda p: Image.new("RGB", (32, 32)).save(p), "picture", "invert project face.gif"),
-    ("film.mp4", lambda p: p.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42"), "video", "save a frame as PNG"),
+    (
+        "face.gif",
+        lambda p: Image.new("RGB", (32, 32)).save(p),
+        "picture",
+        "invert project face.gif",
+    ),
+    (
+        "film.mp4",
+        lambda p: p.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42"),
+        "video",
+        "save a frame as PNG",
+    ),
     ("pack.whl", save_wheel, "package wheel", "--wheel pack.whl"),
-    ("s.csv", lambda p: p.write_text("seed,score\n1,0.5\n2,0.7\n"), "table", "directions learn s.csv"),
+    (
+        "s.csv",
+        lambda p: p.write_text("seed,score\n1,0.5\n2,0.7\n"),
+        "table",
+        "directions learn s.csv",
+    ),
 ]
 
 
@@ -89,7 +169,10 @@ def test_info_names_the_kind_and_what_to_do_with_it(
 
 def test_info_knows_what_a_projection_leaves(run: Shell, network: Path, photo: Path) -> None:
     succeeded(run("project", photo, "--network", network, "--space", "W", *QUICK, "--out", "."))
-    kinds = {path.suffix: json.loads(run("info", path, "--json").out)["kind"] for path in Path(".").glob("face.*")}
+    kinds = {
+        path.suffix: json.loads(run("info", path, "--json").out)["kind"]
+        for path in Path(".").glob("face.*")
+    }
     assert kinds == {".pt": "latent", ".png": "picture", ".json": "report"}
 
 
@@ -103,13 +186,22 @@ def test_info_shows_every_part_of_a_latent_and_counts_all_values(run: Shell) -> 
     facts = json.loads(succeeded(run("info", "whole.pt", "--json")))
     whole = Latent.load("whole.pt")
     shown = [facts[name] for name in PARTS if getattr(whole, name) is not None]
-    assert {name for name in PARTS if name in facts} == {"styles", "features", "rgb", "noise", "companion", "origin"}
+    assert {name for name in PARTS if name in facts} == {
+        "styles",
+        "features",
+        "rgb",
+        "noise",
+        "companion",
+        "origin",
+    }
     shapes = [shape for part in shown for shape in (part if isinstance(part[0], list) else [part])]
     assert sum(int(np.prod(shape)) for shape in shapes) == facts["values"]
 
 
 def test_text_of_a_file_cannot_move_the_cursor(run: Shell) -> None:
-    small_generator().sample(0).replace(metadata={"generator": "\x1b[2J", "no\nte": "x" * 9999}).save("a.pt")
+    small_generator().sample(0).replace(
+        metadata={"generator": "\x1b[2J", "no\nte": "x" * 9999}
+    ).save("a.pt")
     out = succeeded(run("info", "a.pt"))
     assert "\x1b" not in out
     assert "no\\nte" in out
@@ -119,15 +211,36 @@ def test_text_of_a_file_cannot_move_the_cursor(run: Shell) -> None:
 @pytest.mark.parametrize(
     ("file", "arguments", "what"),
     [
-        ("d.safetensors", ["render", "FILE"], "this is a direction; `invert edit LATENT --direction d.safetensors`"),
+        (
+            "d.safetensors",
+            ["render", "FILE"],
+            "this is a direction; `invert edit LATENT --direction d.safetensors`",
+        ),
         ("face.png", ["render", "FILE"], "this is a picture; `invert project face.png`"),
-        ("w.npz", ["render", "FILE"], "this is a latent of another project; `invert import-latent w.npz"),
-        ("w.npy", ["edit", "FILE", "--direction", "smile"], "`invert import-latent w.npy --network NETWORK`"),
+        (
+            "w.npz",
+            ["render", "FILE"],
+            "this is a latent of another project; `invert import-latent w.npz",
+        ),
+        (
+            "w.npy",
+            ["edit", "FILE", "--direction", "smile"],
+            "`invert import-latent w.npy --network NETWORK`",
+        ),
         ("r.pt", ["render", "FILE"], "`invert import-latent r.pt"),
-        ("a.pt", ["generate", "--network", "FILE"], "expected the checkpoint of a generator, this is a latent"),
+        (
+            "a.pt",
+            ["generate", "--network", "FILE"],
+            "expected the checkpoint of a generator, this is a latent",
+        ),
         ("d.safetensors", ["generate", "--network", "FILE"], "this is a direction"),
-        ("seed0000.pt", ["generate", "--network", "FILE"], "this is a latent"),  # where its own output lies
-        ("e.safetensors", ["generate", "--network", "FILE"], "this is an encoder; `invert project PHOTO --encoder"),
+        # where its own output lies
+        ("seed0000.pt", ["generate", "--network", "FILE"], "this is a latent"),
+        (
+            "e.safetensors",
+            ["generate", "--network", "FILE"],
+            "this is an encoder; `invert project PHOTO --encoder",
+        ),
         ("face.png", ["generate", "--network", "FILE"], "this is a picture"),
         ("a.pt", ["directions", "show", "./FILE"], "not a direction of invert, this is a latent"),
         ("m.safetensors", ["directions", "show", "FILE"], "this is an attribute model"),
@@ -142,13 +255,18 @@ def test_a_file_in_the_wrong_place_is_told_where_it_belongs(
     kind = "a.pt" if file == "seed0000.pt" else file
     next(write for name, write, *_ in KINDS if name == kind)(Path(file))
     needs_network = arguments[0] in ("project", "directions") and arguments[1] != "show"
-    command = [part.replace("FILE", file) for part in arguments] + ["--network", str(network)] * needs_network
+    command = [part.replace("FILE", file) for part in arguments] + [
+        "--network",
+        str(network),
+    ] * needs_network
     result = run(*command)
     assert result.code in (2, 3, 4)
     assert what in one_line(result)
 
 
-def test_an_encoder_and_a_model_that_are_something_else(run: Shell, network: Path, photo: Path) -> None:
+def test_an_encoder_and_a_model_that_are_something_else(
+    run: Shell, network: Path, photo: Path
+) -> None:
     succeeded(run("generate", "--network", network, "--seeds", "0", "--space", "FNW5"))
     save_direction(Path("d.safetensors"))
     result = run("project", photo, "--network", network, "--encoder", "d.safetensors", *QUICK)

@@ -13,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from invert.atomic import write_atomically, write_set
 from invert.errors import InvertError
-from invert.leftovers import HOST, Move, identity, locked, new_token, recover, temporary_name, write_journal
+from invert.files.atomic_files import write_atomically, write_set
+from invert.files.leftovers import (
+    HOST,
+    Move,
+    identity,
+    locked,
+    new_token,
+    recover,
+    temporary_name,
+    write_journal,
+)
 
 DEAD = 2**22 + 1  # above the largest process number
 
@@ -27,7 +36,10 @@ def names(folder: Path) -> list[str]:
 def finished(folder: Path, *files: str, host: str = HOST) -> tuple[Path, list[Move]]:
     """The journal of a set of new files that a killed process had written, none of them in place."""
     token = new_token().replace(f"{HOST}-{os.getpid()}", f"{host}-{DEAD}")
-    moves = [Move(temporary_name(token, k), name, identity(folder / name)) for k, name in enumerate(files)]
+    moves = [
+        Move(temporary_name(token, k), name, identity(folder / name))
+        for k, name in enumerate(files)
+    ]
     for move in moves:
         (folder / move.temporary).write_text(f"new {move.name}")
     write_journal(folder / f"{token}.journal", moves)
@@ -48,7 +60,12 @@ def full_disk(size: int = 1000) -> Iterator[None]:
 def test_a_full_disk_leaves_the_old_set_and_nothing_else(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     write_set({a: b"old", b: b"old"})
-    with full_disk(), pytest.raises(InvertError, match=r"a: cannot be written .*; the old file, if any, is intact"):
+    with (
+        full_disk(),
+        pytest.raises(
+            InvertError, match=r"a: cannot be written .*; the old file, if any, is intact"
+        ),
+    ):
         write_set({a: b"new", b: b"x" * 5000})
     assert (a.read_bytes(), b.read_bytes(), names(tmp_path)) == (b"old", b"old", ["a", "b"])
 
@@ -80,7 +97,9 @@ def test_an_interrupt_at_every_call_goes_on_after_the_set_is_written(
     calls: set[tuple[object, ...]] = set()
 
     def interrupted(*arguments: object, **options: object) -> None:
-        first = (arguments if function != "fsync" else (len(calls),)) not in calls and len(calls) < 9
+        first = (arguments if function != "fsync" else (len(calls),)) not in calls and len(
+            calls
+        ) < 9
         calls.add(arguments if function != "fsync" else (len(calls),))
         if before and first:
             raise KeyboardInterrupt
@@ -96,7 +115,9 @@ def test_an_interrupt_at_every_call_goes_on_after_the_set_is_written(
     assert (a.read_bytes(), b.read_bytes(), names(tmp_path)) == (b"new", b"new", ["a", "b"])
 
 
-def test_what_interrupts_without_end_leaves_the_old_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_interrupts_without_end_leaves_the_old_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     write_set({a: b"old", b: b"old"})
 

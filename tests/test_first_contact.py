@@ -17,12 +17,14 @@ from networks import small_generator
 from shell import QUICK, Result, Shell, make_photo, one_line, refused, succeeded
 
 import cli
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 ROOT = Path(cli.__file__).parent
 
 
-def python(*arguments: str | Path, folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
+def python(
+    *arguments: str | Path, folder: Path, **options: object
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     given: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120} | options
     return subprocess.run(command, cwd=folder, **given)  # type: ignore[call-overload, no-any-return]
@@ -32,7 +34,9 @@ def python(*arguments: str | Path, folder: Path, **options: object) -> subproces
 
 
 @pytest.mark.parametrize("words", [(), ("project",), ("train",)])
-def test_without_arguments_there_is_help_of_several_lines(words: tuple[str, ...], run: Shell) -> None:
+def test_without_arguments_there_is_help_of_several_lines(
+    words: tuple[str, ...], run: Shell
+) -> None:
     result = run(*words)
     assert result.code == 2
     lines = (result.out + result.err).splitlines()
@@ -96,10 +100,16 @@ def test_values_of_other_projects_get_a_hint(run: Shell, network: Path, photo: P
     given = ("project", photo, "--network", network)
     refused(run(*given, "--perceptual", "vgg"), 2, "did you mean st-lpips-vgg?")
     small_generator().sample([0]).save(Path("a.pt"))
-    refused(run("style-mix", "a.pt", "1", "--layers", "mid", "--network", network), 2, "did you mean middle?")
+    refused(
+        run("style-mix", "a.pt", "1", "--layers", "mid", "--network", network),
+        2,
+        "did you mean middle?",
+    )
 
 
-def test_a_folder_of_photographs_says_what_to_type(run: Shell, network: Path, tmp_path: Path) -> None:
+def test_a_folder_of_photographs_says_what_to_type(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
     for name in ("a.jpg", "b.JPG", "c.png"):
         make_photo(tmp_path / "my photos" / name)
     (tmp_path / "empty").mkdir()
@@ -112,7 +122,9 @@ def test_a_folder_of_photographs_says_what_to_type(run: Shell, network: Path, tm
     assert Path("c.pt").exists()
 
 
-def test_without_a_perceptual_distance_no_comma_dangles(run: Shell, network: Path, photo: Path) -> None:
+def test_without_a_perceptual_distance_no_comma_dangles(
+    run: Shell, network: Path, photo: Path
+) -> None:
     line = succeeded(run("project", photo, "--network", network, *QUICK))
     assert line.startswith("face.pt  mse 0.")
 
@@ -178,17 +190,26 @@ def test_a_reader_that_has_enough_does_not_stop_the_work(run: Shell, network: Pa
     os.close(writing)
 
 
-def test_a_full_disk_under_stdout_is_told_after_the_work(run: Shell, network: Path, full: int) -> None:
+def test_a_full_disk_under_stdout_is_told_after_the_work(
+    run: Shell, network: Path, full: int
+) -> None:
     result = generated(run, network, full)
     assert result.code == 1
-    assert one_line(result).startswith(f"error: stdout: {os.strerror(errno.ENOSPC)}; the work is done")
+    assert one_line(result).startswith(
+        f"error: stdout: {os.strerror(errno.ENOSPC)}; the work is done"
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [(("--help",), 1), (("frobnicate",), 2), (("networks", "--json"), 1), ((), 2)]
+    ("words", "code"),
+    [(("--help",), 1), (("frobnicate",), 2), (("networks", "--json"), 1), ((), 2)],
 )
-def test_nothing_can_be_printed_at_all(words: tuple[str, ...], code: int, tmp_path: Path, full: int) -> None:
-    done = python("-c", COMMAND, *words, folder=tmp_path, capture_output=False, stdout=full, stderr=full)
+def test_nothing_can_be_printed_at_all(
+    words: tuple[str, ...], code: int, tmp_path: Path, full: int
+) -> None:
+    done = python(
+        "-c", COMMAND, *words, folder=tmp_path, capture_output=False, stdout=full, stderr=full
+    )
     assert done.returncode == code
 
 
@@ -196,7 +217,13 @@ def test_the_end_of_a_pipe_is_no_error_when_python_ends_either(tmp_path: Path) -
     reading, writing = os.pipe()
     os.close(reading)
     done = python(
-        "-c", COMMAND, "networks", folder=tmp_path, capture_output=False, stdout=writing, stderr=subprocess.PIPE
+        "-c",
+        COMMAND,
+        "networks",
+        folder=tmp_path,
+        capture_output=False,
+        stdout=writing,
+        stderr=subprocess.PIPE,
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
@@ -212,7 +239,12 @@ def test_closed_streams_do_not_become_files(network: Path, tmp_path: Path) -> No
 
 
 def test_letters_that_a_terminal_lacks_are_no_error(tmp_path: Path) -> None:
-    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    plain = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
     done = python("-m", "invert", "größe", folder=tmp_path, env={**os.environ, **plain})
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

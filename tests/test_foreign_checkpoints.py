@@ -78,8 +78,14 @@ UNNEEDED = {
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 @pytest.mark.parametrize("what", UNNEEDED)
-def test_objects_that_are_not_needed_do_not_matter(what: str, protocol: int, tmp_path: Path) -> None:
-    content = {"g_ema": rosinality_state(canonical()), "args": {"opts": UNNEEDED[what]}, "augment": UNNEEDED[what]}
+def test_objects_that_are_not_needed_do_not_matter(
+    what: str, protocol: int, tmp_path: Path
+) -> None:
+    content = {
+        "g_ema": rosinality_state(canonical()),
+        "args": {"opts": UNNEEDED[what]},
+        "augment": UNNEEDED[what],
+    }
     expected = {name: t for name, t in canonical().items() if name != "mapping.w_avg"}
     stream_of_torch = tmp_path / "m"
     torch.save(content, stream_of_torch, pickle_protocol=protocol)
@@ -96,15 +102,22 @@ def test_the_average_is_taken_wherever_it_is_marked(tmp_path: Path) -> None:
     for content in (
         {"generator": trained, "generator_ema": average},
         {"model": trained, "ema": {"model": average}},
-        {f"net.{name}": t for name, t in trained.items()} | {f"net_avg.{name}": t for name, t in average.items()},
+        {f"net.{name}": t for name, t in trained.items()}
+        | {f"net_avg.{name}": t for name, t in average.items()},
     ):
         found = read_checkpoint(saved(tmp_path / "m", content))
         assert torch.equal(found.tensors["synthesis.b4.const"], canonical()["synthesis.b4.const"])
 
 
 def test_averages_of_other_things_do_not_hide_the_generator(tmp_path: Path) -> None:
-    beside = {"ema": {"decay": torch.ones(1)}, "running_stats": {"mean": torch.ones(1)}, "ema_decay": 0.99}
-    found = read_checkpoint(saved(tmp_path / "m", {"generator": rosinality_state(canonical()), **beside}))
+    beside = {
+        "ema": {"decay": torch.ones(1)},
+        "running_stats": {"mean": torch.ones(1)},
+        "ema_decay": 0.99,
+    }
+    found = read_checkpoint(
+        saved(tmp_path / "m", {"generator": rosinality_state(canonical()), **beside})
+    )
     assert found.details["found_at"] == "generator"
 
 
@@ -114,14 +127,20 @@ def test_several_generators_of_which_none_is_marked_are_refused(tmp_path: Path) 
         {"a": state, "b": dict(state)},
         {f"{part}.{name}": t for part in "ab" for name, t in state.items()},
     ):
-        with pytest.raises(ModelFileError, match=r"several generators, and no telling which to take \(a, b\)"):
+        with pytest.raises(
+            ModelFileError, match=r"several generators, and no telling which to take \(a, b\)"
+        ):
             read_checkpoint(saved(tmp_path / "m", content))
 
 
 def test_only_the_trained_generator_is_refused(tmp_path: Path) -> None:
     with foreign_modules():
-        path = write(tmp_path / "m", {"G": Persistent(ada_module(canonical())), "D": None}, "torch zip")
-    with pytest.raises(ModelFileError, match=r"G_ema, the averaged generator, is missing \(found G, D\)"):
+        path = write(
+            tmp_path / "m", {"G": Persistent(ada_module(canonical())), "D": None}, "torch zip"
+        )
+    with pytest.raises(
+        ModelFileError, match=r"G_ema, the averaged generator, is missing \(found G, D\)"
+    ):
         read_checkpoint(path)
 
 
@@ -155,9 +174,15 @@ def test_a_state_dict_of_numpy_arrays_is_read(protocol: int, tmp_path: Path) -> 
 
 def test_missing_noise_maps_are_drawn_from_a_seed_and_said(tmp_path: Path) -> None:
     for k, state in enumerate((rosinality_state(canonical()), ada_state(canonical()))):
-        kept = {name: t for name, t in state.items() if "noise_const" not in name and "noises." not in name}
+        kept = {
+            name: t
+            for name, t in state.items()
+            if "noise_const" not in name and "noises." not in name
+        }
         path = saved(tmp_path / str(k), {"g_ema": kept})
-        with pytest.warns(ModelFileWarning, match=rf"{path}: 7 of 7 noise maps are not in the file.*seed 0"):
+        with pytest.warns(
+            ModelFileWarning, match=rf"{path}: 7 of 7 noise maps are not in the file.*seed 0"
+        ):
             first = read_checkpoint(path)
         with pytest.warns(ModelFileWarning):
             again = read_checkpoint(path)
@@ -201,9 +226,14 @@ def test_the_multiplier_of_a_pickled_module_is_taken(tmp_path: Path) -> None:
 
 def test_weights_of_another_scale_than_the_assumed_multiplier_are_said(tmp_path: Path) -> None:
     for state in (rosinality_state, ada_state):
-        scaled = {name: t / (100 if ".weight" in name and "mapping" in name else 1) for name, t in canonical().items()}
+        scaled = {
+            name: t / (100 if ".weight" in name and "mapping" in name else 1)
+            for name, t in canonical().items()
+        }
         path = saved(tmp_path / "m", {"g_ema": state(scaled)})
-        with pytest.warns(ModelFileWarning, match=r"weights look like (0\.9|1)\S*; 0\.01 is assumed"):
+        with pytest.warns(
+            ModelFileWarning, match=r"weights look like (0\.9|1)\S*; 0\.01 is assumed"
+        ):
             assert read_checkpoint(path).config["mapping_lr_multiplier"] == 0.01
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -213,13 +243,27 @@ def test_weights_of_another_scale_than_the_assumed_multiplier_are_said(tmp_path:
 
 def test_what_a_state_dict_does_not_say_can_be_given_and_what_it_says_cannot(run: Shell) -> None:
     saved(run.folder / "a.pt", ada_state(canonical()))
-    succeeded(run("convert-network", "a.pt", "b.safetensors", "--conv-clamp", "256", "--lr-multiplier", "0.02"))
+    succeeded(
+        run(
+            "convert-network",
+            "a.pt",
+            "b.safetensors",
+            "--conv-clamp",
+            "256",
+            "--lr-multiplier",
+            "0.02",
+        )
+    )
     found = read_checkpoint(run.folder / "b.safetensors")
     assert found.config == {**DEFAULT_CONFIG, "conv_clamp": 256, "mapping_lr_multiplier": 0.02}
     assert found.details["assumed"]["conv_clamp"] == "256.0, as it was given"
     result = run("convert-network", "b.safetensors", "c.safetensors", "--conv-clamp", "256")
     refused(result, 4, "the file itself says conv_clamp 256")
-    refused(run("convert-network", "a.pt", "c.safetensors", "--conv-clamp", "-1"), 4, "a positive number")
+    refused(
+        run("convert-network", "a.pt", "c.safetensors", "--conv-clamp", "-1"),
+        4,
+        "a positive number",
+    )
 
 
 def test_what_is_assumed_of_a_state_dict_is_in_its_details(tmp_path: Path) -> None:
@@ -252,7 +296,13 @@ def test_a_pickled_class_of_any_name_and_age_is_read(tmp_path: Path) -> None:
     """`copyreg._reconstructor` is how classes were pickled before protocol 2."""
     with foreign_modules():
         node = node_of_module(ada_module(canonical()))
-    older = call("copyreg._reconstructor", node.function, Global("builtins", "object"), None, state=node.state)
+    older = call(
+        "copyreg._reconstructor",
+        node.function,
+        Global("builtins", "object"),
+        None,
+        state=node.state,
+    )
     named = call("my.fork.of.networks.Synthesizer", state=node.state)
     for each in (older, named):
         assert same_tensors(read_bytes(tmp_path, write_pickle(each)).tensors, canonical())

@@ -1,4 +1,6 @@
-"""Latents of other projects come in as points of the right space, and ours go out; both ways keep every bit."""
+"""Latents of other projects come in as points of the right space, and ours go out; both ways keep
+every bit.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from shell import Shell, make_photo, one_line, refused, succeeded
 from torch import Tensor
 
 from invert.errors import ModelFileError
-from invert.foreign_latents import read_points, to_latent
-from invert.latents import Latent
+from invert.latents.foreign_latents import read_points, to_latent
+from invert.latents.latent import Latent
 
 GENERATOR = small_generator()
 WS = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(0))
@@ -66,9 +68,17 @@ FILES: list[tuple[str, Callable[[Path], Any], str, str, Tensor]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "write", "out", "space", "expected"), FILES, ids=[f[0] for f in FILES])
+@pytest.mark.parametrize(
+    ("name", "write", "out", "space", "expected"), FILES, ids=[f[0] for f in FILES]
+)
 def test_a_point_comes_in_with_its_space(
-    name: str, write: Callable[[Path], Any], out: str, space: str, expected: Tensor, run: Shell, network: Path
+    name: str,
+    write: Callable[[Path], Any],
+    out: str,
+    space: str,
+    expected: Tensor,
+    run: Shell,
+    network: Path,
 ) -> None:
     write(Path(name))
     result = run("import-latent", name, "--network", network)
@@ -77,7 +87,10 @@ def test_a_point_comes_in_with_its_space(
     assert str(Latent.load(out).space) == space
     assert torch.equal(styles(out), expected)
     succeeded(run("render", out))
-    assert Path(out).with_suffix(".render.png").read_bytes() == Path(out).with_suffix(".png").read_bytes()
+    assert (
+        Path(out).with_suffix(".render.png").read_bytes()
+        == Path(out).with_suffix(".png").read_bytes()
+    )
 
 
 def test_several_points_become_several_files(run: Shell, network: Path) -> None:
@@ -85,9 +98,15 @@ def test_several_points_become_several_files(run: Shell, network: Path) -> None:
     succeeded(run("import-latent", "latents.pt", "--network", network))
     for k in range(3):
         assert torch.equal(styles(f"latents.imported.{k}.pt"), WS[k : k + 1])
-    succeeded(run("import-latent", "latents.pt", "--network", network, "--index", "2", "-o", "third.png"))
+    succeeded(
+        run("import-latent", "latents.pt", "--network", network, "--index", "2", "-o", "third.png")
+    )
     assert torch.equal(styles("third.pt"), WS[2:])
-    refused(run("import-latent", "latents.pt", "--network", network, "--index", "3"), 2, "expected 0 to 2")
+    refused(
+        run("import-latent", "latents.pt", "--network", network, "--index", "3"),
+        2,
+        "expected 0 to 2",
+    )
     refused(run("import-latent", "latents.pt", "--network", network, "-o", "x.pt"), 2, "--index")
     torch.save([WS[0], WS[1]], "list.pt")
     succeeded(run("import-latent", "list.pt", "--network", network))
@@ -155,7 +174,13 @@ def test_an_imported_latent_is_not_imported_over_another_file(run: Shell, networ
     assert Path("a.png").read_bytes() == b"mine"
 
 
-EXPORTS = [("projected-w", "x.npz"), ("npy", "x.npy"), ("e4e", "x.pt"), ("pti", "x.pt"), (None, "x.npz")]
+EXPORTS = [
+    ("projected-w", "x.npz"),
+    ("npy", "x.npy"),
+    ("e4e", "x.pt"),
+    ("pti", "x.pt"),
+    (None, "x.npz"),
+]
 
 
 @pytest.mark.parametrize(("kind", "file"), EXPORTS)
@@ -166,7 +191,9 @@ def test_what_goes_out_comes_back_bit_by_bit(
     latent = GENERATOR.sample(0) if space == "W" else GENERATOR.latent(ONE)
     latent.save("a.pt")
     chosen = ["--format", kind] if kind else []
-    assert succeeded(run("export-latent", "a.pt", *chosen, "-o", file, "--network", network)).split() == [file]
+    assert succeeded(
+        run("export-latent", "a.pt", *chosen, "-o", file, "--network", network)
+    ).split() == [file]
     succeeded(run("import-latent", file, "--network", network, "-o", "back.pt"))
     back = Latent.load("back.pt")
     assert str(back.space) == space
@@ -184,7 +211,10 @@ def test_exports_have_the_shapes_that_others_read(run: Shell, network: Path) -> 
     assert np.load("batch.npy").shape == (3, 10, 32)
     for name in ("a.latents.pt", "a.pti.pt"):
         assert torch.load(name, weights_only=True).shape == (1, 10, 32)
-    assert json.loads(run("info", "a.projected_w.npz", "--json").out)["kind"] == "latent of another project"
+    assert (
+        json.loads(run("info", "a.projected_w.npz", "--json").out)["kind"]
+        == "latent of another project"
+    )
 
 
 @pytest.mark.parametrize("space", ["NW+", "FNW5", "SW+"])
@@ -197,9 +227,17 @@ def test_what_others_cannot_hold_is_not_dropped(space: str, run: Shell, network:
 
 def test_a_suffix_that_is_not_the_formats_is_refused(run: Shell, network: Path) -> None:
     GENERATOR.sample(0).save("a.pt")
-    refused(run("export-latent", "a.pt", "-o", "a.txt"), 2, "expected a name that ends in .npz or .npy or .pt")
+    refused(
+        run("export-latent", "a.pt", "-o", "a.txt"),
+        2,
+        "expected a name that ends in .npz or .npy or .pt",
+    )
     refused(run("export-latent", "a.pt", "-o", "a.npz", "--format", "e4e"), 2, "ends in .pt")
-    refused(run("export-latent", "a.pt", "-o", "a.pt", "--network", network), 2, "an input of this command")
+    refused(
+        run("export-latent", "a.pt", "-o", "a.pt", "--network", network),
+        2,
+        "an input of this command",
+    )
 
 
 def test_points_of_python(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Conversions never change the image; rendering is per sample; every latent belongs to one generator."""
+"""Conversions never change the image; rendering is per sample; every latent belongs to one
+generator.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +13,39 @@ from networks import small_generator, small_mobile
 
 from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
 from invert.generator import Generator, load_generator
-from invert.latents import Latent
-from invert.spaces import Space
-from invert.statistics import map_distributions
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.latents.statistics import map_distributions
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])
 def generator(request: pytest.FixtureRequest) -> Generator:
-    return small_generator(dtype=torch.float64) if request.param == "stylegan2" else small_mobile(torch.float64)
+    return (
+        small_generator(dtype=torch.float64)
+        if request.param == "stylegan2"
+        else small_mobile(torch.float64)
+    )
 
 
 def spaces_of(generator: Generator) -> list[str]:
     layers = range(1, generator.num_ws + 1)
-    return ["W+", "NW", "NW+", "SW+", "NSW+", *(f"{kind}{i}" for kind in ("FW", "FNW", "FSW", "FNSW") for i in layers)]
+    return [
+        "W+",
+        "NW",
+        "NW+",
+        "SW+",
+        "NSW+",
+        *(f"{kind}{i}" for kind in ("FW", "FNW", "FSW", "FNSW") for i in layers),
+    ]
 
 
 def test_every_conversion_from_w_keeps_the_image(generator: Generator) -> None:
     x = generator.sample([0, 1], psi=0.7)
     reference = generator.render(x)
     for space in spaces_of(generator):
-        assert (generator.render(generator.convert(x, space)) - reference).abs().max() < 1e-10, space
+        assert (generator.render(generator.convert(x, space)) - reference).abs().max() < 1e-10, (
+            space
+        )
 
 
 def test_conversions_from_style_maps_that_vary_keep_the_image(generator: Generator) -> None:
@@ -40,7 +55,9 @@ def test_conversions_from_style_maps_that_vary_keep_the_image(generator: Generat
     x = x.replace(styles=maps)
     reference = generator.render(x)
     for layer in range(1, generator.num_ws + 1):
-        assert (generator.render(generator.convert(x, f"FNSW{layer}")) - reference).abs().max() < 1e-10, layer
+        assert (
+            generator.render(generator.convert(x, f"FNSW{layer}")) - reference
+        ).abs().max() < 1e-10, layer
 
 
 def test_z_spaces_keep_the_image(generator: Generator) -> None:
@@ -56,7 +73,9 @@ def test_a_full_size_constant_style_map_renders_like_its_vector(generator: Gener
     x = generator.sample(3)
     sizes = generator.shapes("SW+")
     maps = generator.convert(x, "SW+").style_list()
-    full = tuple(s.expand(-1, -1, *size).contiguous() for s, size in zip(maps, sizes.inputs, strict=True))
+    full = tuple(
+        s.expand(-1, -1, *size).contiguous() for s, size in zip(maps, sizes.inputs, strict=True)
+    )
     y = generator.convert(x, "SW+").replace(styles=full)
     assert (generator.render(y) - generator.render(x)).abs().max() < 1e-10
 
@@ -69,7 +88,8 @@ def test_shifting_features_by_a_cell_shifts_the_image_by_the_cell_size() -> None
     shifted = x.replace(features=x.features.roll(2, 3), rgb=x.rgb.roll(1, 3))
     cell = generator.resolution // 16
     a, b = generator.render(x, "none"), generator.render(shifted, "none")
-    inside = slice(7 * cell, 9 * cell)  # farther from the borders than the receptive field of three more blocks
+    # farther from the borders than the receptive field of three more blocks
+    inside = slice(7 * cell, 9 * cell)
     moved = a[..., inside, 6 * cell : 7 * cell]
     assert (b[..., inside, 8 * cell : 9 * cell] - moved).abs().max() < 1e-8
     assert (a[..., inside, 8 * cell : 9 * cell] - moved).abs().max() > 0.1
@@ -78,7 +98,10 @@ def test_shifting_features_by_a_cell_shifts_the_image_by_the_cell_size() -> None
 def test_a_wider_feature_map_gives_a_wider_image(generator: Generator) -> None:
     x = generator.convert(generator.sample(0), "FW5")
     assert x.features is not None
-    wide = x.replace(features=x.features.repeat(1, 1, 1, 2), rgb=None if x.rgb is None else x.rgb.repeat(1, 1, 1, 2))
+    wide = x.replace(
+        features=x.features.repeat(1, 1, 1, 2),
+        rgb=None if x.rgb is None else x.rgb.repeat(1, 1, 1, 2),
+    )
     r = generator.resolution
     assert generator.render(wide).shape == (1, 3, r, 2 * r)
     assert generator.convert(wide, "FNSW6").features.shape[3] == 2 * generator.layer(6).size  # type: ignore[union-attr]
@@ -116,7 +139,9 @@ def test_random_noise_depends_on_its_seed_alone() -> None:
     x = generator.sample(0)
     state = torch.random.get_rng_state()
     assert torch.equal(generator.render(x, "random", seed=1), generator.render(x, "random", seed=1))
-    assert not torch.equal(generator.render(x, "random", seed=1), generator.render(x, "random", seed=2))
+    assert not torch.equal(
+        generator.render(x, "random", seed=1), generator.render(x, "random", seed=2)
+    )
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -157,7 +182,9 @@ def test_features_made_from_w_plus_remember_the_styles_that_made_them(generator:
         assert torch.equal(x.companion, w_plus.styles)  # type: ignore[arg-type]
         again = generator.convert(generator.latent(x.companion), "FW5").features
         assert torch.allclose(again, generator.convert(w_plus, "FW5").features)  # type: ignore[arg-type]
-    maps = tuple(s.expand(-1, -1, 2, 2).clone() for s in generator.convert(w_plus, "SW+").style_list())
+    maps = tuple(
+        s.expand(-1, -1, 2, 2).clone() for s in generator.convert(w_plus, "SW+").style_list()
+    )
     spread = generator.convert(w_plus, "SW+").replace(styles=maps)
     assert generator.convert(spread, "FSW5").companion is None
 
@@ -176,7 +203,10 @@ def test_parts_that_do_not_fit_the_generator_are_named() -> None:
         (x.replace(noise=x.noise[1:]), "noise maps"),
         (x.replace(styles=x.styles[1:]), "style"),
         (x.replace(companion=torch.zeros(1, 3, 3)), "companion"),
-        (x.replace(styles=tuple(s.expand(-1, -1, 99, 99) for s in x.style_list())), "at most as large"),
+        (
+            x.replace(styles=tuple(s.expand(-1, -1, 99, 99) for s in x.style_list())),
+            "at most as large",
+        ),
     ]
     for latent, reason in cases:
         with pytest.raises(LatentError, match=reason):
@@ -188,7 +218,8 @@ def test_parts_that_do_not_fit_the_generator_are_named() -> None:
 def test_conditional_generators_need_a_label_and_others_take_none() -> None:
     generator = small_generator(c_dim=3)
     assert not torch.equal(
-        generator.render(generator.sample(0, label=0)), generator.render(generator.sample(0, label=1))
+        generator.render(generator.sample(0, label=0)),
+        generator.render(generator.sample(0, label=1)),
     )
     for label in (None, 3, -1):
         with pytest.raises(UsageError, match=r"expected a label in \[0, 3\)"):
@@ -223,7 +254,10 @@ def test_bad_arguments_are_refused_with_their_range() -> None:
 
 def test_large_maps_are_measured_over_fewer_latents() -> None:
     network = small_generator().network
-    values = {facts.size: len(map_distributions(network, facts.index)["features"]) for facts in network.layers[5:7]}
+    values = {
+        facts.size: len(map_distributions(network, facts.index)["features"])
+        for facts in network.layers[5:7]
+    }
     kept = 4096  # values of a map of 16×16 or 32×32 cells and 32 channels that are kept
     assert values == {16: 4096 * kept, 32: 1024 * kept}
 
@@ -262,7 +296,8 @@ def test_a_half_precise_copy_renders_nearly_the_same(generator: Generator) -> No
 
 
 @pytest.mark.parametrize(
-    ("able", "warns"), [({"avx2": True}, True), ({"avx2": True, "avx512_bf16": True}, False), ({"bf16": True}, False)]
+    ("able", "warns"),
+    [({"avx2": True}, True), ({"avx2": True, "avx512_bf16": True}, False), ({"bf16": True}, False)],
 )
 def test_half_precision_warns_on_processors_that_lack_it(
     able: dict[str, bool], warns: bool, monkeypatch: pytest.MonkeyPatch
@@ -274,7 +309,9 @@ def test_half_precision_warns_on_processors_that_lack_it(
     assert ["no bfloat16" in str(w.message) for w in caught] == [True] * warns
 
 
-def test_half_precision_does_not_warn_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_does_not_warn_where_torch_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -21,9 +21,9 @@ import cli
 from directions.direction import Direction, unit
 from invert.checkpoints.source import read_file
 from invert.errors import ModelFileError
-from invert.models import cached
-from invert.regular_files import read_regular
-from invert.statistics import cached_map_distributions
+from invert.files.regular_files import read_regular
+from invert.latents.statistics import cached_map_distributions
+from invert.weights import cached
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 30  # until a command that hangs is given up; a few milliseconds are usual
@@ -86,7 +86,9 @@ def _given_up() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def commands(group: Any = cli.cli, before: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+def commands(
+    group: Any = cli.cli, before: tuple[str, ...] = ()
+) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, (*before, name))
@@ -132,7 +134,7 @@ def test_the_table_has_every_parameter_that_names_a_file() -> None:
 
 def test_cached_files_are_guarded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TARGET_SAMPLES", "LEAST_SAMPLES"):  # few, for speed
-        monkeypatch.setattr(f"invert.statistics.{name}", 8)
+        monkeypatch.setattr(f"invert.latents.statistics.{name}", 8)
     os.mkfifo(tmp_path / "mtcnn.safetensors")
     assert cached("mtcnn", cache_dir=tmp_path) is None
     network = small_generator().network
@@ -141,9 +143,11 @@ def test_cached_files_are_guarded_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(cached_map_distributions(network, 3, "0" * 64, tmp_path)) >= {"features"}
 
 
-def test_kept_statistics_with_a_flipped_byte_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_statistics_with_a_flipped_byte_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("TARGET_SAMPLES", "LEAST_SAMPLES"):  # few, for speed
-        monkeypatch.setattr(f"invert.statistics.{name}", 8)
+        monkeypatch.setattr(f"invert.latents.statistics.{name}", 8)
     network = small_generator().network
     tables = cached_map_distributions(network, 3, "1" * 64, tmp_path)
     (path,) = (tmp_path / "statistics").iterdir()
@@ -167,16 +171,34 @@ def test_what_is_read_is_whole_and_within_the_limit(tmp_path: Path) -> None:
             read_regular(name, 100)
 
 
-OPENERS = {"open", "read_text", "read_bytes", "torch.load", "np.load", "load_file", "safe_open", "ZipFile"}
+OPENERS = {
+    "open",
+    "read_text",
+    "read_bytes",
+    "torch.load",
+    "np.load",
+    "load_file",
+    "safe_open",
+    "ZipFile",
+}
 HARMLESS = (  # bytes that were read, results, folders, and what no user names
-    *("BytesIO(", "stream,", "os.open(", "'wb'", "'a'", "resources.files", "ensure(", "load_file(path)"),
+    *(
+        "BytesIO(",
+        "stream,",
+        "os.open(",
+        "'wb'",
+        "'a'",
+        "resources.files",
+        "ensure(",
+        "load_file(path)",
+    ),
     *("safe_open(path", "(path, options.max_bytes)", "av.open("),
 )
 ALLOWED = {
-    "invert/regular_files.py": "the reader itself",
-    "invert/leftovers.py": "journals of our own",
+    "invert/files/regular_files.py": "the reader itself",
+    "invert/files/leftovers.py": "journals of our own",
     "invert/provenance.py": "records of results, after a look that they are regular files",
-    "invert/network_files.py": "first bytes of regular files in a folder",
+    "invert/latents/network_files.py": "first bytes of regular files in a folder",
     "invert/commands/streams.py": "the null device",
 }
 

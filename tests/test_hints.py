@@ -18,7 +18,10 @@ from invert.commands.hints import fitting, running
 MESSAGES = [
     ("x: damaged; get it again (--allow-truncated keeps the rest)", "x: damaged; get it again"),
     ("x: too large; make it smaller or use --max-pixels", "x: too large; make it smaller"),
-    ("x: has 3 frames; the first is taken, choose another with --frame", "x: has 3 frames; the first is taken"),
+    (
+        "x: has 3 frames; the first is taken, choose another with --frame",
+        "x: has 3 frames; the first is taken",
+    ),
     ("got b; load that one, or use --force (Generator.adopt)", "got b; load that one"),
     ("no face; --crop x,y,side says where, --crop centre takes the middle", "no face"),
     ("no run; use --resume, or name another output", "no run, or name another output"),
@@ -30,7 +33,9 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize(("message", "left"), MESSAGES)
-def test_clauses_with_options_that_a_command_lacks_are_left_out(message: str, left: str | None) -> None:
+def test_clauses_with_options_that_a_command_lacks_are_left_out(
+    message: str, left: str | None
+) -> None:
     bare = click.Command("bare")
     assert fitting(message, bare) == (message if left is None else left)
 
@@ -43,7 +48,9 @@ def test_clauses_with_its_own_options_stay() -> None:
     assert running(cli.cli, ["--debug", "directions", "show", "smile"]).name == "show"
 
 
-def test_a_latent_of_another_network_where_force_is_none_and_is_one(run: Shell, network: Path) -> None:
+def test_a_latent_of_another_network_where_force_is_none_and_is_one(
+    run: Shell, network: Path
+) -> None:
     small_generator(seed=7).sample(0).save("a.pt")
     exemplars = ["directions", "exemplars", "--positive", "a.pt", "--negative", "3", "--name", "x"]
     assert "--force" not in one_line(run(*exemplars, "--network", network))

@@ -1,4 +1,6 @@
-"""Hostile and damaged pickles are refused with the reason, and nothing is imported, executed, written or started."""
+"""Hostile and damaged pickles are refused with the reason, and nothing is imported, executed,
+written or started.
+"""
 
 from __future__ import annotations
 
@@ -77,10 +79,15 @@ def test_a_call_of_os_system_is_refused_wherever_it_stands(tmp_path: Path) -> No
     assert not (tmp_path / "sentinel").exists()
 
 
-def torch_stream(root: object, *, system: dict | None = None, keys: list | None = None, raw: bytes = b"") -> bytes:
+def torch_stream(
+    root: object, *, system: dict | None = None, keys: list | None = None, raw: bytes = b""
+) -> bytes:
     """The stream of torch.save before 1.6, with any object in it."""
     header = (MAGIC_NUMBER, 1001, {"little_endian": True} if system is None else system)
-    return b"".join(write_pickle(part, 2) for part in (*header, root, [] if keys is None else keys)) + raw
+    return (
+        b"".join(write_pickle(part, 2) for part in (*header, root, [] if keys is None else keys))
+        + raw
+    )
 
 
 def with_storage(data: object) -> bytes:
@@ -100,7 +107,9 @@ def test_a_payload_inside_an_embedded_stream_is_refused(tmp_path: Path) -> None:
     refuse_bytes(tmp_path, with_storage(write_pickle(evil, 2)), "the pickle names os.system")
     refuse_bytes(tmp_path, with_storage(torch_stream(evil)), "the pickle names os.system")
     nested = call("torch.storage._load_from_bytes", torch_stream(evil))
-    refuse_bytes(tmp_path, with_storage(torch_stream(nested)), "names torch.storage._load_from_bytes")
+    refuse_bytes(
+        tmp_path, with_storage(torch_stream(nested)), "names torch.storage._load_from_bytes"
+    )
 
 
 def test_source_code_is_never_executed(tmp_path: Path) -> None:
@@ -119,12 +128,17 @@ STR = encode
 @pytest.mark.parametrize(
     ("code", "match"),
     [
-        (STR("os") + b"\x94" + STR("system") + b"\x9400h\x00h\x01\x93.", "names os.system"),  # names from the memo
+        # names from the memo
+        (STR("os") + b"\x94" + STR("system") + b"\x9400h\x00h\x01\x93.", "names os.system"),
         (STR("os") + STR("path.join") + b"\x93.", r"names os\.path\.join"),
         (b"cos\npath.join\n.", r"names os\.path\.join"),
-        (b"ccollecti\\x6fns\nOrderedDict\n.", r"names collecti.*x6fns\.OrderedDict"),  # escapes are not resolved
+        # escapes are not resolved
+        (b"ccollecti\\x6fns\nOrderedDict\n.", r"names collecti.*x6fns\.OrderedDict"),
         (b"cos\nsystem", "damaged or cut off"),
-        (STR("torch") + STR("_utils._rebuild_tensor_v2") + b"\x93.", r"names torch\._utils\._rebuild_tensor_v2"),
+        (
+            STR("torch") + STR("_utils._rebuild_tensor_v2") + b"\x93.",
+            r"names torch\._utils\._rebuild_tensor_v2",
+        ),
         (b"ccopyreg\n_reconstructor\n.", "names copyreg._reconstructor"),
         (b"cpkgutil\nresolve_name\n.", "names pkgutil.resolve_name"),
         (b"cbuiltins\ngetattr\n.", "names builtins.getattr"),
@@ -151,9 +165,15 @@ STR = encode
         (b"ccollections\nOrderedDict\n)RbN.", "damaged or cut off"),
         (b"ccollections\nOrderedDict\nNb.", "sets the state of the name collections.OrderedDict"),
         (b"ccollections\nOrderedDict\n(N}t\x86b.", "damaged or cut off"),
-        (b"ccollections\nOrderedDict\nN}\x86b.", "sets the state of the name collections.OrderedDict"),
+        (
+            b"ccollections\nOrderedDict\nN}\x86b.",
+            "sets the state of the name collections.OrderedDict",
+        ),
         (b"}Nb.", "sets the state of a dict"),
-        (b"ccollections\nOrderedDict\n)R}b}b.", "sets the state of a collections.OrderedDict object"),
+        (
+            b"ccollections\nOrderedDict\n)R}b}b.",
+            "sets the state of a collections.OrderedDict object",
+        ),
         (b"ccollections\nOrderedDict\n)R)R.", "calls a collections.OrderedDict object"),
         (b"ccollections\nOrderedDict\nNR.", "calls the name collections.OrderedDict"),
         (b"N)R.", "calls None"),
@@ -179,7 +199,9 @@ STR = encode
         (b"N", "the pickle is cut off"),
     ],
 )
-def test_every_trick_of_the_pickle_language_is_refused(code: bytes, match: str, tmp_path: Path) -> None:
+def test_every_trick_of_the_pickle_language_is_refused(
+    code: bytes, match: str, tmp_path: Path
+) -> None:
     refuse_bytes(tmp_path, START + code, match)
 
 
@@ -201,11 +223,15 @@ def test_a_file_cut_off_anywhere_is_refused(name: str, tmp_path: Path) -> None:
     data = (FIXTURES / name).read_bytes()
     cuts = np.random.default_rng(0).integers(1, len(data), 60).tolist()
     for cut in {*range(1, 20), *cuts, *range(len(data) - 20, len(data))}:
-        refuse_bytes(tmp_path, data[:cut], "damaged|cut off|no known model format|not where it says")
+        refuse_bytes(
+            tmp_path, data[:cut], "damaged|cut off|no known model format|not where it says"
+        )
 
 
 def test_a_small_pickle_cut_off_at_every_byte_is_refused() -> None:
-    data = write_pickle({"a": [1, 2.5, ("x", b"y")], "b": {1, 2}, "c": call("collections.OrderedDict", state={})})
+    data = write_pickle(
+        {"a": [1, 2.5, ("x", b"y")], "b": {1, 2}, "c": call("collections.OrderedDict", state={})}
+    )
     allowed = frozenset({"collections.OrderedDict"})
     assert read_pickle(io.BytesIO(data), allowed).root
     for cut in range(len(data)):
@@ -216,7 +242,9 @@ def test_a_small_pickle_cut_off_at_every_byte_is_refused() -> None:
 def test_bytes_after_the_end_are_refused(tmp_path: Path) -> None:
     for name in ("ada_tiny.pkl", "tf_tiny.pkl"):
         data = (FIXTURES / name).read_bytes()
-        refuse_bytes(tmp_path, data + b"\0", "1 bytes follow the end of the pickle; do not trust this file")
+        refuse_bytes(
+            tmp_path, data + b"\0", "1 bytes follow the end of the pickle; do not trust this file"
+        )
         appended = (FIXTURES / "rosinality_tiny.pt").read_bytes()
         refuse_bytes(tmp_path, data + appended, "bytes follow the end of the pickle")
 
@@ -225,7 +253,10 @@ def test_bytes_after_the_end_are_refused(tmp_path: Path) -> None:
     ("data", "match"),
     [
         (b"", "an empty file"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer; .*`git lfs pull`"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git LFS pointer; .*`git lfs pull`",
+        ),
         (b"\n <!DOCTYPE html><html>404</html>", "a web page"),
         (b"<html>Google Drive - Virus scan warning", "a web page"),
         (b"\x1f\x8b\x08\x00", "gzip-compressed; unpack it first"),

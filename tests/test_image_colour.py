@@ -12,15 +12,17 @@ from picture_files import chunk, encoded, photo, png, read_quietly, refused, sam
 from PIL import Image, ImageCms
 
 from invert.errors import ImageWarning
-from invert.image_files import ReadOptions
-from invert.images import read_image
+from invert.images.image_files import ReadOptions
+from invert.images.images import read_image
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (20, 1))  # every level once a row
 
 
 def srgb_levels(linear: np.ndarray) -> np.ndarray:
     """8-bit sRGB of linear light [IEC 61966-2-1]."""
-    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    return 255 * np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
+    )
 
 
 def apart(a, b) -> float:
@@ -112,12 +114,17 @@ def test_lab_is_converted_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_lab_with_its_own_profile_needs_no_other_result(tmp_path: Path) -> None:
-    lab, profile = to_lab(photo()), ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    lab, profile = (
+        to_lab(photo()),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
+    )
     lab.save(tmp_path / "a.tif")
     lab.save(tmp_path / "b.tif", icc_profile=profile)
     with pytest.warns(ImageWarning, match="LAB"):
         plain = read_image(tmp_path / "a.tif")
-    with pytest.warns(ImageWarning, match="LAB colours are converted to sRGB by the embedded profile"):
+    with pytest.warns(
+        ImageWarning, match="LAB colours are converted to sRGB by the embedded profile"
+    ):
         assert apart(read_image(tmp_path / "b.tif"), plain) <= 1
 
 
@@ -249,7 +256,8 @@ def exif(orientation: int) -> Image.Exif:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_all_orientations_come_out_upright_and_without_the_tag(tmp_path: Path, kind: str) -> None:
-    upright = np.repeat(np.repeat(np.asarray(photo(6, 4)), 16, 0), 16, 1)  # 64×96, flat blocks survive JPEG
+    # 64×96, flat blocks survive JPEG
+    upright = np.repeat(np.repeat(np.asarray(photo(6, 4)), 16, 0), 16, 1)
     stored = {  # rows, columns of the file, from the EXIF 2.32 table of the tag
         1: upright,
         2: upright[:, ::-1],
@@ -260,10 +268,15 @@ def test_all_orientations_come_out_upright_and_without_the_tag(tmp_path: Path, k
         7: upright.swapaxes(0, 1)[::-1, ::-1],
         8: upright.swapaxes(0, 1)[:, ::-1],
     }
-    exact: dict[str, dict[str, object]] = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    exact: dict[str, dict[str, object]] = {
+        "JPEG": {"quality": 100, "subsampling": 0},
+        "WEBP": {"lossless": True},
+    }
     for orientation, pixels in stored.items():
         picture = Image.fromarray(np.ascontiguousarray(pixels))
-        (tmp_path / "a").write_bytes(encoded(picture, kind, exif=exif(orientation), **exact.get(kind, {})))
+        (tmp_path / "a").write_bytes(
+            encoded(picture, kind, exif=exif(orientation), **exact.get(kind, {}))
+        )
         result = read_image(tmp_path / "a")
         assert apart(result, upright) <= (4 if kind == "JPEG" else 0), orientation
         assert not result.getexif()

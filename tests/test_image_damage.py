@@ -14,8 +14,8 @@ from picture_files import encoded, photo, refused, same_pixels
 from PIL import Image, ImageFile
 
 from invert.errors import ImageError, ImageWarning
-from invert.image_files import ReadOptions
-from invert.images import read_image
+from invert.images.image_files import ReadOptions
+from invert.images.images import read_image
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from picture_files import chunk, encoded, photo, png, read_quietly, refused, sam
 from PIL import Image
 
 from invert.errors import ImageWarning, UsageError
-from invert.image_files import ReadOptions, shown
-from invert.images import read_image
+from invert.images.image_files import ReadOptions, shown
+from invert.images.images import read_image
 
 LINUX = os.path.exists("/proc/self/status")
 
@@ -59,7 +59,9 @@ def test_what_is_not_a_regular_file_is_refused_without_hanging(tmp_path: Path) -
     assert "not a regular file" in refused("/dev/zero")
 
 
-@pytest.mark.skipif(not LINUX, reason="a file of /proc says it has 0 bytes, as one that grows meanwhile does")
+@pytest.mark.skipif(
+    not LINUX, reason="a file of /proc says it has 0 bytes, as one that grows meanwhile does"
+)
 def test_file_that_changes_while_it_is_read_is_refused() -> None:
     assert "changed while it was read" in refused("/proc/self/status")
 
@@ -69,7 +71,9 @@ def test_file_beyond_the_byte_limit_is_refused(tmp_path: Path) -> None:
     assert "larger than" in refused(tmp_path / "a.png", ReadOptions(max_bytes=1000))
 
 
-@pytest.mark.parametrize("name", [b"with space.png", b"new\nline.png", b"\xff\xfe.png", b"-rf.png", b"\xc3\xa9" * 60])
+@pytest.mark.parametrize(
+    "name", [b"with space.png", b"new\nline.png", b"\xff\xfe.png", b"-rf.png", b"\xc3\xa9" * 60]
+)
 def test_any_file_name_is_read_and_its_messages_stay_printable(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     path.write_bytes(encoded(photo(), "PNG"))
@@ -117,7 +121,9 @@ def test_random_bytes_are_refused(tmp_path: Path) -> None:
     assert "not a raster image of a known format" in refused(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\xff\xff\xff\xff", b"GIF89a"])
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\xff\xff\xff\xff", b"GIF89a"]
+)
 def test_damaged_header_names_the_format(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "a").write_bytes(head + b"\1" * 40)
     message = refused(tmp_path / "a")
@@ -206,7 +212,9 @@ def test_first_frame_comes_with_a_warning_and_others_on_request(tmp_path: Path, 
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     first, *rest = [Image.new("RGB", (20, 20), colour) for colour in colours]
     parameters = {"lossless": True} if kind == "WEBP" else {}
-    (tmp_path / "a").write_bytes(encoded(first, kind, save_all=True, append_images=rest, **parameters))
+    (tmp_path / "a").write_bytes(
+        encoded(first, kind, save_all=True, append_images=rest, **parameters)
+    )
     with pytest.warns(ImageWarning, match=r"has 3 frames; .*--frame"):
         assert read_image(tmp_path / "a").getpixel((3, 3)) == colours[0]
     for k, colour in enumerate(colours):
@@ -215,7 +223,9 @@ def test_first_frame_comes_with_a_warning_and_others_on_request(tmp_path: Path, 
 
 
 def test_preview_inside_a_phone_photograph_needs_no_warning(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "MPO", save_all=True, append_images=[photo(20, 20)]))
+    (tmp_path / "a.jpg").write_bytes(
+        encoded(photo(), "MPO", save_all=True, append_images=[photo(20, 20)])
+    )
     assert read_quietly(tmp_path / "a.jpg").shape == (32, 48, 3)
 
 
@@ -241,7 +251,10 @@ def test_senseless_options_are_refused(wrong: dict) -> None:
 def test_reading_in_threads_leaves_the_warning_filters_alone(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(photo(), "PNG"))
     before = list(warnings.filters)
-    threads = [threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(20)]) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(20)])
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

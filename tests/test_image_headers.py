@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from picture_files import chunk, encoded, photo, png, refused
 
-from invert.images import read_image
+from invert.images.images import read_image
 
 JPEG = encoded(photo(), "JPEG")
 
@@ -19,7 +19,11 @@ def segment(marker: int, content: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
 
-EXIF, XMP, COMMENT = segment(0xE1, b"Exif\0\0" + bytes(65000)), segment(0xE1, bytes(65000)), segment(0xFE, bytes(65000))
+EXIF, XMP, COMMENT = (
+    segment(0xE1, b"Exif\0\0" + bytes(65000)),
+    segment(0xE1, bytes(65000)),
+    segment(0xFE, bytes(65000)),
+)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,9 @@ EXIF, XMP, COMMENT = segment(0xE1, b"Exif\0\0" + bytes(65000)), segment(0xE1, by
     ],
     ids=["exif", "less exif", "xmp", "comments", "filling", "tiny"],
 )
-def test_a_jpeg_of_metadata_is_refused_in_no_time(tmp_path: Path, header: bytes, reason: str) -> None:
+def test_a_jpeg_of_metadata_is_refused_in_no_time(
+    tmp_path: Path, header: bytes, reason: str
+) -> None:
     (tmp_path / "p.jpg").write_bytes(JPEG[:2] + header + JPEG[2:])
     start = time.perf_counter()
     assert reason in refused(tmp_path / "p.jpg")

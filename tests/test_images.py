@@ -16,7 +16,7 @@ from picture_files import photo, same_pixels
 from PIL import Image
 
 from invert.errors import InvertError, UsageError
-from invert.images import (
+from invert.images.images import (
     area_downscale,
     crop_to,
     error_map,
@@ -52,7 +52,9 @@ def test_channels_rows_and_columns_keep_their_places() -> None:
 
 
 def test_values_are_rounded_to_the_nearest_level_and_clamped() -> None:
-    levels = torch.tensor([-9.0, -0.25, 0.49, 0.51, 127.5, 254.49, 254.51, 300.0, math.inf, -math.inf])
+    levels = torch.tensor(
+        [-9.0, -0.25, 0.49, 0.51, 127.5, 254.49, 254.51, 300.0, math.inf, -math.inf]
+    )
     picture = to_images((levels.double() / 127.5 - 1).expand(1, 3, 1, -1))[0]
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 0, 0, 1, 128, 254, 255, 255, 255, 0]
 
@@ -90,7 +92,9 @@ def test_box_inside_the_image_is_taken_as_it_is() -> None:
     crop_to(image, (30.0 + 1e-9, 0, 40), (8, 8))  # a rounding error outside
 
 
-@pytest.mark.parametrize("box", [(-1, 0, 9), (0, -1, 9), (62, 0, 9), (0, 32, 9), (0, 0, 41), (5, 5, 0), (5, 5, -2)])
+@pytest.mark.parametrize(
+    "box", [(-1, 0, 9), (0, -1, 9), (62, 0, 9), (0, 32, 9), (0, 0, 41), (5, 5, 0), (5, 5, -2)]
+)
 def test_box_that_leaves_the_image_or_is_empty_is_refused(box: tuple[float, float, float]) -> None:
     image = Image.new("RGB", (70, 40))
     with pytest.raises(UsageError, match=r"^crop .* expected"):
@@ -116,7 +120,9 @@ def test_fraction_of_a_pixel_moves_a_ramp_by_that_fraction() -> None:
 
 
 def test_shrinking_averages_instead_of_picking_pixels() -> None:
-    checkers = Image.fromarray(np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 255).convert("RGB")
+    checkers = Image.fromarray(np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 255).convert(
+        "RGB"
+    )
     small = np.asarray(crop_to(checkers, (0, 0, 64), (16, 16)), dtype=int)
     assert np.abs(small - 127.5).max() < 8
 
@@ -157,7 +163,12 @@ def test_equal_pixels_give_equal_bytes_whatever_came_with_them(tmp_path: Path) -
     picture = photo()
     write_png(picture, tmp_path / "a.png")
     tagged = picture.copy()
-    tagged.info |= {"dpi": (72, 72), "icc_profile": b"profile", "comment": "c", "transparency": (1, 2, 3)}
+    tagged.info |= {
+        "dpi": (72, 72),
+        "icc_profile": b"profile",
+        "comment": "c",
+        "transparency": (1, 2, 3),
+    }
     tagged.getexif()[0x0112] = 6
     write_png(tagged, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
@@ -166,7 +177,9 @@ def test_equal_pixels_give_equal_bytes_whatever_came_with_them(tmp_path: Path) -
         assert kind not in (tmp_path / "b.png").read_bytes()
 
 
-@pytest.mark.parametrize("name", [b"new\nline.png", b"\xff\xfe.png", b"-x.png", b"x" * 200 + b".png"])
+@pytest.mark.parametrize(
+    "name", [b"new\nline.png", b"\xff\xfe.png", b"-x.png", b"x" * 200 + b".png"]
+)
 def test_any_file_name_can_be_written(tmp_path: Path, name: bytes) -> None:
     write_png(photo(), tmp_path / os.fsdecode(name))
     assert os.listdir(os.fsencode(tmp_path)) == [name]
@@ -200,7 +213,9 @@ def test_missing_folder_and_folder_in_the_way_are_one_line_errors(tmp_path: Path
 def test_written_file_is_readable_for_others_as_the_umask_says(tmp_path: Path) -> None:
     write_png(photo(), tmp_path / "a.png")
     (tmp_path / "b").touch()
-    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "b").stat().st_mode
+    )
 
 
 def test_wrong_suffix_batch_and_fps_are_refused(tmp_path: Path) -> None:

@@ -22,21 +22,23 @@ from shell import QUICK, Shell, one_line
 from torch import Tensor
 
 import invert.generator
-import invert.projector
-import invert.statistics
+import invert.latents.statistics
+import invert.projection.projector
 from directions.direction import Direction
-from edits.attribute_files import load_attribute_model
-from edits.attribute_training import AttributeSettings, AttributeStep, train_attribute_model
-from invert.encoder_files import load_encoder
+from edits.attributes.files import load_attribute_model
+from edits.attributes.training import AttributeSettings, AttributeStep, train_attribute_model
+from invert.encoders.encoder_files import load_encoder
 from invert.generator import Generator
 from invert.interrupts import SIGNALS, check, ending_commands, immediate, postponed, taken
-from invert.latents import Latent
-from invert.optimization import Step
-from invert.perceptual import PerceptualDistance
-from invert.projector import project
-from invert.settings import ProjectionSettings
+from invert.latents.latent import Latent
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.optimization import Step
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings
 
-PLAIN = ProjectionSettings(steps=8, init_steps=6, warmup=0, perceptual="none", mse_weight=1.0, noise_weight=1e3)
+PLAIN = ProjectionSettings(
+    steps=8, init_steps=6, warmup=0, perceptual="none", mse_weight=1.0, noise_weight=1e3
+)
 NAMES = [number.name for number in SIGNALS]
 
 
@@ -147,7 +149,11 @@ def test_an_interrupt_in_either_stage_ends_there_with_the_best_point(
     image = generator.render(generator.sample(3))
     result = project(generator, image, space, settings=PLAIN, callback=sending(stage, 4))
     facts = result.latent.metadata["projection"]
-    assert (result.stop_reason, facts["stop_reason"], facts["stage"]) == ("interrupted", "interrupted", stage)
+    assert (result.stop_reason, facts["stop_reason"], facts["stage"]) == (
+        "interrupted",
+        "interrupted",
+        stage,
+    )
     assert facts["start"] == "two-stage"
     assert [step.step for step in result.history] == [0, 1, 2, 3, 4]
     assert {step.stage for step in result.history} == {stage}
@@ -165,7 +171,9 @@ def test_the_point_of_an_interrupted_start_is_that_of_its_best_step(generator: G
 
 
 class Overflowing(torch.nn.Module):
-    """The picture as it is, which a perceptual distance may be of; after some calls no number any more."""
+    """The picture as it is, which a perceptual distance may be of; after some calls no number any
+    more.
+    """
 
     def __init__(self, calls: int) -> None:
         super().__init__()
@@ -177,7 +185,8 @@ class Overflowing(torch.nn.Module):
 
 
 def test_a_start_that_diverges_is_told_of_and_is_the_result(generator: Generator) -> None:
-    distance = PerceptualDistance("overflowing", [Overflowing(1 + 3)], [torch.ones(3)])  # the target, and three steps
+    # the target, and three steps
+    distance = PerceptualDistance("overflowing", [Overflowing(1 + 3)], [torch.ones(3)])
     image = generator.render(generator.sample(3))
     result = project(generator, image, "FNW5", settings=PLAIN, perceptual=distance)
     assert result.stop_reason == result.latent.metadata["projection"]["stop_reason"] == "diverged"
@@ -191,7 +200,7 @@ def test_an_interrupt_while_generated_points_are_measured_keeps_the_start(
 ) -> None:
     def measured(network: Any, layer: int, *_: Any) -> dict[str, Tensor]:  # past the user's cache
         send()
-        return invert.statistics.map_distributions(network, layer)
+        return invert.latents.statistics.map_distributions(network, layer)
 
     monkeypatch.setattr(invert.generator, "cached_map_distributions", measured)
     image = generator.render(generator.sample(3))
@@ -202,14 +211,16 @@ def test_an_interrupt_while_generated_points_are_measured_keeps_the_start(
     assert (result.image - image).square().mean() < (mean - image).square().mean()
 
 
-def test_an_interrupt_before_there_is_a_point_is_raised(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = invert.projector.mean_start
+def test_an_interrupt_before_there_is_a_point_is_raised(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = invert.projection.projector.mean_start
 
     def interrupted(*arguments: Any) -> Latent:
         send()
         return real(*arguments)
 
-    monkeypatch.setattr(invert.projector, "mean_start", interrupted)
+    monkeypatch.setattr(invert.projection.projector, "mean_start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         project(generator, generator.render(generator.sample(3)), "FNW5", settings=PLAIN)
 
@@ -235,13 +246,19 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, where: str, name: str) -> None
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        ("invert.companion_fit.early_maps", "SIGHUP"),
-        ("invert.jobs.projection_metrics", "SIGINT"),
-        ("invert.jobs.projection_files", "SIGTERM"),
+        ("invert.projection.companion_fit.early_maps", "SIGHUP"),
+        ("invert.projection.project_file.projection_metrics", "SIGINT"),
+        ("invert.projection.project_file.projection_files", "SIGTERM"),
     ],
 )
 def test_a_finished_point_is_written_whatever_comes(
-    where: str, name: str, run: Shell, network: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str,
+    name: str,
+    run: Shell,
+    network: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     interrupting(monkeypatch, where, name)
     result = run("project", photo, "--network", network, *QUICK)
@@ -256,10 +273,26 @@ def test_a_finished_point_is_written_whatever_comes(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_ends_in_its_first_stage(
-    name: str, run: Shell, network: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    run: Shell,
+    network: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    interrupting(monkeypatch, "invert.optimization.warmup_cooldown", name)
-    result = run("project", photo, photo, "--network", network, *QUICK, "--steps", "100000", "--init-steps", "100000")
+    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", name)
+    result = run(
+        "project",
+        photo,
+        photo,
+        "--network",
+        network,
+        *QUICK,
+        "--steps",
+        "100000",
+        "--init-steps",
+        "100000",
+    )
     assert (result.code, one_line(result)) == (130, "error: interrupted")
     assert {path.name for path in tmp_path.glob("*face*")} == FILES
     report = json.loads(Path("face.json").read_text())
@@ -269,16 +302,18 @@ def test_the_command_ends_in_its_first_stage(
 def test_a_second_interrupt_does_not_wait_for_the_files(
     run: Shell, network: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupting(monkeypatch, "invert.optimization.warmup_cooldown", "SIGINT")
-    interrupting(monkeypatch, "invert.jobs.reconstruction_metrics", "SIGTERM")
+    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", "SIGINT")
+    interrupting(monkeypatch, "invert.projection.project_file.reconstruction_metrics", "SIGTERM")
     result = run("project", photo, "--network", network, *QUICK)
     assert (result.code, one_line(result)) == (130, "error: interrupted")
     assert not list(tmp_path.glob("*face*"))
 
 
-def test_a_terminal_that_closes_takes_no_point_with_it(network: Path, photo: Path, tmp_path: Path) -> None:
+def test_a_terminal_that_closes_takes_no_point_with_it(
+    network: Path, photo: Path, tmp_path: Path
+) -> None:
     code = (
-        "import os, signal, cli, invert.optimization as o\n"
+        "import os, signal, cli, invert.projection.optimization as o\n"
         "real = o.warmup_cooldown\n"
         "o.warmup_cooldown = lambda *a: (os.kill(os.getpid(), signal.SIGHUP), real(*a))[1]\n"
         "cli.main()"
@@ -299,7 +334,9 @@ def smile(generator: Generator) -> Direction:
     return Direction("smile", vectors / vectors.norm(), 0.5)
 
 
-@pytest.mark.parametrize(("stage", "stop_reason"), [("channels", None), ("exponential", "interrupted")])
+@pytest.mark.parametrize(
+    ("stage", "stop_reason"), [("channels", None), ("exponential", "interrupted")]
+)
 def test_an_attribute_model_is_kept_once_there_is_one(
     stage: str, stop_reason: str | None, generator: Generator
 ) -> None:
@@ -314,7 +351,9 @@ def test_an_attribute_model_is_kept_once_there_is_one(
         with pytest.raises(KeyboardInterrupt):
             train_attribute_model(generator, smile(generator), 5, settings=SHORT, callback=callback)
     else:
-        model = train_attribute_model(generator, smile(generator), 5, settings=SHORT, callback=callback)
+        model = train_attribute_model(
+            generator, smile(generator), 5, settings=SHORT, callback=callback
+        )
         assert model.training["stop_reason"] == stop_reason
     assert (seen[-1].stage, seen[-1].step) == (stage, 2)
 
@@ -324,13 +363,27 @@ def test_training_commands_write_what_they_have_and_end(
 ) -> None:
     smile(generator).save(Path("smile.safetensors"))
     train = ("train", "attribute", "--direction", "smile.safetensors", "--network", network)
-    interrupting(monkeypatch, "edits.attribute_training.by_part", "SIGTERM")
+    interrupting(monkeypatch, "edits.attributes.training.by_part", "SIGTERM")
     result = run(*train, "--samples", "16", "--steps", "100000", "-o", "m.safetensors")
     assert (result.code, one_line(result)) == (130, "error: interrupted")
-    assert load_attribute_model(Path("m.safetensors"), generator).training["stop_reason"] == "interrupted"
+    assert (
+        load_attribute_model(Path("m.safetensors"), generator).training["stop_reason"]
+        == "interrupted"
+    )
 
-    encoder = ("train", "encoder", "--network", network, "--perceptual", "none", "--batch", "4", "--fresh", "2")
-    interrupting(monkeypatch, "invert.training.encoder.EncoderStep", "SIGHUP")
+    encoder = (
+        "train",
+        "encoder",
+        "--network",
+        network,
+        "--perceptual",
+        "none",
+        "--batch",
+        "4",
+        "--fresh",
+        "2",
+    )
+    interrupting(monkeypatch, "invert.encoders.training.EncoderStep", "SIGHUP")
     result = run(*encoder, "-o", "e.safetensors")
     assert (result.code, one_line(result)) == (130, "error: interrupted")
     assert result.out.startswith("e.safetensors  1 steps")
@@ -343,9 +396,18 @@ def test_training_commands_write_what_they_have_and_end(
 @pytest.mark.parametrize(
     ("where", "command"),
     [
-        ("invert.images.to_images", ("edit", "a.pt", "--direction", "smile.safetensors", "--strip=-1:1:3")),
-        ("edits.styles.interpolate", ("interpolate", "a.pt", "b.pt", "-o", "way.gif", "--frames", "3")),
-        ("invert.companion_fit.early_maps", ("edit", "a.pt", "--direction", "smile.safetensors")),
+        (
+            "invert.images.images.to_images",
+            ("edit", "a.pt", "--direction", "smile.safetensors", "--strip=-1:1:3"),
+        ),
+        (
+            "edits.style_mixing.interpolate",
+            ("interpolate", "a.pt", "b.pt", "-o", "way.gif", "--frames", "3"),
+        ),
+        (
+            "invert.projection.companion_fit.early_maps",
+            ("edit", "a.pt", "--direction", "smile.safetensors"),
+        ),
     ],
 )
 def test_other_commands_end_and_leave_no_files(

@@ -19,7 +19,19 @@ from directions.w_space import WSpace
 
 NET = ["--network", "small.safetensors"]
 MASK = ["--mask", "m.png"]
-PROJECT = ["project", "x.jpg", *NET, "--space", "W", "--perceptual", "none", "--steps", "1", "--init", "mean"]
+PROJECT = [
+    "project",
+    "x.jpg",
+    *NET,
+    "--space",
+    "W",
+    "--perceptual",
+    "none",
+    "--steps",
+    "1",
+    "--init",
+    "mean",
+]
 EDIT = ["edit", "a.pt", *NET, "--direction", "d.safetensors", "-o", "x.png"]
 MIX = ["mix", "a.pt", "b.pt", *NET, *MASK, "-o", "x.png"]
 COMMANDS = {
@@ -66,7 +78,9 @@ def faults(folder: Path, way: str, command: str) -> list[str]:
         pytest.param(command, way, marks=[] if quick else pytest.mark.slow)
         for command in COMMANDS
         for way in WAYS
-        for quick in [way == "SIGKILL" or (command, way) in (("project", "raise"), ("edit", "SIGTERM"))]
+        for quick in [
+            way == "SIGKILL" or (command, way) in (("project", "raise"), ("edit", "SIGTERM"))
+        ]
     ],
 )
 def test_stopped_at_any_write_results_are_whole(command: str, way: str, inputs: Path) -> None:

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from invert.checkpoints import write_checkpoint
 from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError
-from invert.latents import Latent
-from invert.spaces import Space
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
 
 GENERATOR = small_generator()
 
@@ -23,7 +23,9 @@ def latent(space: str) -> Latent:
     return GENERATOR.sample([0, 1], space=space)
 
 
-@pytest.mark.parametrize("space", ["Z", "W", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNZ3"])
+@pytest.mark.parametrize(
+    "space", ["Z", "W", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNZ3"]
+)
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_a_saved_latent_loads_bit_for_bit(space: str, suffix: str, tmp_path: Path) -> None:
     x = latent(space).replace(metadata={"generator": "small", "image": {"crop": [1.5, 2, 3]}})
@@ -78,7 +80,9 @@ def test_edited_and_unedited_points_join() -> None:
     edited = x.replace(origin=(x.companion + 1, x.features + 1, x.rgb + 1))
     both = Latent.cat([x, edited])
     assert all(torch.equal(a, b) for a, b in zip(both[0].origin or (), x.own_origin(), strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(both[1].origin or (), edited.origin or (), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(both[1].origin or (), edited.origin or (), strict=True)
+    )
     without = Latent.cat([edited, x.replace(companion=None)])
     assert len(without) == 2
     assert without.companion is None
@@ -140,7 +144,10 @@ def write(path: Path, **changes: Any) -> Path:
         ({"space": "FW5"}, "has no noise"),
         ({"tensors": 3}, "dict of tensors"),
         ({"tensors": {}}, "styles are missing"),
-        ({"tensors": {"styles": torch.zeros(1, 3, 3), "extra": torch.zeros(1)}}, "unexpected tensor"),
+        (
+            {"tensors": {"styles": torch.zeros(1, 3, 3), "extra": torch.zeros(1)}},
+            "unexpected tensor",
+        ),
         ({"tensors": {"styles.1": torch.zeros(1, 3, 3)}}, "missing"),
         ({"tensors": {"styles": torch.full((1, 3, 3), float("nan"))}}, "not finite"),
         ({"metadata": 3}, "metadata"),
@@ -170,7 +177,10 @@ def test_files_that_declare_more_than_they_hold_are_refused(tmp_path: Path) -> N
 def test_compressed_files_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pt")
     squeezed = tmp_path / "y.pt"
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(squeezed, "w", zipfile.ZIP_DEFLATED) as target:
+    with (
+        zipfile.ZipFile(path) as source,
+        zipfile.ZipFile(squeezed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
         for name in source.namelist():
             target.writestr(name, source.read(name))
     with pytest.raises(ModelFileError, match="compress"):

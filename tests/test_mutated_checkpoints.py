@@ -1,4 +1,6 @@
-"""Whatever is done to a checkpoint's bytes, reading it ends soon, in a checkpoint or in one ModelFileError."""
+"""Whatever is done to a checkpoint's bytes, reading it ends soon, in a checkpoint or in one
+ModelFileError.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def original(name: str, folder: Path) -> tuple[bytes, tuple[int, ...]]:
         return data, tuple(range(8 + int.from_bytes(data[:8], "little")))
     data = (FIXTURES / name).read_bytes()
     if name.endswith(".pkl"):
-        return data, tuple(position for _, _, position in pickletools.genops(data) if position is not None)
+        return data, tuple(
+            position for _, _, position in pickletools.genops(data) if position is not None
+        )
     with zipfile.ZipFile(FIXTURES / name) as archive:
         members = archive.infolist()
         headers = [member.header_offset + k for member in members for k in range(60)]
@@ -54,10 +58,14 @@ def mutate(data: bytes, structure: tuple[int, ...], rng: np.random.Generator) ->
     """`data` after one to four random changes, three quarters of them where its structure is."""
     out = bytearray(data)
     for _ in range(rng.integers(1, 5)):
-        position = int(rng.choice(structure)) if rng.random() < 0.75 else int(rng.integers(len(data)))
+        position = (
+            int(rng.choice(structure)) if rng.random() < 0.75 else int(rng.integers(len(data)))
+        )
         position = min(position, len(out) - 1)
         size = int(rng.integers(1, 64))
-        kind = rng.choice(["bit", "byte", "opcode", "number", "delete", "insert", "splice", "cut"], p=_WEIGHTS)
+        kind = rng.choice(
+            ["bit", "byte", "opcode", "number", "delete", "insert", "splice", "cut"], p=_WEIGHTS
+        )
         if kind == "bit":
             out[position] ^= 1 << int(rng.integers(8))
         elif kind == "byte":
@@ -65,7 +73,9 @@ def mutate(data: bytes, structure: tuple[int, ...], rng: np.random.Generator) ->
         elif kind == "opcode":
             out[position] = _OPCODES[int(rng.integers(len(_OPCODES)))]
         elif kind == "number":
-            out[position + 1 : position + 5] = rng.choice([b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 4, b"\0" * 4])
+            out[position + 1 : position + 5] = rng.choice(
+                [b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 4, b"\0" * 4]
+            )
         elif kind == "delete":
             del out[position : position + size]
         elif kind == "insert":
@@ -90,7 +100,8 @@ def survive(name: str, count: int, folder: Path) -> None:
         mutated = mutate(data, structure, np.random.default_rng([seed, len(data)]))
         try:
             with at_most(WORK) if seed % COUNTED == 0 else nullcontext():
-                read_bytes(folder, mutated)  # asserts that nothing was imported, executed, written or started
+                # asserts that nothing was imported, executed, written or started
+                read_bytes(folder, mutated)
         except ModelFileError as error:
             refused += 1
             message = str(error)
@@ -105,12 +116,16 @@ def survive(name: str, count: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @in_little_memory(MEMORY)
-def test_200_mutations_of_every_format_end_in_a_checkpoint_or_a_refusal(name: str, tmp_path: Path) -> None:
+def test_200_mutations_of_every_format_end_in_a_checkpoint_or_a_refusal(
+    name: str, tmp_path: Path
+) -> None:
     survive(name, 200, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @in_little_memory(MEMORY)
-def test_2000_mutations_of_every_format_end_in_a_checkpoint_or_a_refusal(name: str, tmp_path: Path) -> None:
+def test_2000_mutations_of_every_format_end_in_a_checkpoint_or_a_refusal(
+    name: str, tmp_path: Path
+) -> None:
     survive(name, 2_000, tmp_path)

@@ -15,7 +15,7 @@ from networks import small_generator
 from edits.canvas import Placement, place
 from invert.describe import describe
 from invert.errors import InvertError, ModelFileError
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 GENERATOR = small_generator(32)
 CONDITIONAL = small_generator(32, c_dim=3)
@@ -103,7 +103,9 @@ def mutate(header: dict[Any, Any], tensors: dict[Any, Any], r: random.Random) ->
     elif what == 1:
         header["metadata"] = {r.choice(["generator", "image", "edits", "x"]): r.choice(VALUES)}
     elif what == 2:
-        header["space"] = r.choice(["Z", "NZ", "W", "NW", "W+", "NSW+", "FW1", "FNW5", "FSW5", "FNZ3", "FNW8", "FNSW8"])
+        header["space"] = r.choice(
+            ["Z", "NZ", "W", "NW", "W+", "NSW+", "FW1", "FNW5", "FSW5", "FNZ3", "FNW8", "FNSW8"]
+        )
     elif what == 3:
         del tensors[name]
     elif what == 4:
@@ -122,9 +124,15 @@ def mutate(header: dict[Any, Any], tensors: dict[Any, Any], r: random.Random) ->
         ]
         tensors[r.choice(names)] = value
     elif what == 5:
-        tensors[r.choice(["styles", "styles.0", "noise.0", "origin.0", "rgb", "label", "places", "companion"])] = value
+        tensors[
+            r.choice(
+                ["styles", "styles.0", "noise.0", "origin.0", "rgb", "label", "places", "companion"]
+            )
+        ] = value
     else:
-        tensors[name] = mutated_tensor(value, r) if isinstance(value, torch.Tensor) else r.choice(VALUES)
+        tensors[name] = (
+            mutated_tensor(value, r) if isinstance(value, torch.Tensor) else r.choice(VALUES)
+        )
     if not tensors:
         tensors["styles"] = torch.zeros(1, 3)
 
@@ -189,7 +197,9 @@ def test_mutated_safetensors_files_are_latents_or_one_line(seed: int, tmp_path: 
         if r.random() < 0.1:
             place = r.randrange(len(text))
             text = text[:place] + bytes([r.randrange(256)]) + text[place + 1 :]
-        (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+        (tmp_path / "x.safetensors").write_bytes(
+            len(text).to_bytes(8, "little") + text + data[8 + size :]
+        )
         outcome(tmp_path / "x.safetensors")
 
 
@@ -199,7 +209,9 @@ def mutate_head(head: dict[str, Any], r: random.Random) -> None:
     names = [k for k in head if k != "__metadata__"]
     what = r.randrange(6)
     if what == 0 and isinstance(head.get("__metadata__"), dict):
-        head["__metadata__"]["invert"] = r.choice(["", "{", "[]", "3", "null", "nonsense", "[" * 5000, '{"format": 1}'])
+        head["__metadata__"]["invert"] = r.choice(
+            ["", "{", "[]", "3", "null", "nonsense", "[" * 5000, '{"format": 1}']
+        )
     elif what == 1:
         head["__metadata__"] = r.choice(plain)
     elif what == 2 and names:
@@ -209,14 +221,22 @@ def mutate_head(head: dict[str, Any], r: random.Random) -> None:
                 [*plain, "I64", "F8_E4M3", "BOOL", [0], [1, -1], [2**62, 4]]
             )
     elif what == 3 and names:
-        head[r.choice(["styles", "styles.0", "noise.0", "a\nb", "", "features"])] = head.pop(r.choice(names))
+        head[r.choice(["styles", "styles.0", "noise.0", "a\nb", "", "features"])] = head.pop(
+            r.choice(names)
+        )
     elif what == 4 and names:
         head[r.choice(names)] = r.choice(plain)
     elif isinstance(head.get("__metadata__"), dict):
         text = head["__metadata__"].get("invert")
-        content = json.loads(text) if isinstance(text, str) and text.startswith('{"f') else {"format": "invert-latent"}
+        content = (
+            json.loads(text)
+            if isinstance(text, str) and text.startswith('{"f')
+            else {"format": "invert-latent"}
+        )
         if isinstance(content, dict):
-            content[r.choice(["format", "version", "space", "fingerprint", "metadata"])] = r.choice(plain)
+            content[r.choice(["format", "version", "space", "fingerprint", "metadata"])] = r.choice(
+                plain
+            )
             head["__metadata__"]["invert"] = json.dumps(content)
 
 
@@ -236,7 +256,9 @@ def test_cut_and_flipped_files_are_latents_or_one_line(suffix: str, tmp_path: Pa
         changed = bytearray(data)
         for _ in range(r.choice([1, 4])):
             changed[r.randrange(min(len(data), r.choice([200, 4000, 10**9])))] = r.randrange(256)
-        (tmp_path / f"x{suffix}").write_bytes(changed[: r.choice([len(data), r.randrange(len(data))])])
+        (tmp_path / f"x{suffix}").write_bytes(
+            changed[: r.choice([len(data), r.randrange(len(data))])]
+        )
         outcome(tmp_path / f"x{suffix}")
 
 

@@ -1,4 +1,6 @@
-"""A latent remembers the file of its network: it is found again, also where it was moved, and asked for where not."""
+"""A latent remembers the file of its network: it is found again, also where it was moved, and asked
+for where not.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from shell import QUICK, Shell, one_line, refused, succeeded
 from directions.direction import Direction
 from invert.checkpoints import write_checkpoint
 from invert.generator import load_generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 
 @pytest.fixture
@@ -26,7 +28,9 @@ def latent(run: Shell, network: Path) -> Path:
     return Path("seed0000.pt")
 
 
-def test_a_projection_is_edited_without_naming_its_network(run: Shell, network: Path, photo: Path) -> None:
+def test_a_projection_is_edited_without_naming_its_network(
+    run: Shell, network: Path, photo: Path
+) -> None:
     Direction("mine", torch.eye(32)[0], 1.0, "mine", "").save("d.safetensors")
     succeeded(run("project", photo, "--network", network, "--space", "W+", *QUICK))
     succeeded(run("edit", "face.pt", "--direction", "d.safetensors"))
@@ -44,7 +48,10 @@ def test_the_path_is_stored_as_it_is_and_as_seen_from_the_latent(run: Shell, lat
     }
     Path("deep/down").mkdir(parents=True)
     succeeded(run("convert", latent, "--space", "W+", "-o", "deep/down/a.pt"))
-    assert Latent.load("deep/down/a.pt").metadata["network"]["relative"] == "../../nets/mine.safetensors"
+    assert (
+        Latent.load("deep/down/a.pt").metadata["network"]["relative"]
+        == "../../nets/mine.safetensors"
+    )
 
 
 def test_a_latent_that_moves_alone_still_finds_its_network(run: Shell, latent: Path) -> None:
@@ -66,7 +73,9 @@ def test_a_latent_that_moves_with_its_network_finds_it(run: Shell, latent: Path)
 
 
 @pytest.mark.parametrize("place", ["beside", "current"])
-def test_a_network_of_another_name_is_found_by_its_weights(place: str, run: Shell, latent: Path) -> None:
+def test_a_network_of_another_name_is_found_by_its_weights(
+    place: str, run: Shell, latent: Path
+) -> None:
     Path("away").mkdir()
     latent.rename("away/a.pt")
     folder = Path("away" if place == "beside" else ".")
@@ -88,7 +97,11 @@ def test_another_file_in_its_place_is_not_taken_for_it(run: Shell, latent: Path)
 
 def test_a_network_that_is_nowhere_is_asked_for(run: Shell, latent: Path) -> None:
     Path("nets/mine.safetensors").rename("nets/hidden.safetensors")
-    for command in (["render", latent], ["edit", latent, "--direction", "smile"], ["stats", latent]):
+    for command in (
+        ["render", latent],
+        ["edit", latent, "--direction", "smile"],
+        ["stats", latent],
+    ):
         result = run(*command)
         assert result.code == 4
         assert "nets/mine.safetensors" in one_line(result)
@@ -96,7 +109,9 @@ def test_a_network_that_is_nowhere_is_asked_for(run: Shell, latent: Path) -> Non
     succeeded(run("render", latent, "--network", "nets/hidden.safetensors"))
 
 
-def test_latents_from_before_paths_were_kept_find_a_network_of_that_name(run: Shell, network: Path) -> None:
+def test_latents_from_before_paths_were_kept_find_a_network_of_that_name(
+    run: Shell, network: Path
+) -> None:
     latent = small_generator().sample(0)
     assert latent.metadata == {"generator": "small"}
     latent.save("old.pt")
@@ -107,13 +122,17 @@ def test_latents_from_before_paths_were_kept_find_a_network_of_that_name(run: Sh
     refused(run("render", "old.pt"), 4, "its network small (fingerprint")
 
 
-def test_a_file_named_like_a_registered_network_is_taken_from_its_path(run: Shell, network: Path) -> None:
+def test_a_file_named_like_a_registered_network_is_taken_from_its_path(
+    run: Shell, network: Path
+) -> None:
     network.rename("ffhq-mobile.safetensors")
     succeeded(run("generate", "--network", "ffhq-mobile.safetensors", "--seeds", "0"))
     succeeded(run("render", "seed0000.pt"))
 
 
-def test_several_latents_of_several_networks_are_rendered_each_with_its_own(run: Shell, network: Path) -> None:
+def test_several_latents_of_several_networks_are_rendered_each_with_its_own(
+    run: Shell, network: Path
+) -> None:
     write_checkpoint(Path("second.safetensors"), small_checkpoint(seed=7))
     succeeded(run("generate", "--network", network, "--seeds", "0", "--out", "a"))
     succeeded(run("generate", "--network", "second.safetensors", "--seeds", "0", "--out", "b"))
@@ -148,7 +167,9 @@ def test_an_address_is_told_to_be_downloaded_first(url: str, run: Shell) -> None
     refused(run("project", url.replace("pkl", "jpg")), 2, "give its path: ffhq.jpg")
 
 
-def test_the_network_of_a_latent_is_an_input_that_is_never_replaced(run: Shell, latent: Path) -> None:
+def test_the_network_of_a_latent_is_an_input_that_is_never_replaced(
+    run: Shell, latent: Path
+) -> None:
     before = Path("nets/mine.safetensors").read_bytes()
     edit = ["convert", latent, "--space", "W+", "-o", "nets/mine.safetensors", "--overwrite"]
     refused(run(*edit), 2, "an input of this command")

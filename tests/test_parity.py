@@ -1,6 +1,8 @@
-"""The network gives what each format's original implementation gave, to 1e-4 for images of standard deviation 2.
+"""The network gives what each format's original implementation gave, to 1e-4 for images of standard
+deviation 2.
 
-The rest is rounding: the originals modulate weights, we modulate activations, and sums run in another order.
+The rest is rounding: the originals modulate weights, we modulate activations, and sums run in
+another order.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pickle_writer import FIXTURES
 from torch import Tensor
 
 from invert.checkpoints import read_checkpoint
-from invert.stylegan2 import StyleGAN2
+from invert.networks.stylegan2 import StyleGAN2
 
 TOLERANCE = 1e-4
 ADA = ("ada_tiny", "ada_tiny_conditional", "ada_tiny_fp16clamp")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from invert.alignment import Square, cut
 from invert.errors import UsageError
-from invert.images import to_tensor
-from invert.pasting import paste
+from invert.images.alignment import Square, cut
+from invert.images.images import to_tensor
+from invert.images.pasting import paste
 
 
 def smooth(width: int = 240, height: int = 200) -> Image.Image:
@@ -22,7 +22,10 @@ def smooth(width: int = 240, height: int = 200) -> Image.Image:
 
 
 def facts_of(square: Square, picture: Image.Image) -> dict[str, object]:
-    return {"size": list(picture.size), "face": {"corners": [list(corner) for corner in square.corners]}}
+    return {
+        "size": list(picture.size),
+        "face": {"corners": [list(corner) for corner in square.corners]},
+    }
 
 
 @pytest.mark.parametrize("size", [64, 100, 256])
@@ -43,7 +46,8 @@ def test_the_picture_replaces_the_middle_and_nothing_beyond_the_square() -> None
     untouched = np.ones((200, 240), bool)
     untouched[50:150, 60:160] = False
     assert np.array_equal(found[untouched], np.asarray(photograph)[untouched])
-    assert np.abs(found[50, 60:160].astype(int) - np.asarray(photograph)[50, 60:160]).max() < 8  # it fades in
+    # it fades in
+    assert np.abs(found[50, 60:160].astype(int) - np.asarray(photograph)[50, 60:160]).max() < 8
 
 
 def test_a_square_that_leaves_the_photograph_is_pasted_as_far_as_it_goes() -> None:

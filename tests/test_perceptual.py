@@ -1,4 +1,6 @@
-"""Perceptual distances: a distance's properties on small random trunks, and parity with the originals."""
+"""Perceptual distances: a distance's properties on small random trunks, and parity with the
+originals.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,15 @@ import torchvision
 from torch import Tensor, nn
 
 from invert.errors import ModelFileError, ModelUnavailableError, UsageError
-from invert.models import MODELS
-from invert.models.weights_file import write_weights
-from invert.perceptual import PERCEPTUAL, PerceptualDistance, load_perceptual
-from invert.shift_tolerant import BlurPool, BlurredConv
+from invert.metrics.perceptual import PERCEPTUAL, PerceptualDistance, load_perceptual
+from invert.metrics.shift_tolerant import BlurPool, BlurredConv
+from invert.weights import MODELS
+from invert.weights.weights_file import write_weights
 
 ALEXNET_SIDES = (11, 5, 3, 3, 3)
 VGG16_SIDES = (3,) * 13
-DEPTHS = {"st-lpips-alex": (0, 1, 2, 3, 4), "st-lpips-vgg": (1, 3, 6, 9, 12)}  # convolution that ends each
+# convolution that ends each
+DEPTHS = {"st-lpips-alex": (0, 1, 2, 3, 4), "st-lpips-vgg": (1, 3, 6, 9, 12)}
 
 
 def small_weights(name: str, channels: int = 4) -> dict[str, Tensor]:
@@ -52,7 +55,8 @@ def pictures(count: int, size: tuple[int, int] = (40, 45), seed: int = 1) -> Ten
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-# --- the properties of a distance -----------------------------------------------------------------------
+# --- the properties of a distance
+# -----------------------------------------------------------------------
 
 
 def test_one_distance_per_pair_positive_symmetric_and_zero_for_equal_images(
@@ -72,12 +76,16 @@ def test_a_batch_is_its_images_one_by_one(distance: PerceptualDistance) -> None:
     torch.testing.assert_close(distance(x, y), singly, rtol=1e-5, atol=1e-7)
 
 
-def test_a_target_embedded_once_gives_the_distances_of_forward(distance: PerceptualDistance) -> None:
+def test_a_target_embedded_once_gives_the_distances_of_forward(
+    distance: PerceptualDistance,
+) -> None:
     x, y = pictures(3), pictures(1, seed=2)
     target = distance.embed(y)
     assert len(target) == 5
     expected = distance(x, y.expand(3, -1, -1, -1))
-    torch.testing.assert_close(distance.between(distance.embed(x), target), expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        distance.between(distance.embed(x), target), expected, rtol=1e-5, atol=1e-7
+    )
 
 
 def test_an_embedding_has_the_length_its_heads_allow(distance: PerceptualDistance) -> None:
@@ -89,7 +97,9 @@ def test_an_embedding_has_the_length_its_heads_allow(distance: PerceptualDistanc
         assert ((unweighted - 1).abs() < 1e-4).logical_or(unweighted == 0).all()
 
 
-def test_the_gradient_is_that_of_the_value_and_reaches_the_image_only(distance: PerceptualDistance) -> None:
+def test_the_gradient_is_that_of_the_value_and_reaches_the_image_only(
+    distance: PerceptualDistance,
+) -> None:
     distance = distance.double()
     x, y = pictures(1).double().requires_grad_(), pictures(1, seed=2).double()
     distance(x, y).sum().backward()
@@ -103,7 +113,9 @@ def test_the_gradient_is_that_of_the_value_and_reaches_the_image_only(distance: 
 
 
 @pytest.mark.parametrize("name", DEPTHS)
-def test_a_trunk_that_sees_nothing_gives_zero_and_a_finite_gradient(tmp_path: Path, name: str) -> None:
+def test_a_trunk_that_sees_nothing_gives_zero_and_a_finite_gradient(
+    tmp_path: Path, name: str
+) -> None:
     tensors = small_weights(name)
     for key in tensors:
         if key.endswith("bias"):
@@ -122,7 +134,8 @@ def test_a_trunk_that_sees_nothing_gives_zero_and_a_finite_gradient(tmp_path: Pa
 def test_shift_tolerant_distances_are_those_of_a_literal_reading(
     tmp_path: Path, name: str, size: tuple[int, int]
 ) -> None:
-    # The definition without a shortcut: dense convolutions and pools, then reflect, blur, take every second.
+    # The definition without a shortcut: dense convolutions and pools, then reflect, blur, take
+    # every second.
     tensors = small_weights(name)
     write_weights(tmp_path / f"{name}.safetensors", MODELS[name], tensors)
     x, y = pictures(2, size), pictures(2, size, seed=2)
@@ -143,7 +156,9 @@ def test_shift_tolerant_distances_are_those_of_a_literal_reading(
             if index in pooled:
                 image = blur(F.max_pool2d(image, 3 if alex else 2, stride=1))
             padding = 2 if side == 11 else side // 2
-            image = F.conv2d(image, tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"], padding=padding)
+            image = F.conv2d(
+                image, tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"], padding=padding
+            )
             image = F.relu(blur(image) if alex and index == 0 else image)
             if index in DEPTHS[name]:
                 yield image
@@ -156,11 +171,14 @@ def test_shift_tolerant_distances_are_those_of_a_literal_reading(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
 
 
-# --- the layers -----------------------------------------------------------------------------------------
+# --- the layers
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(9, 9), (10, 13), (12, 8)])
-def test_blurred_convolution_is_convolution_then_blur_in_value_and_gradient(size: tuple[int, int]) -> None:
+def test_blurred_convolution_is_convolution_then_blur_in_value_and_gradient(
+    size: tuple[int, int],
+) -> None:
     random = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(5, 3, 11, 11, generator=random), torch.randn(5, generator=random)
     layer, pool = BlurredConv(weight.double(), bias.double()).double(), BlurPool(5).double()
@@ -182,18 +200,24 @@ def test_blur_pool_keeps_constants_and_has_the_documented_size(side: int) -> Non
     assert torch.equal(y, torch.full_like(y, 0.5))
 
 
-# --- what is refused ------------------------------------------------------------------------------------
+# --- what is refused
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)])
-def test_anything_but_rgb_images_of_32_px_is_refused(distance: PerceptualDistance, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match=r"expected images \[N, 3, H, W\] of at least 32 px a side, got \["):
+def test_anything_but_rgb_images_of_32_px_is_refused(
+    distance: PerceptualDistance, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected images \[N, 3, H, W\] of at least 32 px a side, got \["
+    ):
         distance.embed(torch.zeros(shape))
 
 
 def test_images_of_two_sizes_are_refused(distance: PerceptualDistance) -> None:
     with pytest.raises(
-        UsageError, match=r"expected embeddings of images of one size, got first maps of \(\d+, \d+\) and \("
+        UsageError,
+        match=r"expected embeddings of images of one size, got first maps of \(\d+, \d+\) and \(",
     ):
         distance(pictures(1, (40, 40)), pictures(1, (40, 64)))
 
@@ -205,7 +229,9 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_a_trunk_is_refused_where_none_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"st-lpips-vgg has its own trunk; trunk= is for lpips-alex"):
+    with pytest.raises(
+        UsageError, match=r"st-lpips-vgg has its own trunk; trunk= is for lpips-alex"
+    ):
         load_perceptual("st-lpips-vgg", trunk=tmp_path / "vgg.pth", cache_dir=tmp_path)
 
 
@@ -220,11 +246,14 @@ def test_a_cached_file_with_other_tensors_is_refused_by_path(tmp_path: Path, dam
         del tensors["head4"]
     path = tmp_path / "st-lpips-alex.safetensors"
     write_weights(path, MODELS["st-lpips-alex"], tensors)
-    with pytest.raises(ModelFileError, match=r"st-lpips-alex\.safetensors: not the weights of st-lpips-alex"):
+    with pytest.raises(
+        ModelFileError, match=r"st-lpips-alex\.safetensors: not the weights of st-lpips-alex"
+    ):
         load_perceptual("st-lpips-alex", cache_dir=tmp_path)
 
 
-# --- LPIPS on torchvision's trunks ----------------------------------------------------------------------
+# --- LPIPS on torchvision's trunks
+# ----------------------------------------------------------------------
 
 TRUNKS = {
     "lpips-alex": torchvision.models.alexnet,
@@ -239,12 +268,15 @@ def random_trunk(name: str) -> dict[str, Tensor]:
     with torch.device("meta"):
         features: nn.Module = TRUNKS[name](weights=None).features
     return {
-        f"features.{key}": torch.randn(value.shape, generator=random) * (2 / value[0].numel()) ** 0.5
+        f"features.{key}": torch.randn(value.shape, generator=random)
+        * (2 / value[0].numel()) ** 0.5
         for key, value in features.state_dict().items()
     }
 
 
-@pytest.mark.parametrize("name", ["lpips-alex", "lpips-squeeze", pytest.param("lpips-vgg", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["lpips-alex", "lpips-squeeze", pytest.param("lpips-vgg", marks=pytest.mark.slow)]
+)
 def test_lpips_agrees_with_the_package_on_any_trunk(tmp_path: Path, name: str) -> None:
     import lpips
 
@@ -292,23 +324,37 @@ def test_a_trunk_that_is_none_is_refused_by_path(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"trunk\.pth: expected a state dictionary, got list"):
         load_perceptual("lpips-alex", trunk=path)
     torch.save(random_trunk("lpips-squeeze"), path)
-    with pytest.raises(ModelFileError, match=r"trunk\.pth: expected torchvision's alexnet-owt-7be5be79\.pth"):
+    with pytest.raises(
+        ModelFileError, match=r"trunk\.pth: expected torchvision's alexnet-owt-7be5be79\.pth"
+    ):
         load_perceptual("lpips-alex", trunk=path)
 
 
-def test_lpips_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lpips_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.save(random_trunk("lpips-squeeze"), tmp_path / "trunk.pth")
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(ModelUnavailableError, match="needs the package lpips for its heads: pip install lpips"):
+    with pytest.raises(
+        ModelUnavailableError, match="needs the package lpips for its heads: pip install lpips"
+    ):
         load_perceptual("lpips-squeeze", trunk=tmp_path / "trunk.pth")
 
 
-# --- the real weights -----------------------------------------------------------------------------------
+# --- the real weights
+# -----------------------------------------------------------------------------------
 
-# Per depth and in all, by the package stlpips-pytorch 0.0.2 itself on the two pictures below, torch 2.14, CPU.
+# Per depth and in all, by the package stlpips-pytorch 0.0.2 itself on the two pictures below, torch
+# 2.14, CPU.
 RECORDED = {
-    "st-lpips-alex": ((0.002416709, 0.008057176, 0.067876153, 0.081033096, 0.134808853), 0.294191986),
-    "st-lpips-vgg": ((0.017576845, 0.022274053, 0.012791067, 0.052974153, 0.040581096), 0.146197215),
+    "st-lpips-alex": (
+        (0.002416709, 0.008057176, 0.067876153, 0.081033096, 0.134808853),
+        0.294191986,
+    ),
+    "st-lpips-vgg": (
+        (0.017576845, 0.022274053, 0.012791067, 0.052974153, 0.040581096),
+        0.146197215,
+    ),
 }
 
 

@@ -11,11 +11,11 @@ import torch
 from networks import small_generator
 
 from edits.apply import move
-from invert.encoder import new_encoder
-from invert.metrics import reconstruction_metrics
-from invert.perceptual import PerceptualDistance
-from invert.precision import full_precision, widened
-from invert.statistics import map_distributions
+from invert.encoders.encoder import new_encoder
+from invert.hardware.precision import full_precision, widened
+from invert.latents.statistics import map_distributions
+from invert.metrics.perceptual import PerceptualDistance
+from invert.metrics.reconstruction import reconstruction_metrics
 
 KINDS: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
 GENERATOR = small_generator()

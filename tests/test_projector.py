@@ -1,4 +1,6 @@
-"""Planted truth is found, what is saved is what is shown, and nothing but the seed decides the result."""
+"""Planted truth is found, what is saved is what is shown, and nothing but the seed decides the
+result.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,17 @@ from torch import Tensor
 
 from invert.errors import LatentError, SpaceError, UsageError
 from invert.generator import Generator
-from invert.objective import Loss, Networks, Terms, perceptual_size
-from invert.optimization import Projection, Step
-from invert.perceptual import PerceptualDistance
-from invert.projector import networks_for, project
-from invert.settings import PRESETS, ProjectionSettings, preset
-from invert.variables import Variables, distribution_distances
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.objective import Loss, Networks, Terms, perceptual_size
+from invert.projection.optimization import Projection, Step
+from invert.projection.projector import networks_for, project
+from invert.projection.settings import PRESETS, ProjectionSettings, preset
+from invert.projection.variables import Variables, distribution_distances
 
 GENERATOR = small_generator()
-PLAIN = ProjectionSettings(steps=30, init_steps=10, warmup=5, perceptual="none", mse_weight=1.0, noise_weight=1e3)
+PLAIN = ProjectionSettings(
+    steps=30, init_steps=10, warmup=5, perceptual="none", mse_weight=1.0, noise_weight=1e3
+)
 
 
 def target(seed: int = 5, generator: Generator = GENERATOR) -> Tensor:
@@ -31,7 +35,9 @@ def mse(result: Projection, image: Tensor) -> float:
     return (result.image - image).square().mean().item()
 
 
-@pytest.mark.parametrize("space", ["W", "NW", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNW1"])
+@pytest.mark.parametrize(
+    "space", ["W", "NW", "W+", "NW+", "SW+", "NSW+", "FW5", "FNW5", "FSW5", "FNSW5", "FNW1"]
+)
 def test_every_space_gets_closer_and_is_rendered_as_saved(space: str) -> None:
     image = target()
     start = GENERATOR.render(GENERATOR.latent(GENERATOR.w_avg[None]))
@@ -51,7 +57,8 @@ def test_a_planted_w_is_found() -> None:
 
 def test_the_best_step_is_kept_not_the_last() -> None:
     image = target()
-    result = project(GENERATOR, image, "W+", settings=PLAIN.replace(lr=3.0, steps=25))  # overshoots at once
+    # overshoots at once
+    result = project(GENERATOR, image, "W+", settings=PLAIN.replace(lr=3.0, steps=25))
     fits = [step.mse for step in result.history]
     assert result.best_step == min(range(len(fits)), key=fits.__getitem__)
     assert result.best_step < len(fits) - 1
@@ -187,14 +194,18 @@ def test_the_callback_sees_every_step_of_both_stages_with_its_image() -> None:
         (torch.zeros(1, 3, 64, 64), "FNW99", "layers 1 to 10"),
     ],
 )
-def test_images_that_do_not_fit_are_refused_with_the_reason(image: Tensor, space: str, reason: str) -> None:
+def test_images_that_do_not_fit_are_refused_with_the_reason(
+    image: Tensor, space: str, reason: str
+) -> None:
     with pytest.raises((UsageError, SpaceError), match=reason):
         project(GENERATOR, image, space, settings=PLAIN)
 
 
 def test_a_start_of_another_size_is_refused() -> None:
     with pytest.raises(LatentError, match="the start renders"):
-        project(GENERATOR, torch.zeros(1, 3, 64, 128), "FNW5", settings=PLAIN, init=GENERATOR.sample(0))
+        project(
+            GENERATOR, torch.zeros(1, 3, 64, 128), "FNW5", settings=PLAIN, init=GENERATOR.sample(0)
+        )
 
 
 @pytest.mark.parametrize(
@@ -212,9 +223,18 @@ def test_settings_out_of_range_are_refused(changes: dict[str, float], reason: st
 
 
 ADAM = {"beta1": 0.9, "beta2": 0.999}  # D. P. Kingma and J. Ba, ICLR 2015, algorithm 1
-# [S] chapter 6: Adam at 0.1 after 50 steps of linear rise; distance and squared error 1 : 0.25; noise 4e5.
-THESIS = {"lr": 0.1, "warmup": 50, "cooldown": 0, "perceptual_weight": 1, "mse_weight": 0.25, "noise_weight": 4e5}
-# [K] appendix D: 1000 steps; the rate rises over the first 5 % to 0.1 and falls as a cosine over the last 25 %;
+# [S] chapter 6: Adam at 0.1 after 50 steps of linear rise; distance and squared error 1 : 0.25;
+# noise 4e5.
+THESIS = {
+    "lr": 0.1,
+    "warmup": 50,
+    "cooldown": 0,
+    "perceptual_weight": 1,
+    "mse_weight": 0.25,
+    "noise_weight": 4e5,
+}
+# [K] appendix D: 1000 steps; the rate rises over the first 5 % to 0.1 and falls as a cosine over
+# the last 25 %;
 # the LPIPS distance and 1e5 times the noise term, no squared error; noise of 0.05 σ_w t² on w.
 STYLEGAN2 = {
     "steps": 1000, "lr": 0.1, "warmup": 0.05 * 1000, "cooldown": 0.25,
@@ -231,10 +251,13 @@ STYLEGAN2 = {
         ("stylegan2", "NW", {**STYLEGAN2, **ADAM}),
     ],
 )
-def test_presets_are_those_of_their_sources(name: str, space: str, source: dict[str, float]) -> None:
+def test_presets_are_those_of_their_sources(
+    name: str, space: str, source: dict[str, float]
+) -> None:
     found = asdict(preset(name, space))
     assert {knob: found[knob] for knob in source} == source
-    assert (found["crop_weight"], found["dist_weight"]) == (0, 0)  # neither source has such a term by default
+    # neither source has such a term by default
+    assert (found["crop_weight"], found["dist_weight"]) == (0, 0)
 
 
 def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
@@ -264,12 +287,16 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolution", "side", "expected"), [(1024, 1024, 256), (512, 512, 256), (256, 256, 256), (64, 64, 64)]
+    ("resolution", "side", "expected"),
+    [(1024, 1024, 256), (512, 512, 256), (256, 256, 256), (64, 64, 64)],
 )
 def test_the_perceptual_distance_sees_a_quarter_but_no_less_than_256_px(
     resolution: int, side: int, expected: int
 ) -> None:
-    assert perceptual_size(resolution, torch.zeros(1, 3, side, 2 * side)) == (expected, 2 * expected)
+    assert perceptual_size(resolution, torch.zeros(1, 3, side, 2 * side)) == (
+        expected,
+        2 * expected,
+    )
 
 
 def pixel_distance() -> PerceptualDistance:
@@ -321,29 +348,42 @@ def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_bes
 
 def test_distances_are_loaded_only_where_the_settings_ask_for_them() -> None:
     given = pixel_distance()
-    assert networks_for(GENERATOR, PLAIN.replace(crop_weight=1.0), None, None) == Networks(GENERATOR)
+    assert networks_for(GENERATOR, PLAIN.replace(crop_weight=1.0), None, None) == Networks(
+        GENERATOR
+    )
     settings = PLAIN.replace(perceptual="st-lpips-alex")
     assert networks_for(GENERATOR, settings, given, None) == Networks(GENERATOR, given)
-    assert networks_for(GENERATOR, settings.replace(crop_weight=1.0), given, given) == Networks(GENERATOR, given, given)
+    assert networks_for(GENERATOR, settings.replace(crop_weight=1.0), given, given) == Networks(
+        GENERATOR, given, given
+    )
     same = settings.replace(crop_weight=1.0, crop_perceptual="colours")
     assert networks_for(GENERATOR, same, given, None) == Networks(GENERATOR, given, given)
     with pytest.raises(UsageError, match="none-such"):
-        networks_for(GENERATOR, settings.replace(crop_weight=1.0, crop_perceptual="none-such"), given, None)
+        networks_for(
+            GENERATOR, settings.replace(crop_weight=1.0, crop_perceptual="none-such"), given, None
+        )
 
 
 def test_half_precision_halves_the_networks_of_the_steps_and_no_result() -> None:
     image = target()
-    settings = PLAIN.replace(half=True, crop_weight=0.1, crop_size=32, steps=6, init_steps=3)  # slow where emulated
-    networks = networks_for(GENERATOR, settings.replace(perceptual="colours"), pixel_distance(), pixel_distance())
+    # slow where emulated
+    settings = PLAIN.replace(half=True, crop_weight=0.1, crop_size=32, steps=6, init_steps=3)
+    networks = networks_for(
+        GENERATOR, settings.replace(perceptual="colours"), pixel_distance(), pixel_distance()
+    )
     assert networks.whole is not None
     assert networks.crop is not None
-    assert {t.dtype for n in (networks.generator.network, networks.whole, networks.crop) for t in n.buffers()} == {
-        torch.bfloat16
-    }
+    assert {
+        t.dtype
+        for n in (networks.generator.network, networks.whole, networks.crop)
+        for t in n.buffers()
+    } == {torch.bfloat16}
     result = project(GENERATOR, image, "FNW5", settings=settings, perceptual=pixel_distance())
     assert {t.dtype for t in result.latent.tensors()} == {torch.float32}
     assert torch.equal(result.image, GENERATOR.render(result.latent))
     assert GENERATOR.dtype == torch.float32
-    full = project(GENERATOR, image, "FNW5", settings=settings.replace(half=False), perceptual=pixel_distance())
+    full = project(
+        GENERATOR, image, "FNW5", settings=settings.replace(half=False), perceptual=pixel_distance()
+    )
     assert mse(result, image) == pytest.approx(mse(full, image), rel=0.1)
     assert not torch.equal(result.image, full.image)

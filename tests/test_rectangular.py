@@ -13,30 +13,32 @@ from torch import Tensor
 
 from directions.direction import Direction, unit
 from edits.along import edit
-from edits.attribute_training import AttributeSettings, train_attribute_model
+from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import Placement, crop, place, shift
 from edits.equalize import equalize
 from edits.mixer import mix
-from edits.styles import combine, interpolate, style_mix
+from edits.style_mixing import combine, interpolate, style_mix
 from invert.checkpoints import Checkpoint, write_checkpoint
-from invert.companions import with_companion
-from invert.encoder import new_encoder
+from invert.encoders.encoder import new_encoder
+from invert.encoders.training import EncoderSettings, EncoderTraining
 from invert.errors import LatentError, ModelFileError, UsageError
 from invert.generator import Generator
-from invert.images import to_images, to_tensor
-from invert.latents import Latent
-from invert.layer_ranges import named_ranges
-from invert.pasting import paste
-from invert.photographs import Framing, load_target
-from invert.projector import project
-from invert.settings import ProjectionSettings
-from invert.spaces import Space
-from invert.training.encoder import EncoderSettings, EncoderTraining
+from invert.images.images import to_images, to_tensor
+from invert.images.pasting import paste
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import named_ranges
+from invert.latents.spaces import Space
+from invert.projection.companion import with_companion
+from invert.projection.framing import Framing, load_target
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings
 
 TALL = small_generator(start=(4, 2))  # 32×64 px (width × height), as in StyleGAN-Human
 WIDE = small_generator(32, start=(4, 6))  # 48×32 px, as forks with another `init_res` have them
 GENERATORS = {"tall": TALL, "wide": WIDE}
-PLAIN = ProjectionSettings(steps=2, init_steps=2, warmup=1, perceptual="none", mse_weight=1.0, noise_weight=1e3)
+PLAIN = ProjectionSettings(
+    steps=2, init_steps=2, warmup=1, perceptual="none", mse_weight=1.0, noise_weight=1e3
+)
 
 
 @pytest.fixture(params=list(GENERATORS))
@@ -83,7 +85,9 @@ def test_images_are_those_of_a_square_generator_on_a_canvas() -> None:
     for name, t in tensors.items():
         if name.endswith(("b4.const", "noise_const")):
             tensors[name] = torch.cat([t, t], -1)
-    square = Generator.from_checkpoint(Checkpoint("stylegan2", "invert", small_checkpoint().config, tensors, {}))
+    square = Generator.from_checkpoint(
+        Checkpoint("stylegan2", "invert", small_checkpoint().config, tensors, {})
+    )
     x = TALL.sample(0, space="FNW1")
     assert square.image_size == (64, 64)
     assert torch.equal(square.render(square.adopt(x)), TALL.render(TALL.sample(0)))
@@ -115,7 +119,9 @@ def test_a_mobile_network_may_be_rectangular() -> None:
         ("synthesis.b16.conv1.noise_const", (16, 16), r"expected \[16, 8\], found \[16, 16\]"),
     ],
 )
-def test_sizes_that_contradict_each_other_are_refused(name: str, shape: tuple[int, ...], reason: str) -> None:
+def test_sizes_that_contradict_each_other_are_refused(
+    name: str, shape: tuple[int, ...], reason: str
+) -> None:
     checkpoint = small_checkpoint(start=(4, 2))
     tensors = {**checkpoint.tensors, name: torch.zeros(shape)}
     with pytest.raises(ModelFileError, match=reason):
@@ -125,11 +131,15 @@ def test_sizes_that_contradict_each_other_are_refused(name: str, shape: tuple[in
 # -- spaces
 
 
-def test_every_space_keeps_the_image_and_is_read_as_it_was_written(generator: Generator, tmp_path: Path) -> None:
+def test_every_space_keeps_the_image_and_is_read_as_it_was_written(
+    generator: Generator, tmp_path: Path
+) -> None:
     reference = generator.render(generator.sample(1))
     layers = range(1, generator.num_ws + 1)
     names = ["W", "NW", "W+", "NW+", "SW+", "NSW+", "Z", "NZ"]
-    for name in names + [f"{kind}{i}" for kind in ("FW", "FNW", "FSW", "FNSW", "FNZ") for i in layers]:
+    for name in names + [
+        f"{kind}{i}" for kind in ("FW", "FNW", "FSW", "FNSW", "FNZ") for i in layers
+    ]:
         latent = generator.sample(1, space=name)
         latent.save(tmp_path / "x.pt")
         image = generator.render(Latent.load(tmp_path / "x.pt"))
@@ -172,7 +182,9 @@ def test_a_picture_goes_back_to_where_it_was_cut(generator: Generator) -> None:
     height, width = generator.image_size
     photograph = Image.new("RGB", (160, 120), "white")
     facts = {"size": [160, 120], "crop": [20, 10, width, height]}
-    pasted = to_tensor(paste(photograph, to_tensor(Image.new("RGB", (width, height), "black")), facts, feather=0.0))
+    pasted = to_tensor(
+        paste(photograph, to_tensor(Image.new("RGB", (width, height), "black")), facts, feather=0.0)
+    )
     box = pasted[:, :, 10 : 10 + height, 20 : 20 + width]
     assert (box < -0.9).all()
     assert (pasted < 0.9).sum() == box.numel()
@@ -184,8 +196,14 @@ def test_a_picture_goes_back_to_where_it_was_cut(generator: Generator) -> None:
 
 def test_edits_keep_the_shape(generator: Generator) -> None:
     a, b = (generator.sample(seed, space="FNW3") for seed in (0, 1))
-    assert generator.render(edit(generator, a, tilt(generator), 2.0)).shape[2:] == generator.image_size
-    assert generator.render(edit(generator, a, tilt(generator), 2.0, mask=half_mask(generator))).isfinite().all()
+    assert (
+        generator.render(edit(generator, a, tilt(generator), 2.0)).shape[2:] == generator.image_size
+    )
+    assert (
+        generator.render(edit(generator, a, tilt(generator), 2.0, mask=half_mask(generator)))
+        .isfinite()
+        .all()
+    )
     mixed = mix(generator, a, b, half_mask(generator), feather=4)
     left, right = generator.render(mixed).chunk(2, 3)
     assert (left - generator.render(b).chunk(2, 3)[0]).abs().mean() < (left - right).abs().mean()
@@ -251,7 +269,9 @@ def test_an_attribute_model_is_trained_and_used() -> None:
 # -- commands
 
 
-def test_the_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = Shell(tmp_path, monkeypatch, capfd)
     net = ["--network", "wide.safetensors"]
     write_checkpoint(tmp_path / net[1], small_checkpoint(32, start=(4, 6)))
@@ -280,6 +300,10 @@ def test_the_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capf
             "edited.png",
         )
     )
-    succeeded(run("style-mix", "seed0000.pt", "seed0001.pt", *net, "--layers", "6-8", "-o", "styles.png"))
+    succeeded(
+        run("style-mix", "seed0000.pt", "seed0001.pt", *net, "--layers", "6-8", "-o", "styles.png")
+    )
     succeeded(run("equalize", "photo.pt", *net, "--amount", "0.5", "-o", "equal.png"))
-    assert "a face is cut as a square" in one_line(run("project", "photo.jpg", *net, "--crop", "face", *QUICK))
+    assert "a face is cut as a square" in one_line(
+        run("project", "photo.jpg", *net, "--crop", "face", *QUICK)
+    )

@@ -1,4 +1,6 @@
-"""Files of other projects that are refused: for code, for sizes that contradict each other, and by name."""
+"""Files of other projects that are refused: for code, for sizes that contradict each other, and by
+name.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ HOSTILE = (
     call("torch._tensor._rebuild_from_type_v2", Global("torch", "load"), None, (), None),
     call("builtins.getattr", Global("model", "Generator"), "__subclasses__"),
     call("functools.partial", Global("os", "system"), "touch sentinel"),
-    call("copyreg._reconstructor", Global("subprocess", "Popen"), Global("builtins", "object"), None),
+    call(
+        "copyreg._reconstructor", Global("subprocess", "Popen"), Global("builtins", "object"), None
+    ),
     call("torch.storage._load_from_bytes", write_pickle(call("os.system", "touch sentinel"), 2)),
     Global("a.b", "os.system"),
     Global("x y", "z"),
@@ -46,18 +50,28 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("evil", HOSTILE, ids=lambda evil: str(getattr(evil, "function", evil)))
-def test_what_would_run_code_is_refused_where_nothing_is_needed(evil: object, tmp_path: Path) -> None:
+def test_what_would_run_code_is_refused_where_nothing_is_needed(
+    evil: object, tmp_path: Path
+) -> None:
     root = root_of("ada_tiny.pkl")
     assert isinstance(root, dict)
     root["augment_pipe"] = {"a": [evil]}
     for data in (write_pickle(root), archive({"g": evil}), stream({"g": evil}, keys=(), raw=b"")):
-        refuse_bytes(tmp_path, data, "the pickle names .*it was not imported, do not trust this file")
+        refuse_bytes(
+            tmp_path, data, "the pickle names .*it was not imported, do not trust this file"
+        )
 
 
-@pytest.mark.parametrize("node", [call("model.Net"), Global("model", "Net"), call("a.B", state={"x": 1})])
-def test_foreign_objects_where_the_generator_should_be_are_no_reason_for_distrust(node: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "node", [call("model.Net"), Global("model", "Net"), call("a.B", state={"x": 1})]
+)
+def test_foreign_objects_where_the_generator_should_be_are_no_reason_for_distrust(
+    node: object, tmp_path: Path
+) -> None:
     for root in (node, {"g_ema": node}, {"G_ema": node}):
-        message = refuse_bytes(tmp_path, write_pickle(root), "the pickle names .*it was not imported")
+        message = refuse_bytes(
+            tmp_path, write_pickle(root), "the pickle names .*it was not imported"
+        )
         assert "trust" not in message
 
 
@@ -69,18 +83,29 @@ def test_a_conditional_generator_without_its_embedding_is_refused(tmp_path: Path
     for width in (32, 20):
         state = rosinality_state(canonical()) | {"style.1.weight": wide[:, :width]}
         with pytest.raises(
-            ModelFileError, match=rf"style\.1\.weight takes {width} values where w has 16: .* embedding"
+            ModelFileError,
+            match=rf"style\.1\.weight takes {width} values where w has 16: .* embedding",
         ):
             read_checkpoint(saved(tmp_path / "m", {"g_ema": state}))
-    with pytest.raises(ModelFileError, match=r"mapping\.fc0\.weight takes 32 values where w has 16"):
-        read_checkpoint(saved(tmp_path / "m", ada_state(canonical() | {"mapping.fc0.weight": wide})))
+    with pytest.raises(
+        ModelFileError, match=r"mapping\.fc0\.weight takes 32 values where w has 16"
+    ):
+        read_checkpoint(
+            saved(tmp_path / "m", ada_state(canonical() | {"mapping.fc0.weight": wide}))
+        )
 
 
 @pytest.mark.parametrize(
     ("sizes", "match"),
     [
-        ({"c_dim": 4}, "the generator says c_dim 4, the tensors have 0; its label embedding is missing"),
-        ({"z_dim": 32}, "the generator says z_dim 32, the tensors have 16; the file contradicts itself"),
+        (
+            {"c_dim": 4},
+            "the generator says c_dim 4, the tensors have 0; its label embedding is missing",
+        ),
+        (
+            {"z_dim": 32},
+            "the generator says z_dim 32, the tensors have 16; the file contradicts itself",
+        ),
         ({"w_dim": 32}, "says w_dim 32, the tensors have 16"),
         ({"img_resolution": 64}, "says img_resolution 64, the tensors have 32"),
         ({"num_ws": 10}, "says num_ws 10, the tensors have 8"),
@@ -106,7 +131,10 @@ def test_sizes_that_a_module_states_must_be_those_of_its_tensors(
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"label_size": 4}, "static_kwargs says label_size 4, the tensors have 0; its label embedding is missing"),
+        (
+            {"label_size": 4},
+            "static_kwargs says label_size 4, the tensors have 0; its label embedding is missing",
+        ),
         ({"latent_size": 32}, "static_kwargs says latent_size 32, the tensors have 16"),
         ({"dlatent_size": 32}, "static_kwargs says dlatent_size 32, the tensors have 16"),
         ({"resolution": 64}, "static_kwargs says resolution 64, the tensors have 32"),
@@ -122,8 +150,14 @@ def test_sizes_that_tensorflow_states_must_be_those_of_its_variables(
 
 def test_a_rosinality_module_that_computes_otherwise_is_refused(tmp_path: Path) -> None:
     for change, match in (
-        (lambda part: part.conv1.conv.modulation.__dict__.update(scale=7.0), r"scale 7\.0 instead of 0\.25"),
-        (lambda part: part.conv1.conv.__dict__.update(demodulate=False), "demodulate False instead of True"),
+        (
+            lambda part: part.conv1.conv.modulation.__dict__.update(scale=7.0),
+            r"scale 7\.0 instead of 0\.25",
+        ),
+        (
+            lambda part: part.conv1.conv.__dict__.update(demodulate=False),
+            "demodulate False instead of True",
+        ),
         (lambda part: getattr(part.style, "1").__dict__.update(lr_mul=1.0), "differ in lr_mul"),
     ):
         with foreign_modules():
@@ -140,27 +174,61 @@ def test_a_rosinality_module_that_computes_otherwise_is_refused(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("count", "what"), [(1, "grey pictures"), (4, "transparency"), (12, "wavelets"), (6, "no RGB")]
 )
-def test_other_numbers_of_colours_are_refused_by_name(count: int, what: str, tmp_path: Path) -> None:
+def test_other_numbers_of_colours_are_refused_by_name(
+    count: int, what: str, tmp_path: Path
+) -> None:
     tensors = {
         name: t.repeat_interleave(4, 0)[:count] if re.search(r"torgb\.(weight|bias)$", name) else t
         for name, t in canonical().items()
     }
-    bias = {f"{k}.bias": torch.zeros(1, count, 1, 1) for k in ("to_rgb1", "to_rgbs.0", "to_rgbs.1", "to_rgbs.2")}
+    bias = {
+        f"{k}.bias": torch.zeros(1, count, 1, 1)
+        for k in ("to_rgb1", "to_rgbs.0", "to_rgbs.1", "to_rgbs.2")
+    }
     plain = {name: t for name, t in tensors.items() if not name.endswith("torgb.bias")}
     for state in (ada_state(tensors), rosinality_state(plain) | bias):
-        with pytest.raises(ModelFileError, match=rf"this is a StyleGAN2 of {count} colour channels? \(.*{what}"):
+        with pytest.raises(
+            ModelFileError, match=rf"this is a StyleGAN2 of {count} colour channels? \(.*{what}"
+        ):
             read_checkpoint(saved(tmp_path / "m", {"g_ema": state}))
 
 
 FAMILIES = {
-    "genforce's StyleGAN2": ("mapping.dense0.weight", "synthesis.early_layer.const", "synthesis.layer0.weight"),
-    "genforce's StyleGAN of the first version": ("mapping.dense0.weight", "synthesis.layer0.apply_noise.weight"),
-    "mmgeneration's StyleGAN2": ("style_mapping.1.weight", "constant_input.weight", "conv1.conv.weight"),
-    "BasicSR's StyleGAN2": ("style_mlp.1.weight", "style_conv1.modulated_conv.weight", "noises.noise0"),
-    "lucidrains' stylegan2-pytorch": ("G.initial_block", "G.blocks.0.to_style1.weight", "S.net.0.weight"),
+    "genforce's StyleGAN2": (
+        "mapping.dense0.weight",
+        "synthesis.early_layer.const",
+        "synthesis.layer0.weight",
+    ),
+    "genforce's StyleGAN of the first version": (
+        "mapping.dense0.weight",
+        "synthesis.layer0.apply_noise.weight",
+    ),
+    "mmgeneration's StyleGAN2": (
+        "style_mapping.1.weight",
+        "constant_input.weight",
+        "conv1.conv.weight",
+    ),
+    "BasicSR's StyleGAN2": (
+        "style_mlp.1.weight",
+        "style_conv1.modulated_conv.weight",
+        "noises.noise0",
+    ),
+    "lucidrains' stylegan2-pytorch": (
+        "G.initial_block",
+        "G.blocks.0.to_style1.weight",
+        "S.net.0.weight",
+    ),
     "StyleGAN3": ("mapping.fc0.weight", "synthesis.input.freqs", "synthesis.L0_36_512.weight"),
-    "StyleGAN-XL": ("mapping.embed_proj.weight", "synthesis.input.freqs", "synthesis.L0_36_512.weight"),
-    "EG3D": ("backbone.mapping.fc0.weight", "backbone.synthesis.b4.const", "superresolution.block0.conv0.weight"),
+    "StyleGAN-XL": (
+        "mapping.embed_proj.weight",
+        "synthesis.input.freqs",
+        "synthesis.L0_36_512.weight",
+    ),
+    "EG3D": (
+        "backbone.mapping.fc0.weight",
+        "backbone.synthesis.b4.const",
+        "superresolution.block0.conv0.weight",
+    ),
     "a StyleGAN of the first version": ("g_mapping.dense0.weight", "g_synthesis.blocks.4x4.const"),
     "StyleSwin": ("style.1.weight", "input.input", "layers.0.blocks.0.attn.weight"),
     "a diffusion model": ("model.diffusion_model.input_blocks.0.0.weight",),
@@ -174,7 +242,10 @@ def test_generators_of_other_families_are_refused_by_name(family: str, tmp_path:
         lambda state: state,
         lambda state: {"generator": state, "generator_smooth": state},
         lambda state: {"params_ema": state},
-        lambda state: {"state_dict": {f"generator_ema.{name}": t for name, t in state.items()}, "meta": {}},
+        lambda state: {
+            "state_dict": {f"generator_ema.{name}": t for name, t in state.items()},
+            "meta": {},
+        },
     ):
         content = place({name: torch.zeros(1) for name in FAMILIES[family]})
         with pytest.raises(ModelFileError, match=rf"supported: .*this is .*{family}") as caught:

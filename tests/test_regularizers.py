@@ -8,9 +8,13 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from invert.distributions import group_means, wasserstein
-from invert.regularizers import distribution_regularization, noise_regularization, standardize
-from invert.schedules import warmup_cooldown
+from invert.latents.distributions import group_means, wasserstein
+from invert.projection.regularizers import (
+    distribution_regularization,
+    noise_regularization,
+    standardize,
+)
+from invert.projection.schedules import warmup_cooldown
 
 
 def test_noise_regularization_is_its_definition_on_two_levels() -> None:
@@ -20,7 +24,9 @@ def test_noise_regularization_is_its_definition_on_two_levels() -> None:
     for level in (n, torch.nn.functional.avg_pool2d(n, 2)):
         right = torch.stack([level[0, 0, :, k - 1] for k in range(level.shape[3])], 1)
         down = torch.stack([level[0, 0, k - 1] for k in range(level.shape[2])], 0)
-        expected += (level[0, 0] * right).mean().item() ** 2 + (level[0, 0] * down).mean().item() ** 2
+        expected += (level[0, 0] * right).mean().item() ** 2 + (
+            level[0, 0] * down
+        ).mean().item() ** 2
     assert float(noise_regularization([n])) == pytest.approx(expected, rel=1e-5)
 
 
@@ -83,7 +89,13 @@ def test_wasserstein_is_scipys() -> None:
 
 
 def test_the_schedule_rises_linearly_and_falls_as_a_cosine() -> None:
-    assert [warmup_cooldown(s, 250, 50, 0.0) for s in (0, 24, 49, 200, 250)] == [1 / 50, 0.5, 1, 1, 1]
+    assert [warmup_cooldown(s, 250, 50, 0.0) for s in (0, 24, 49, 200, 250)] == [
+        1 / 50,
+        0.5,
+        1,
+        1,
+        1,
+    ]
     assert warmup_cooldown(0, 10, 0, 0.0) == 1
     assert warmup_cooldown(500, 1000, 50, 0.25) == 1
     assert warmup_cooldown(875, 1000, 50, 0.25) == pytest.approx(0.5)

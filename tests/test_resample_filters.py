@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
-from invert.stylegan2 import Resample
+from invert.networks.stylegan2 import Resample
 
 
 def upfirdn2d(x: Tensor, taps: Tensor, up: int, before: int, after: int) -> Tensor:

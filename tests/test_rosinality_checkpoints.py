@@ -42,14 +42,22 @@ def test_a_training_file_gives_g_ema_without_w_avg_and_reports_its_arguments(
     optimizer.param_groups[0]["params"][0].sum().backward()
     optimizer.step()
     args = argparse.Namespace(size=32, latent=16, path="somewhere", r1=10.0)
-    content = {"g_ema": rosinality_state(canonical), "g_optim": optimizer.state_dict(), "args": args}
+    content = {
+        "g_ema": rosinality_state(canonical),
+        "g_optim": optimizer.state_dict(),
+        "args": args,
+    }
     checkpoint = read_checkpoint(saved(tmp_path / "m", content))
     assert "mapping.w_avg" not in checkpoint.tensors
-    assert same_tensors({**checkpoint.tensors, "mapping.w_avg": canonical["mapping.w_avg"]}, canonical)
+    assert same_tensors(
+        {**checkpoint.tensors, "mapping.w_avg": canonical["mapping.w_avg"]}, canonical
+    )
     assert checkpoint.details["training_args"] == vars(args)
 
 
-def test_the_decoder_of_an_encoder_file_is_taken(canonical: dict[str, Tensor], tmp_path: Path) -> None:
+def test_the_decoder_of_an_encoder_file_is_taken(
+    canonical: dict[str, Tensor], tmp_path: Path
+) -> None:
     state = {f"decoder.{name}": t for name, t in rosinality_state(canonical).items()}
     state["encoder.weight"] = torch.zeros(2)
     content = {
@@ -73,7 +81,10 @@ def test_a_bare_state_dict_is_read(canonical: dict[str, Tensor], tmp_path: Path)
     [
         (lambda state: {"g": state}, r"g_ema, the averaged generator, is missing \(found g\)"),
         (lambda state: [state], "a torch.save file of a list"),
-        (lambda state: {"state_dict": {"encoder.x": torch.zeros(1)}}, "this is a network with no decoder"),
+        (
+            lambda state: {"state_dict": {"encoder.x": torch.zeros(1)}},
+            "this is a network with no decoder",
+        ),
         (lambda state: {"g_ema": {"weight": torch.zeros(1)}}, "this is a network with weight"),
         (lambda state: {"g_ema": 3}, "not a dict of tensors"),
         (lambda state: {"g_ema": state, "latent_avg": 3}, "latent_avg is not a tensor"),
@@ -85,7 +96,10 @@ def test_a_bare_state_dict_is_read(canonical: dict[str, Tensor], tmp_path: Path)
             lambda state: {"g_ema": state | {"convs.00.noise.weight": torch.zeros(1)}},
             "convs.00.noise.weight and another",
         ),
-        (lambda state: {"g_ema": state | {"iwt.ll": torch.zeros(1)}}, "this is a generator with iwt.ll"),
+        (
+            lambda state: {"g_ema": state | {"iwt.ll": torch.zeros(1)}},
+            "this is a generator with iwt.ll",
+        ),
         (lambda state: {"g_ema": state | {"convs.0.bias": torch.zeros(1)}}, "with convs.0.bias"),
         (lambda state: {"g_ema": state | {"style.1.bias": torch.zeros(16).int()}}, "bias is int32"),
         (

@@ -21,15 +21,15 @@ from directions.direction import Direction, unit
 from edits.along import edit
 from edits.equalize import equalize
 from edits.mixer import mix
-from edits.styles import frames, interpolate, resample
+from edits.style_mixing import frames, interpolate, resample
 from invert.errors import ImageError, ImageWarning, InvertError, UsageError
-from invert.face_detection import Face
-from invert.images import to_tensor
-from invert.latents import Latent
-from invert.photographs import Framing
-from invert.settings import ProjectionSettings
-from invert.spaces import Space
-from invert.targets import make_target
+from invert.images.face_detection import Face
+from invert.images.images import to_tensor
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.projection.framing import Framing
+from invert.projection.settings import ProjectionSettings
+from invert.projection.target import make_target
 
 GENERATOR = small_generator()
 QUICK = ProjectionSettings(steps=1, init_steps=1, perceptual="none")
@@ -44,7 +44,12 @@ def test_a_path_a_picture_and_its_tensor_are_the_same_image(tmp_path: Path) -> N
     picture = photo(64, 64)
     picture.save(tmp_path / "p.png")
     wanted = project(to_tensor(picture)).latent
-    for image in (str(tmp_path / "p.png"), tmp_path / "p.png", picture, Image.open(tmp_path / "p.png")):
+    for image in (
+        str(tmp_path / "p.png"),
+        tmp_path / "p.png",
+        picture,
+        Image.open(tmp_path / "p.png"),
+    ):
         found = project(image).latent
         assert torch.equal(found.tensors()[0], wanted.tensors()[0])
         assert found.metadata["image"]["size"] == [64, 64]
@@ -57,28 +62,38 @@ def test_where_it_was_cut_is_kept_and_framing_says_where(tmp_path: Path) -> None
     assert project(tmp_path / "p.png").latent.metadata["image"]["crop"] == [8, 0, 80]
     cut = project(tmp_path / "p.png", framing=Framing(crop=(10, 4, 50))).latent
     assert cut.metadata["image"] | {"crop": [10, 4, 50], "file": "p.png"} == cut.metadata["image"]
-    whole, _ = make_target(GENERATOR, Space.parse("FNW5"), tmp_path / "p.png", Framing(keep_size=True))
+    whole, _ = make_target(
+        GENERATOR, Space.parse("FNW5"), tmp_path / "p.png", Framing(keep_size=True)
+    )
     assert torch.equal(whole, to_tensor(photo(96, 80)))
 
 
 def test_a_generator_of_faces_gets_the_face(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [(26, 24), (34, 24), (30, 28), (27, 32), (33, 32)]
     face = Face((0, 0, 1, 1), 1.0, tuple(points))
-    monkeypatch.setattr("invert.photographs.face_detector", lambda: lambda picture: [face])
+    monkeypatch.setattr("invert.projection.framing.face_detector", lambda: lambda picture: [face])
     named = small_generator()
     named.name = "ffhq-mobile"
     latent = invert.project(named, photo(80, 64), "W", settings=QUICK).latent
     assert latent.metadata["image"]["face"]["side"] == 32
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F", "HSV", "YCbCr"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F", "HSV", "YCbCr"]
+)
 def test_a_picture_of_any_mode_is_converted(mode: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImageWarning)
-        picture = Image.fromarray(GREY).convert("L") if mode in ("I;16", "I", "F") else Image.fromarray(GREY)
+        picture = (
+            Image.fromarray(GREY).convert("L")
+            if mode in ("I;16", "I", "F")
+            else Image.fromarray(GREY)
+        )
         before = picture.convert(mode)
         if mode in ("I;16", "I"):
-            before = Image.fromarray(np.asarray(picture).astype(np.uint16 if mode == "I;16" else np.int32) * 257)
+            before = Image.fromarray(
+                np.asarray(picture).astype(np.uint16 if mode == "I;16" else np.int32) * 257
+            )
         if mode == "F":
             before = Image.fromarray(np.asarray(picture, np.float32) / 255)
         image, _ = make_target(GENERATOR, Space.parse("W"), before)
@@ -97,7 +112,10 @@ def test_a_picture_at_hand_is_turned_and_judged_like_a_file(tmp_path: Path) -> N
     for picture, reason in (
         (photo(8, 8), "the picture: 8×8 px is too small"),
         (Image.new("RGBA", (64, 64)), "the picture: fully transparent"),
-        (Image.fromarray(np.full((64, 64), math.nan, np.float32)), "the picture: float image with NaN"),
+        (
+            Image.fromarray(np.full((64, 64), math.nan, np.float32)),
+            "the picture: float image with NaN",
+        ),
     ):
         with pytest.raises(ImageError, match=reason):
             project(picture)
@@ -115,7 +133,10 @@ def test_a_picture_at_hand_is_turned_and_judged_like_a_file(tmp_path: Path) -> N
         (torch.rand(1, 3, 64, 64) * 255, r"got values 0\.0\d+ to 25\d\.?\d*; x / 127\.5 - 1"),
         (torch.full((1, 3, 64, 64), 3.0), r"got values 3 to 3; x / 127\.5 - 1"),
         (torch.rand(1, 3, 64, 64) * 65535, "scale them first"),
-        (torch.zeros(1, 3, 64, 64).index_fill(3, torch.tensor([0]), 255.0), r"0 to 255; x / 127\.5 - 1"),
+        (
+            torch.zeros(1, 3, 64, 64).index_fill(3, torch.tensor([0]), 255.0),
+            r"0 to 255; x / 127\.5 - 1",
+        ),
         (torch.full((1, 3, 64, 64), 200, dtype=torch.uint8), r"got uint8; x / 127\.5 - 1"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.int64), "got int64; convert them first"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.bool), "got bool"),
@@ -175,19 +196,40 @@ MASK = torch.ones(1, 1, 64, 64)
             lambda seed=seed: GENERATOR.sample(seed)
             for seed in (-1, 2**32, 1.5, "3", True, [], [0, -1], None, math.nan)
         ),
-        *(lambda psi=psi: GENERATOR.sample(0, psi=psi) for psi in (math.nan, math.inf, 1e9, "1", None)),
-        *(lambda seed=seed: GENERATOR.render(POINT, "random", seed=seed) for seed in (-1, 2**70, 0.5)),
-        *(lambda seed=seed: project(torch.zeros(1, 3, 64, 64), seed=seed) for seed in (-1, 2**70, 1.0, None)),
+        *(
+            lambda psi=psi: GENERATOR.sample(0, psi=psi)
+            for psi in (math.nan, math.inf, 1e9, "1", None)
+        ),
+        *(
+            lambda seed=seed: GENERATOR.render(POINT, "random", seed=seed)
+            for seed in (-1, 2**70, 0.5)
+        ),
+        *(
+            lambda seed=seed: project(torch.zeros(1, 3, 64, 64), seed=seed)
+            for seed in (-1, 2**70, 1.0, None)
+        ),
         *(lambda n=n: QUICK.replace(steps=n) for n in (-1, 1e12, 2.5, math.nan, "3", None, True)),
-        *(lambda lr=lr: QUICK.replace(lr=lr) for lr in (0, -1, 0.0, math.nan, math.inf, "0.1", None, 10**400)),
+        *(
+            lambda lr=lr: QUICK.replace(lr=lr)
+            for lr in (0, -1, 0.0, math.nan, math.inf, "0.1", None, 10**400)
+        ),
         lambda: QUICK.replace(half=1),
         lambda: QUICK.replace(perceptual=None),
-        *(lambda s=s: edit(GENERATOR, POINT, ALONG, s) for s in (math.nan, math.inf, 1e9, "3", None)),
-        *(lambda t=t: interpolate(GENERATOR, POINT, OTHER, t) for t in (math.nan, -0.1, 2, "a", None)),
+        *(
+            lambda s=s: edit(GENERATOR, POINT, ALONG, s)
+            for s in (math.nan, math.inf, 1e9, "3", None)
+        ),
+        *(
+            lambda t=t: interpolate(GENERATOR, POINT, OTHER, t)
+            for t in (math.nan, -0.1, 2, "a", None)
+        ),
         *(lambda n=n: frames(GENERATOR, POINT, OTHER, n) for n in (1, 2.5, math.nan, "3")),
         *(lambda a=a: equalize(GENERATOR, POINT, a) for a in (math.nan, -1, "1")),
         *(lambda k=k: mix(GENERATOR, POINT, OTHER, MASK, keep_styles=k) for k in (-1, 1.5, 99)),
-        *(lambda f=f: mix(GENERATOR, POINT, OTHER, MASK, feather=f) for f in (math.nan, -1, math.inf)),
+        *(
+            lambda f=f: mix(GENERATOR, POINT, OTHER, MASK, feather=f)
+            for f in (math.nan, -1, math.inf)
+        ),
         lambda: resample(GENERATOR, POINT, "coarse", seed=-1),
         lambda: Latent("W++", torch.zeros(1, 32), ""),
         lambda: Latent(5, torch.zeros(1, 32), ""),  # type: ignore[arg-type]
@@ -202,7 +244,12 @@ def test_numbers_out_of_range_are_refused_in_python_too(call: Callable[[], objec
 
 def test_integers_of_numpy_and_torch_are_seeds() -> None:
     wanted = GENERATOR.sample([3, 4])
-    for seeds in (np.array([3, 4]), torch.tensor([3, 4]), range(3, 5), (np.int64(3), torch.tensor(4))):
+    for seeds in (
+        np.array([3, 4]),
+        torch.tensor([3, 4]),
+        range(3, 5),
+        (np.int64(3), torch.tensor(4)),
+    ):
         assert torch.equal(GENERATOR.sample(seeds).tensors()[0], wanted.tensors()[0])
 
 

@@ -20,12 +20,16 @@ def test_what_moves_a_cursor_or_hides_a_word_is_written_as_an_escape() -> None:
     assert printable("a\nerror: b\t") == r"a\nerror: b\t"
 
 
-@pytest.mark.parametrize("text", ["größe 7×7 … µ", "می\u200cخواهم", "👩\u200d👧.png", "写真.jpg", r"C:\new\x.png"])
+@pytest.mark.parametrize(
+    "text", ["größe 7×7 … µ", "می\u200cخواهم", "👩\u200d👧.png", "写真.jpg", r"C:\new\x.png"]
+)
 def test_words_of_any_language_stay_as_they_are(text: str) -> None:
     assert printable(text) == text
 
 
-@pytest.mark.parametrize("text", ["x" * 100_000, "\x1b" * 100_000, "\u202e" * 30], ids=["long", "escapes", "short"])
+@pytest.mark.parametrize(
+    "text", ["x" * 100_000, "\x1b" * 100_000, "\u202e" * 30], ids=["long", "escapes", "short"]
+)
 def test_a_long_text_is_cut_and_keeps_its_end(text: str) -> None:
     shown = printable(text + " do this", 60)
     assert len(shown) <= 60
@@ -34,7 +38,9 @@ def test_a_long_text_is_cut_and_keeps_its_end(text: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["info", "render", "project"])
-def test_the_name_of_a_file_does_not_reach_the_terminal_raw(command: str, run: Shell, network: Path) -> None:
+def test_the_name_of_a_file_does_not_reach_the_terminal_raw(
+    command: str, run: Shell, network: Path
+) -> None:
     name = "a\x1b[2J\nerror: b\u202e.png"
     Path(name).write_text("nothing")
     line = one_line(run(command, name, *(() if command == "info" else ("--network", network))))

@@ -49,16 +49,22 @@ def test_load_tensors_admits_only_the_classes_it_is_told(tmp_path: Path) -> None
 
 
 def test_load_tensors_refuses_files_that_torch_save_did_not_write(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"a torch.save file was expected, this is a bare pickle"):
+    with pytest.raises(
+        ModelFileError, match=r"a torch.save file was expected, this is a bare pickle"
+    ):
         load_tensors(FIXTURES / "ada_tiny.pkl")
     with pytest.raises(ModelFileError, match="no such file; check the path"):
         load_tensors(tmp_path / "missing")
 
 
-def test_load_tensors_refuses_torch_with_known_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_tensors_refuses_torch_with_known_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = saved(tmp_path / "m", {"a": 1})
     monkeypatch.setattr(torch, "__version__", "2.9.1")
-    with pytest.raises(ModelFileError, match=r"torch 2\.9\.1 has known holes .*CVE-2025-32434.*install torch 2\.10"):
+    with pytest.raises(
+        ModelFileError, match=r"torch 2\.9\.1 has known holes .*CVE-2025-32434.*install torch 2\.10"
+    ):
         load_tensors(path)
     monkeypatch.setattr(torch, "__version__", "2.10.0+cpu")
     assert load_tensors(path) == {"a": 1}

@@ -12,7 +12,7 @@ from picture_files import chunk, encoded, photo, png, read_quietly, refused
 from PIL import Image
 
 from invert.errors import ImageError, ImageWarning
-from invert.images import read_image, read_mask
+from invert.images.images import read_image, read_mask
 
 SHAPE = (32, 48)
 SPREAD = np.linspace(0, 1, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
@@ -39,7 +39,9 @@ def test_label_maps_are_refused_as_masks_with_their_values(
 ) -> None:
     path = save(of(*values, dtype=dtype), tmp_path / "m.tif")
     came = ", ".join(map(str, values))
-    with pytest.raises(ImageError, match=rf"m\.tif: values {came}: a label map.*\(labels == {values[-1]}\) \* 255"):
+    with pytest.raises(
+        ImageError, match=rf"m\.tif: values {came}: a label map.*\(labels == {values[-1]}\) \* 255"
+    ):
         read_mask(path, None)
 
 
@@ -67,7 +69,9 @@ def test_many_labels_are_listed_shortly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])
 @pytest.mark.parametrize(("white", "bits"), [(255, 8), (1023, 10), (4095, 12)])
-def test_fewer_bits_in_a_mask_are_recognized(tmp_path: Path, dtype: type, white: int, bits: int) -> None:
+def test_fewer_bits_in_a_mask_are_recognized(
+    tmp_path: Path, dtype: type, white: int, bits: int
+) -> None:
     path = save((HARD * float(white)).astype(dtype), tmp_path / "m.tif")
     with pytest.warns(ImageWarning, match=rf"no value is above {white}: taken as {bits} bits in "):
         assert np.array_equal(read_mask(path, None)[0, 0], HARD)
@@ -76,10 +80,14 @@ def test_fewer_bits_in_a_mask_are_recognized(tmp_path: Path, dtype: type, white:
 def test_0_and_1_are_black_and_white_in_every_type(tmp_path: Path) -> None:
     for dtype in (np.uint8, np.uint16, np.int32):
         with pytest.warns(ImageWarning, match="only 0 and 1"):
-            assert np.array_equal(read_mask(save(HARD.astype(dtype), tmp_path / "m.tif"), None)[0, 0], HARD)
+            assert np.array_equal(
+                read_mask(save(HARD.astype(dtype), tmp_path / "m.tif"), None)[0, 0], HARD
+            )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.array_equal(read_mask(save(HARD.astype(np.float32), tmp_path / "f.tif"), None)[0, 0], HARD)
+        assert np.array_equal(
+            read_mask(save(HARD.astype(np.float32), tmp_path / "f.tif"), None)[0, 0], HARD
+        )
 
 
 def test_masks_out_of_every_range_are_refused_with_what_was_found(tmp_path: Path) -> None:
@@ -97,7 +105,9 @@ def test_masks_out_of_every_range_are_refused_with_what_was_found(tmp_path: Path
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])
 @pytest.mark.parametrize(("white", "bits"), [(255, 8), (1023, 10), (4095, 12)])
-def test_fewer_bits_in_a_picture_are_recognized(tmp_path: Path, dtype: type, white: int, bits: int) -> None:
+def test_fewer_bits_in_a_picture_are_recognized(
+    tmp_path: Path, dtype: type, white: int, bits: int
+) -> None:
     levels = (SPREAD * 255).round()
     path = save((levels * white / 255).round().astype(dtype), tmp_path / "p.tif")
     with pytest.warns(ImageWarning, match=rf"taken as {bits} bits in "):
@@ -122,7 +132,9 @@ def test_12_bits_in_16_in_colour_are_refused(tmp_path: Path) -> None:
     """Pillow keeps the upper eight bits of each, of which twelve use four."""
     rows = (np.random.default_rng(0).integers(0, 4096, (*SHAPE, 3))).astype(">u2")
     data = b"".join(b"\0" + row.tobytes() for row in rows)
-    (tmp_path / "p.png").write_bytes(png(*SHAPE[::-1], chunk(b"IDAT", zlib.compress(data)), depth=16))
+    (tmp_path / "p.png").write_bytes(
+        png(*SHAPE[::-1], chunk(b"IDAT", zlib.compress(data)), depth=16)
+    )
     assert "…, 15, nearly black" in refused(tmp_path / "p.png")
 
 

@@ -15,11 +15,11 @@ from edits.canvas import Placement, crop, place, shift
 from edits.equalize import equalize
 from edits.mixer import mix
 from edits.plots import distributions
-from edits.styles import combine, interpolate, style_mix
+from edits.style_mixing import combine, interpolate, style_mix
 from invert.checkpoints import write_checkpoint
 from invert.errors import LatentError, ModelFileError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 GENERATORS = {"stylegan2": small_generator(), "mobile": small_mobile()}
 
@@ -27,14 +27,18 @@ GENERATORS = {"stylegan2": small_generator(), "mobile": small_mobile()}
 def spaces_of(generator: Generator) -> list[str]:
     whole = ["Z", "NZ", "W", "NW", "W+", "NW+", "SW+", "NSW+"]
     layers = range(1, generator.num_ws + 1)
-    return whole + [f"{kind}{i}" for kind in ("FZ", "FNZ", "FW", "FNW", "FSW", "FNSW") for i in layers]
+    return whole + [
+        f"{kind}{i}" for kind in ("FZ", "FNZ", "FW", "FNW", "FSW", "FNSW") for i in layers
+    ]
 
 
 @pytest.mark.parametrize(
     ("architecture", "space"),
     [(name, space) for name, generator in GENERATORS.items() for space in spaces_of(generator)],
 )
-def test_every_space_is_read_as_it_was_written(architecture: str, space: str, tmp_path: Path) -> None:
+def test_every_space_is_read_as_it_was_written(
+    architecture: str, space: str, tmp_path: Path
+) -> None:
     generator = GENERATORS[architecture]
     latent = generator.sample([1, 2], space=space)
     image = generator.render(latent)
@@ -43,7 +47,9 @@ def test_every_space_is_read_as_it_was_written(architecture: str, space: str, tm
         latent.save(path)
         again = Latent.load(path)
         assert again.space == latent.space
-        assert all(torch.equal(a, b) for a, b in zip(latent.tensors(), again.tensors(), strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(latent.tensors(), again.tensors(), strict=True)
+        )
         assert torch.equal(generator.render(again), image)
 
 
@@ -59,7 +65,9 @@ def test_what_the_commands_write_at_the_last_layer_is_read(
     if space == "FNW10":
         photo = make_photo(tmp_path / "photo.jpg", (64, 64))
         succeeded(shell("project", photo, "--network", "net.safetensors", "--space", space, *QUICK))
-        succeeded(shell("render", "photo.pt", "--network", "net.safetensors", "-o", "projected.png"))
+        succeeded(
+            shell("render", "photo.pt", "--network", "net.safetensors", "-o", "projected.png")
+        )
         assert (pixels("projected.png") == pixels("photo.png")).all()
 
 
@@ -69,7 +77,9 @@ def test_a_file_without_the_noise_maps_of_its_styles_is_refused(tmp_path: Path) 
     content = torch.load(path, weights_only=True)
     content["tensors"] = {k: t for k, t in content["tensors"].items() if not k.startswith("noise")}
     torch.save(content, path)
-    with pytest.raises(ModelFileError, match="FNW5 needs 5 noise maps, one less than its styles, got 0"):
+    with pytest.raises(
+        ModelFileError, match="FNW5 needs 5 noise maps, one less than its styles, got 0"
+    ):
         Latent.load(path)
 
 
@@ -88,8 +98,12 @@ def test_z_is_drawn_without_truncation_unless_one_is_given(
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x", "x.png", "x.pt.bak", ".pt"])
-def test_a_latent_is_written_only_under_a_suffix_that_says_what_it_is(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"expected a latent file named \*\.pt or \*\.safetensors, got"):
+def test_a_latent_is_written_only_under_a_suffix_that_says_what_it_is(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"expected a latent file named \*\.pt or \*\.safetensors, got"
+    ):
         GENERATORS["stylegan2"].sample(0).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -104,7 +118,9 @@ def test_parts_that_share_memory_are_written(suffix: str, tmp_path: Path) -> Non
     assert all(torch.equal(a, b) for a, b in zip(latent.tensors(), again.tensors(), strict=True))
 
 
-@pytest.mark.parametrize(("written", "named"), [("x.pt", "y.safetensors"), ("x.safetensors", "y.pt"), ("x.PT", "y")])
+@pytest.mark.parametrize(
+    ("written", "named"), [("x.pt", "y.safetensors"), ("x.safetensors", "y.pt"), ("x.PT", "y")]
+)
 def test_a_renamed_latent_is_read_by_its_content(written: str, named: str, tmp_path: Path) -> None:
     latent = GENERATORS["stylegan2"].sample(0)
     latent.save(tmp_path / written)
@@ -114,7 +130,9 @@ def test_a_renamed_latent_is_read_by_its_content(written: str, named: str, tmp_p
 
 def test_a_string_is_a_space(tmp_path: Path) -> None:
     generator = GENERATORS["stylegan2"]
-    latent = Latent("w+", styles=generator.sample(0, space="W+").tensors()[0], fingerprint=generator.fingerprint)
+    latent = Latent(
+        "w+", styles=generator.sample(0, space="W+").tensors()[0], fingerprint=generator.fingerprint
+    )
     assert torch.equal(generator.render(latent), generator.render(generator.sample(0)))
     latent.save(tmp_path / "x.pt")
     assert Latent.load(tmp_path / "x.pt").space == latent.space
@@ -125,14 +143,18 @@ def test_a_string_is_a_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [b"\x80\x02", b"\x1f\x8b", b"BZ"])
-def test_a_header_whose_length_looks_like_another_kind_of_file_is_read(start: bytes, tmp_path: Path) -> None:
+def test_a_header_whose_length_looks_like_another_kind_of_file_is_read(
+    start: bytes, tmp_path: Path
+) -> None:
     generator, path = GENERATORS["stylegan2"], tmp_path / "x.safetensors"
     generator.sample(0).save(path)
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     wanted = int.from_bytes(start, "little")
     wanted += 0 if wanted >= size else 1 << 16
-    path.write_bytes(wanted.to_bytes(8, "little") + data[8 : 8 + size].ljust(wanted) + data[8 + size :])
+    path.write_bytes(
+        wanted.to_bytes(8, "little") + data[8 : 8 + size].ljust(wanted) + data[8 + size :]
+    )
     assert torch.equal(generator.render(Latent.load(path)), generator.render(generator.sample(0)))
 
 

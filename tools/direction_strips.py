@@ -1,4 +1,6 @@
-"""Draw directions at strengths -3 to 3 on a few faces: python tools/direction_strips.py OUT.png NAME_OR_FILE ..."""
+"""Draw directions at strengths -3 to 3 on a few faces: python tools/direction_strips.py OUT.png
+NAME_OR_FILE ...
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""A score for eyeglasses from face descriptors: python tools/face_glasses.py --packages FOLDER learns it.
+"""A score for eyeglasses from face descriptors: python tools/face_glasses.py --packages FOLDER
+learns it.
 
-None of the nets knows glasses, and the linear score in W judges latents, not pictures. But the net that describes a
-face for telling people apart sees them: this is a logistic regression on its descriptor, over the seeds of
-`glasses.csv` that were judged by eye. Writes `face_glasses.json`: the weights, and how well they tell faces that took
-no part. FOLDER is as for `face_labels.py`. Takes ten minutes on one core.
+None of the nets knows glasses, and the linear score in W judges latents, not pictures. But the net
+that describes a face for telling people apart sees them: this is a logistic regression on its
+descriptor, over the seeds of `glasses.csv` that were judged by eye. Writes `face_glasses.json`: the
+weights, and how well they tell faces that took no part. FOLDER is as for `face_labels.py`. Takes
+ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from face_labels import label_faces
 from face_rendering import ffhq_generator, render_faces
 
-from directions.subjects import read_scores, style_vectors
+from directions.scored_samples import read_scores, style_vectors
 
 Array = np.ndarray
 
@@ -49,7 +51,9 @@ def labelled(packages: Path) -> tuple[Array, Array]:
     for start in range(0, len(table.subjects), BATCH):
         batch = slice(start, start + BATCH)
         pictures = render_faces(generator, style_vectors(generator, table.subjects[batch], psi=PSI))
-        for face, label in zip(label_faces(pictures, packages), table.scores[batch].tolist(), strict=True):
+        for face, label in zip(
+            label_faces(pictures, packages), table.scores[batch].tolist(), strict=True
+        ):
             if face is not None:
                 descriptors.append(face["descriptor"])
                 labels.append(label)
@@ -57,7 +61,9 @@ def labelled(packages: Path) -> tuple[Array, Array]:
 
 
 def learn(x: Array, y: Array) -> dict[str, Any]:
-    """The weights on all faces, and the accuracy of ten models, each on the tenth that it had not seen."""
+    """The weights on all faces, and the accuracy of ten models, each on the tenth that it had not
+    seen.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

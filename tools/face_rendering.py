@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from invert.images import area_downscale, to_images
+from invert.images.images import area_downscale, to_images
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,5 @@
-"""Scores of faces from 68 landmarks, class probabilities and pixels: what the bundled directions are learned from.
+"""Scores of faces from 68 landmarks, class probabilities and pixels: what the bundled directions
+are learned from.
 
 Left and right are those of the image, as the viewer sees it.
 """
@@ -22,10 +23,12 @@ LUMA = 0.299, 0.587, 0.114
 def geometry(landmarks: Array) -> dict[str, Array]:
     """Scores [N] of landmarks [N, 68, 2] in pixels, all free of scale.
 
-    yaw         nose tip right of the eyes' middle, in eye distances: the face turns to the viewer's right
+    yaw         nose tip right of the eyes' middle, in eye distances: the face turns to the viewer's
+                right
     pitch       nose tip high between eyes and chin: the face looks up
     mouth-open  gap between the inner lips, in eye distances
-    eyes-open   height of the eyes over the length of the nose: their width shrinks when the head turns
+    eyes-open   height of the eyes over the length of the nose: their width shrinks when the head
+                turns
     """
     left, right = landmarks[:, LEFT_EYE].mean(1), landmarks[:, RIGHT_EYE].mean(1)
     middle, distance = (left + right) / 2, np.linalg.norm(right - left, axis=1)
@@ -36,12 +39,14 @@ def geometry(landmarks: Array) -> dict[str, Array]:
         "yaw": nose[:, 0] / distance,
         "pitch": -nose[:, 1] / np.abs(landmarks[:, CHIN, 1] - middle[:, 1]),
         "mouth-open": (lower - upper)[:, 1] / distance,
-        "eyes-open": (height(landmarks[:, LEFT_EYE]) + height(landmarks[:, RIGHT_EYE])) / (2 * length),
+        "eyes-open": (height(landmarks[:, LEFT_EYE]) + height(landmarks[:, RIGHT_EYE]))
+        / (2 * length),
     }
 
 
 def mouth_corners(landmarks: Array) -> Array:
-    """How far the corners of the mouth are above the middle of the lips [N], in eye distances: they rise in a smile.
+    """How far the corners of the mouth are above the middle of the lips [N], in eye distances: they
+    rise in a smile.
 
     Of landmarks [N, 68, 2], along the line of the nose, so that a tilted head does not matter.
     """
@@ -54,21 +59,32 @@ def mouth_corners(landmarks: Array) -> Array:
 
 
 def height(eye: Array) -> Array:
-    """Mean distance [N] of the lids, from an eye's six points [N, 6, 2]: corner, two above, corner, two below."""
-    return (np.linalg.norm(eye[:, 1] - eye[:, 5], axis=1) + np.linalg.norm(eye[:, 2] - eye[:, 4], axis=1)) / 2
+    """Mean distance [N] of the lids, from an eye's six points [N, 6, 2]: corner, two above, corner,
+    two below.
+    """
+    return (
+        np.linalg.norm(eye[:, 1] - eye[:, 5], axis=1)
+        + np.linalg.norm(eye[:, 2] - eye[:, 4], axis=1)
+    ) / 2
 
 
 def hair_darkness(image: Array, landmarks: Array) -> float:
-    """Log of the cheeks' luminance over that of the hair, the median over a grid on the crown and beside the temples.
+    """Log of the cheeks' luminance over that of the hair, the median over a grid on the crown and
+    beside the temples.
 
-    `image` [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. Relative to the skin, so that exposure cancels.
+    `image` [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. Relative to the skin, so that
+    exposure cancels.
     Hats and bald heads are noise here.
     """
     luma = image @ np.array(LUMA) / 255
     left, right = landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0)
     across, middle = right - left, (left + right) / 2
     up = middle - landmarks[CHIN]
-    crown = [middle + t * up + s * across for t in (0.68, 0.76, 0.84, 0.92) for s in np.linspace(-0.6, 0.6, 9)]
+    crown = [
+        middle + t * up + s * across
+        for t in (0.68, 0.76, 0.84, 0.92)
+        for s in np.linspace(-0.6, 0.6, 9)
+    ]
     unit_up = up / np.linalg.norm(up) * np.linalg.norm(across)
     temples = [
         landmarks[k] + side * s * across + t * unit_up
@@ -84,7 +100,12 @@ def hair_darkness(image: Array, landmarks: Array) -> float:
 def light_from_left(image: Array, landmarks: Array) -> float:
     """Log of the left cheek's luminance over the right one's; arguments as in `hair_darkness`."""
     luma = image @ np.array(LUMA) / 255
-    return float(np.log((cheek(luma, landmarks, LEFT_CHEEK) + 0.02) / (cheek(luma, landmarks, RIGHT_CHEEK) + 0.02)))
+    return float(
+        np.log(
+            (cheek(luma, landmarks, LEFT_CHEEK) + 0.02)
+            / (cheek(luma, landmarks, RIGHT_CHEEK) + 0.02)
+        )
+    )
 
 
 def cheek(luma: Array, landmarks: Array, points: tuple[int, ...]) -> float:

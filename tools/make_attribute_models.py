@@ -1,8 +1,9 @@
 """Train the bundled attribute models: python tools/make_attribute_models.py [NAME …].
 
-Every direction of the catalogue (or those named) at layer 5 of ffhq-mobile, on generated faces with the library's own
-settings, in two to three minutes each on one core. Writes half-precision files to edits/attribute_models/ and the share
-of held-out displacements that they explain to docs/results/attribute-models.json.
+Every direction of the catalogue (or those named) at layer 5 of ffhq-mobile, on generated faces with
+the library's own settings, in two to three minutes each on one core. Writes half-precision files to
+edits/attributes/models/ and the share of held-out displacements that they explain to
+docs/results/attribute-models.json.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import time
 from pathlib import Path
 
 from directions.catalog import available, find
-from edits.attribute_catalog import FOLDER, file_name
-from edits.attribute_training import AttributeSettings, train_attribute_model
+from edits.attributes.catalog import FOLDER, file_name
+from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.generator import load_generator
 
 NETWORK, LAYER = "ffhq-mobile", 5
@@ -22,7 +23,9 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results" / "attribute-models.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="directions; the whole catalogue by default")
     names = parser.parse_args().names or available()
     generator = load_generator(NETWORK)
@@ -36,7 +39,9 @@ def main() -> None:
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         results[name] = {key: model.training[key] for key in ("explained", "ridge", "settings")}
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        shares = {c: round(parts["features"], 3) for c, parts in model.training["explained"].items()}
+        shares = {
+            c: round(parts["features"], 3) for c, parts in model.training["explained"].items()
+        }
         print(f"{name:16} {time.perf_counter() - began:5.0f} s  {shares}", flush=True)
 
 

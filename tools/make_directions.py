@@ -1,12 +1,12 @@
 """Learn the bundled catalogue of FFHQ directions: python tools/make_directions.py LABELS.npz.
 
-LABELS.npz is a set as `face_labels.py` writes it. Attributes that it has no labels for are measured on pictures of its
-first faces (hair-dark, light-from-left) or were judged by eye: `glasses.csv` lists seeds, sampled at psi = 0.9, of
-faces with clear eyeglasses (1) and without any (0); sunglasses and doubtful cases were left out. Takes ten minutes on
-one core.
+LABELS.npz is a set as `face_labels.py` writes it. Attributes that it has no labels for are measured
+on pictures of its first faces (hair-dark, light-from-left) or were judged by eye: `glasses.csv`
+lists seeds, sampled at psi = 0.9, of faces with clear eyeglasses (1) and without any (0);
+sunglasses and doubtful cases were left out. Takes ten minutes on one core.
 
-Writes the catalogue and the plain regressions before orthogonalization (`score-NAME`). `measure_directions.py` adds to
-the files what the directions do to rendered faces.
+Writes the catalogue and the plain regressions before orthogonalization (`score-NAME`).
+`measure_directions.py` adds to the files what the directions do to rendered faces.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from face_scores import geometry, hair_darkness, light_from_left
 from torch import Tensor
 
 from directions.catalog import FOLDER, SCORE_PREFIX, SUFFIX
+from directions.diagnostics import measure
 from directions.direction import Direction, Range
-from directions.measure import measure
 from directions.regression import Kind, learn
-from directions.subjects import read_scores, style_vectors
+from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ FRONTAL = 0.2  # |yaw|, nose offset in eye distances
 class Recipe:
     """How one entry is learned.
 
-    `against` and `layers` were chosen by effects on rendered faces (`measure_directions.py`) and by looking at strips:
+    `against` and `layers` were chosen by effects on rendered faces (`measure_directions.py`) and by
+    looking at strips:
     they take more from the unwanted changes than from the wanted one.
     """
 
@@ -62,7 +63,13 @@ class Recipe:
 
 RECIPES = (
     Recipe("smile", "smiling", "logistic", f"happy > 0.5, {NETS}", ("eyes-open", "gender"), (0, 8)),
-    Recipe("age", "older", "linear", f"years, {NETS}", ("smile", "pitch", "mouth-open", "eyes-open", "glasses")),
+    Recipe(
+        "age",
+        "older",
+        "linear",
+        f"years, {NETS}",
+        ("smile", "pitch", "mouth-open", "eyes-open", "glasses"),
+    ),
     Recipe(
         "gender",
         "more masculine",
@@ -86,7 +93,14 @@ RECIPES = (
         ("mouth-open", "eyes-open", "yaw", "smile"),
         (0, 6),
     ),
-    Recipe("mouth-open", "mouth opened wider", "linear", f"68 landmarks, {NETS}", ("smile", "pitch"), (0, 8)),
+    Recipe(
+        "mouth-open",
+        "mouth opened wider",
+        "linear",
+        f"68 landmarks, {NETS}",
+        ("smile", "pitch"),
+        (0, 8),
+    ),
     Recipe(
         "eyes-open",
         "eyes opened wider",
@@ -96,9 +110,20 @@ RECIPES = (
         (2, 9),
     ),
     Recipe(
-        "glasses", "wearing eyeglasses", "logistic", "seeds judged by eye, psi 0.9", ("age", "gender", "smile"), (0, 6)
+        "glasses",
+        "wearing eyeglasses",
+        "logistic",
+        "seeds judged by eye, psi 0.9",
+        ("age", "gender", "smile"),
+        (0, 6),
     ),
-    Recipe("hair-dark", "darker hair, relative to the skin", "linear", f"cheeks over hair, {PIXELS}", ("age",)),
+    Recipe(
+        "hair-dark",
+        "darker hair, relative to the skin",
+        "linear",
+        f"cheeks over hair, {PIXELS}",
+        ("age",),
+    ),
     Recipe(
         "light-from-left",
         "light falling from the viewer's left: the left half of the face in the image is brighter",
@@ -114,14 +139,21 @@ def labelled(generator: Generator, path: Path) -> dict[str, tuple[Tensor, Tensor
     data = np.load(path, allow_pickle=False)
     ws = torch.from_numpy(data["w"].astype(np.float32))
     landmarks = data["landmarks"].astype(np.float64)
-    scores = {"smile": data["expressions"][:, HAPPY], "age": data["age"], "gender": data["male"], **geometry(landmarks)}
+    scores = {
+        "smile": data["expressions"][:, HAPPY],
+        "age": data["age"],
+        "gender": data["male"],
+        **geometry(landmarks),
+    }
     table = {name: (ws, torch.from_numpy(np.asarray(s, np.float64))) for name, s in scores.items()}
     ahead = torch.from_numpy(np.abs(scores["yaw"]) < FRONTAL)
     table["eyes-open"] = ws[ahead], table["eyes-open"][1][ahead]
     few = ws[:PIXEL_FACES]
     pictures = render_faces(generator, few)
     for name, score in (("hair-dark", hair_darkness), ("light-from-left", light_from_left)):
-        values = [score(picture, points) for picture, points in zip(pictures, landmarks, strict=False)]
+        values = [
+            score(picture, points) for picture, points in zip(pictures, landmarks, strict=False)
+        ]
         table[name] = few, torch.tensor(values, dtype=torch.float64)
     glasses = read_scores(GLASSES)
     table["glasses"] = style_vectors(generator, glasses.subjects, psi=GLASSES_PSI), glasses.scores
@@ -158,9 +190,17 @@ def main() -> None:
             layers=r.layers,
             meaning=r.meaning,
         )
-        before = {"held_out_before_orthogonalization": plain[r.name].measured["held_out"]} if others else {}
-        entries.append(replace(d, source={**d.source, "labels": r.labels}, measured={**d.measured, **before}))
-        plain[r.name] = replace(plain[r.name], meaning=r.meaning, source={**plain[r.name].source, "labels": r.labels})
+        before = (
+            {"held_out_before_orthogonalization": plain[r.name].measured["held_out"]}
+            if others
+            else {}
+        )
+        entries.append(
+            replace(d, source={**d.source, "labels": r.labels}, measured={**d.measured, **before})
+        )
+        plain[r.name] = replace(
+            plain[r.name], meaning=r.meaning, source={**plain[r.name].source, "labels": r.labels}
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     for d in entries:
         plain[d.name].save(arguments.out / f"{SCORE_PREFIX}{d.name}{SUFFIX}")
@@ -171,7 +211,9 @@ def main() -> None:
             "spread_ratio": round(found.spread_ratio, 3),
         }
         replace(d, measured={**d.measured, **linear, **effects(path, d)}).save(path)
-        print(f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, step {d.step:.2f}; {found.verdict}")
+        print(
+            f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, step {d.step:.2f}; {found.verdict}"
+        )
 
 
 if __name__ == "__main__":

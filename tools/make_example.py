@@ -1,6 +1,8 @@
-"""Write examples/astronaut.jpg, scikit-image's `astronaut`, and examples/portrait.png: her face at 1024×1024.
+"""Write examples/astronaut.jpg, scikit-image's `astronaut`, and examples/portrait.png: her face at
+1024×1024.
 
-Needs scikit-image (`pip install scikit-image`), which carries the photograph; nothing is downloaded.
+Needs scikit-image (`pip install scikit-image`), which carries the photograph; nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-from invert.images import crop_to, write_png
+from invert.images.images import crop_to, write_png
 
-FACE = (138.8, 19.4, 173.0)  # x, y, side in pixels of the 512×512 original: the FFHQ alignment of this face
+# x, y, side in pixels of the 512×512 original: the FFHQ alignment of this face
+FACE = (138.8, 19.4, 173.0)
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 
 

@@ -1,4 +1,5 @@
-"""Put a photograph and what became of it side by side: python tools/make_photograph_picture.py PICTURE….
+"""Put a photograph and what became of it side by side: python tools/make_photograph_picture.py
+PICTURE….
 
 Writes docs/images/FIRST.jpg, 1024 px wide, of the same square of all pictures.
 """

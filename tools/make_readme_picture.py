@@ -1,4 +1,5 @@
-"""Scale pictures for the README: python tools/make_readme_picture.py portrait.compare.png portrait.smile.strip.png.
+"""Scale pictures for the README: python tools/make_readme_picture.py portrait.compare.png
+portrait.smile.strip.png.
 
 Writes docs/images/NAME at a width of 1024 px, without ".strip".
 """
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from invert.images import write_png
+from invert.images.images import write_png
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 1024

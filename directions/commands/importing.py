@@ -21,13 +21,19 @@ from directions.commands.options import (
 )
 from invert.commands.destinations import claim
 from invert.commands.opening import open_generator, open_layers
-from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    json_option,
+    network_option,
+    overwrite_option,
+)
 from invert.commands.terminal import say
 from invert.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from directions.diagnostics import Measurement
     from directions.direction import Direction
-    from directions.measure import Measurement
     from directions.w_space import WSpace
 
 RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie below 0.18
@@ -44,7 +50,9 @@ RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie belo
     help="-1 turns it round. By default, what makes it more of the known attribute that NAME, or FILE's name, tells; "
     "else 1.",
 )
-@click.option("--check", is_flag=True, help="Refuse what cannot be told from noise in this W space.")
+@click.option(
+    "--check", is_flag=True, help="Refuse what cannot be told from noise in this W space."
+)
 @layers_option
 @meaning_option
 @output_option
@@ -75,26 +83,39 @@ def import_file(
     from directions.w_space import WSpace
 
     path = direction_file(output, name)
-    destinations = claim("directions import", [path], files=[file], network=network, overwrite=overwrite)
+    destinations = claim(
+        "directions import", [path], files=[file], network=network, overwrite=overwrite
+    )
     generator = open_generator(network, device)
     limits, space = open_layers(generator, layers), WSpace.of(generator)
 
     def read(turned: int) -> Direction:
         return import_direction(
-            file, name=name, space=space, key=key, index=index, sign=turned, layers=limits, meaning=meaning
+            file,
+            name=name,
+            space=space,
+            key=key,
+            index=index,
+            sign=turned,
+            layers=limits,
+            meaning=meaning,
         )
 
     direction = read(int(sign or 1))
     measured = compare(direction, space)
     if check and not measured.meaningful:
-        raise ModelFileError(f"{file}: {measured.verdict}; import it without --check to try it all the same")
+        raise ModelFileError(
+            f"{file}: {measured.verdict}; import it without --check to try it all the same"
+        )
     if sign is None and is_turned(measured, [name, file.stem, key or ""]):
         direction = read(-1)
     write(direction, destinations)
 
 
 def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
-    """Whether + is less of the attribute that the first of the names tells; says so, or what + is where none does."""
+    """Whether + is less of the attribute that the first of the names tells; says so, or what + is
+    where none does.
+    """
     from directions.naming import named_attribute
 
     leakage, cosines = measured.leakage, measured.cosines
@@ -107,26 +128,33 @@ def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
     nearest = max(cosines, key=lambda name: abs(cosines[name]), default=None)
     if attribute is None and nearest is not None and abs(cosines[nearest]) > RESEMBLING:
         more = "less" if leakage[nearest] < 0 else "more"
-        say(f"+ is {more} {nearest} (cosine {cosines[nearest]:+.2f}); --sign -1 turns it round", err=True)
+        say(
+            f"+ is {more} {nearest} (cosine {cosines[nearest]:+.2f}); --sign -1 turns it round",
+            err=True,
+        )
     return False
 
 
 @click.command()
 @click.argument("direction")
-@click.option("--held-out", metavar="CSV", type=FILE, help="Scores of other faces, rows as in `learn`.")
+@click.option(
+    "--held-out", metavar="CSV", type=FILE, help="Scores of other faces, rows as in `learn`."
+)
 @psi_option
 @json_option
 @network_option
 @device_option
-def measure(direction: str, held_out: Path | None, psi: float, as_json: bool, network: str, device: str) -> None:
+def measure(
+    direction: str, held_out: Path | None, psi: float, as_json: bool, network: str, device: str
+) -> None:
     """Compare a direction, a name or a file, with noise, with the known attributes and with scores.
 
     \b
     Example:  invert directions measure smile
     """
     from directions.catalog import find
-    from directions.measure import measure as measure_direction
-    from directions.subjects import read_scores, style_vectors
+    from directions.diagnostics import measure as measure_direction
+    from directions.scored_samples import read_scores, style_vectors
     from directions.w_space import WSpace
 
     chosen, table = find(direction), read_scores(held_out) if held_out else None
@@ -142,12 +170,14 @@ def measure(direction: str, held_out: Path | None, psi: float, as_json: bool, ne
     if measured.correlation is not None:
         say(f"correlation with {held_out}: {measured.correlation:.3f}")
     for name, value in measured.leakage.items():
-        say(f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}")
+        say(
+            f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}"
+        )
 
 
 def compare(direction: Direction, space: WSpace) -> Measurement:
     """A direction nobody knows, whatever its name, against random vectors and the known attributes."""
-    from directions.measure import measure as measure_direction
+    from directions.diagnostics import measure as measure_direction
 
     # an attribute of its own name would not count as one that it resembles
     return measure_direction(replace(direction, name="unknown"), space, scores_of(space))

@@ -1,4 +1,6 @@
-"""`invert directions learn`, `exemplars`, `pca` and `sefa`: directions from scores, examples and the network."""
+"""`invert directions learn`, `exemplars`, `pca` and `sefa`: directions from scores, examples and
+the network.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ from directions.commands.options import (
 )
 from invert.commands.destinations import check_folder, claim
 from invert.commands.opening import DEFAULT_NETWORK, open_generator, open_generator_for, open_layers
-from invert.commands.options import FILE, device_option, network_option, overwrite_option, point_network_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    network_option,
+    overwrite_option,
+    point_network_option,
+)
 from invert.commands.parsing import check_seed, parse_points
 
 
@@ -36,11 +44,21 @@ from invert.commands.parsing import check_seed, parse_points
     show_default=True,
     help="auto is logistic for scores of two values.",
 )
-@click.option("--against", multiple=True, help="Make it orthogonal to this direction, a name or a file; repeatable.")
+@click.option(
+    "--against",
+    multiple=True,
+    help="Make it orthogonal to this direction, a name or a file; repeatable.",
+)
 @layers_option
 @meaning_option
 @psi_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split into training and held-out rows.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the split into training and held-out rows.",
+)
 @output_option
 @overwrite_option
 @point_network_option
@@ -67,7 +85,7 @@ def learn(
     """
     from directions.catalog import find
     from directions.regression import learn as learn_direction
-    from directions.subjects import read_scores, style_vectors
+    from directions.scored_samples import read_scores, style_vectors
     from directions.w_space import WSpace
 
     path = direction_file(output, name)
@@ -90,8 +108,15 @@ def learn(
 
 
 @click.command()
-@click.option("--positive", multiple=True, required=True, help="Seeds, latent files or both that have the attribute.")
-@click.option("--negative", multiple=True, required=True, help="Those that lack it and are alike otherwise.")
+@click.option(
+    "--positive",
+    multiple=True,
+    required=True,
+    help="Seeds, latent files or both that have the attribute.",
+)
+@click.option(
+    "--negative", multiple=True, required=True, help="Those that lack it and are alike otherwise."
+)
 @name_option
 @layers_option
 @meaning_option
@@ -119,7 +144,7 @@ def exemplars(
               invert edit --direction beard.safetensors
     """
     from directions.exemplars import from_exemplars
-    from directions.subjects import style_vectors
+    from directions.scored_samples import style_vectors
     from directions.w_space import WSpace
 
     path = direction_file(output, name)
@@ -151,7 +176,13 @@ def exemplars(
 @network_option
 @device_option
 def pca(
-    count: int, samples: int | None, layers: str | None, output: Path, overwrite: bool, network: str, device: str
+    count: int,
+    samples: int | None,
+    layers: str | None,
+    output: Path,
+    overwrite: bool,
+    network: str,
+    device: str,
 ) -> None:
     """Write the directions along which W varies most (GANSpace), largest first.
 
@@ -161,7 +192,9 @@ def pca(
     """
     from directions.pca import SAMPLES, principal_directions
 
-    destinations = claim_all("directions pca", [f"pca-{k}" for k in range(count)], output, network, overwrite)
+    destinations = claim_all(
+        "directions pca", [f"pca-{k}" for k in range(count)], output, network, overwrite
+    )
     generator = open_generator(network, device)
     limits = open_layers(generator, layers)
     number = SAMPLES if samples is None else samples
@@ -175,7 +208,9 @@ def pca(
 @overwrite_option
 @network_option
 @device_option
-def sefa(count: int, layers: str | None, output: Path, overwrite: bool, network: str, device: str) -> None:
+def sefa(
+    count: int, layers: str | None, output: Path, overwrite: bool, network: str, device: str
+) -> None:
     """Write the directions that the affine layers amplify most (SeFa), largest first.
 
     \b

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 
-name_option = click.option("--name", required=True, help="What users will type: letters, digits, - and _.")
-meaning_option = click.option("--meaning", default="", help="What more of it is, read after '+ is'.")
+name_option = click.option(
+    "--name", required=True, help="What users will type: letters, digits, - and _."
+)
+meaning_option = click.option(
+    "--meaning", default="", help="What more of it is, read after '+ is'."
+)
 layers_option = click.option(
-    "--layers", metavar="A-B|NAME", help="Styles it acts on: 0-8 (8 excluded), coarse, middle or fine; all by default."
+    "--layers",
+    metavar="A-B|NAME",
+    help="Styles it acts on: 0-8 (8 excluded), coarse, middle or fine; all by default.",
 )
 count_option = click.option("--count", default=10, show_default=True, help="Number of directions.")
 psi_option = click.option(
@@ -31,12 +37,18 @@ psi_option = click.option(
     callback=check_psi,
     help="Truncation of seeds, as their pictures had it.",
 )
-output_option = click.option("-o", "--output", type=FILE, help="Direction file; NAME.safetensors by default.")
-folder_option = click.option("-o", "--output", type=FILE, required=True, help="Folder of the direction files.")
+output_option = click.option(
+    "-o", "--output", type=FILE, help="Direction file; NAME.safetensors by default."
+)
+folder_option = click.option(
+    "-o", "--output", type=FILE, required=True, help="Folder of the direction files."
+)
 
 
 def direction_file(output: Path | None, name: str) -> Path:
-    """Where the direction goes; raises :class:`UsageError` for another suffix before there is work lost."""
+    """Where the direction goes; raises :class:`UsageError` for another suffix before there is work
+    lost.
+    """
     return with_suffix_of(output or Path(f"{name}{SUFFIX}"), SUFFIX)
 
 
@@ -48,9 +60,14 @@ def write(direction: Direction, destinations: Destinations) -> None:
     say(f"{path}  {measured}".rstrip())
 
 
-def claim_all(command: str, names: Iterable[str], folder: Path, network: str, overwrite: bool) -> list[Destinations]:
+def claim_all(
+    command: str, names: Iterable[str], folder: Path, network: str, overwrite: bool
+) -> list[Destinations]:
     """The files of several directions of a network in one folder."""
-    return [claim(command, [folder / f"{name}{SUFFIX}"], network=network, overwrite=overwrite) for name in names]
+    return [
+        claim(command, [folder / f"{name}{SUFFIX}"], network=network, overwrite=overwrite)
+        for name in names
+    ]
 
 
 def write_all(made: Iterable[Direction], destinations: Iterable[Destinations]) -> None:

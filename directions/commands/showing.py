@@ -27,7 +27,10 @@ def list_directions(as_json: bool) -> None:
 
     found = [find(name) for name in available()]
     if as_json:
-        rows = [{"name": d.name, "meaning": d.meaning, "step": d.step, "measured": dict(d.measured)} for d in found]
+        rows = [
+            {"name": d.name, "meaning": d.meaning, "step": d.step, "measured": dict(d.measured)}
+            for d in found
+        ]
         click.echo(json.dumps(rows))
         return
     for direction in found:

@@ -25,17 +25,33 @@ from invert.errors import LatentError, UsageError
 
 if TYPE_CHECKING:
     from invert.generator import Generator
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
 WHOLE = "whole"
 
 
 @click.command()
 @click.argument("latents", nargs=-1, required=True, type=FILE)
-@click.option("--at", multiple=True, metavar="X,Y", help="Where its left upper corner goes. Side by side by default.")
-@click.option("--crop", multiple=True, metavar="X,Y,W,H", help="The part of it that is laid; `whole` is the default.")
-@click.option("--size", metavar="W,H", help="Of the canvas. By default it ends where the last latent ends.")
-@click.option("--feather", type=click.FloatRange(min=0), help="Width of the soft seams; two feature cells by default.")
+@click.option(
+    "--at",
+    multiple=True,
+    metavar="X,Y",
+    help="Where its left upper corner goes. Side by side by default.",
+)
+@click.option(
+    "--crop",
+    multiple=True,
+    metavar="X,Y,W,H",
+    help="The part of it that is laid; `whole` is the default.",
+)
+@click.option(
+    "--size", metavar="W,H", help="Of the canvas. By default it ends where the last latent ends."
+)
+@click.option(
+    "--feather",
+    type=click.FloatRange(min=0),
+    help="Width of the soft seams; two feature cells by default.",
+)
 @output_option
 @overwrite_option
 @latent_network_option
@@ -55,8 +71,10 @@ def canvas(
 ) -> None:
     """Lay latents on one canvas: one image, one latent.
 
-    Each goes over those before it. All numbers are pixels; --at, --crop and --size are whole feature cells, 64 px in
-    FNW5 of a 1024 px generator. Give --at and --crop once per latent, in their order. Latents need a space with
+    Each goes over those before it. All numbers are pixels; --at, --crop and --size are whole
+    feature cells, 64 px in
+    FNW5 of a 1024 px generator. Give --at and --crop once per latent, in their order. Latents need
+    a space with
     features, like FNW5.
 
     \b
@@ -70,9 +88,14 @@ def canvas(
 
     for option, values in (("--at", at), ("--crop", crop)):
         if values and len(values) != len(latents):
-            raise UsageError(f"expected one {option} per latent, {len(latents)} of them, or none; got {len(values)}")
+            raise UsageError(
+                f"expected one {option} per latent, {len(latents)} of them, or none; got {len(values)}"
+            )
     corners = [parse_integers("--at", "x,y", text) for text in at]
-    crops = [None if text == WHOLE else parse_integers("--crop", "x,y,width,height", text) for text in crop]
+    crops = [
+        None if text == WHOLE else parse_integers("--crop", "x,y,width,height", text)
+        for text in crop
+    ]
     wanted = parse_integers("--size", "width,height", size) if size else None
     files = with_twin(output or Path(f"{latents[0].with_suffix('')}.canvas.png"))
     destinations = claim("canvas", files, latents=latents, settings=[network], overwrite=overwrite)
@@ -98,23 +121,31 @@ def canvas(
 
 @dataclass(frozen=True)
 class Grid:
-    """Feature cells of `cell` pixels; places and sizes are multiples of `step`, two cells where R_i has half."""
+    """Feature cells of `cell` pixels; places and sizes are multiples of `step`, two cells where R_i
+    has half.
+    """
 
     cell: int
     step: int
 
     @classmethod
     def of(cls, generator: Generator, latents: Sequence[Latent]) -> Grid:
-        """The cells of the latents' common space. Raises :class:`LatentError` for latents without features."""
-        from edits.points import common_space
+        """The cells of the latents' common space. Raises :class:`LatentError` for latents without
+        features.
+        """
+        from edits.common_space import common_space
 
         space = common_space([latent.space for latent in latents])
         if space.layer is None:
-            raise LatentError(f"{space} has no features to place; `invert convert --space FNW5` opens a latent there")
+            raise LatentError(
+                f"{space} has no features to place; `invert convert --space FNW5` opens a latent there"
+            )
         return cls(generator.cell(space), generator.step(space))
 
     def cells(self, option: str, pixels: Sequence[int]) -> list[int]:
-        """Pixels in cells. Raises :class:`UsageError` with the nearest numbers that are whole cells."""
+        """Pixels in cells. Raises :class:`UsageError` with the nearest numbers that are whole
+        cells.
+        """
         if any(value % self.step for value in pixels):
             nearest = ",".join(str(round(value / self.step) * self.step) for value in pixels)
             unit = "feature cells" if self.step == self.cell else "pairs of feature cells"

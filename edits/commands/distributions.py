@@ -25,9 +25,18 @@ from invert.commands.writing import write_edited
 
 @click.command()
 @click.argument("latent", required=False, type=FILE)
-@click.option("--amount", type=float, required=True, help="0 changes nothing, 1 takes the generated distribution.")
 @click.option(
-    "--part", "parts", multiple=True, type=click.Choice(["styles", "features", "rgb"]), help="All by default."
+    "--amount",
+    type=float,
+    required=True,
+    help="0 changes nothing, 1 takes the generated distribution.",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(["styles", "features", "rgb"]),
+    help="All by default.",
 )
 @output_option
 @overwrite_option
@@ -75,7 +84,8 @@ def stats(
     as_json: bool,
     device: str,
 ) -> None:
-    """Draw histograms of a latent's parts against the generator's, with their Wasserstein distances.
+    """Draw histograms of a latent's parts against the generator's, with their Wasserstein
+    distances.
 
     \b
     Example:  invert stats portrait.pt

@@ -22,7 +22,7 @@ from invert.commands.writing import write_edited, write_picture
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
 DEFAULT_STRENGTH = 3.0  # steps
 
@@ -30,11 +30,26 @@ DEFAULT_STRENGTH = 3.0  # steps
 @click.command()
 @click.argument("latent", required=False, type=FILE)
 @click.option(
-    "--direction", "names", multiple=True, required=True, help="A name (`invert directions list`) or a direction file."
+    "--direction",
+    "names",
+    multiple=True,
+    required=True,
+    help="A name (`invert directions list`) or a direction file.",
 )
-@click.option("--strength", "strengths", multiple=True, type=float, help="In steps; one per direction. 3 by default.")
-@click.option("--layers", help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.")
-@click.option("--mask", "mask_file", type=FILE, help="Only where this picture is white; no label map.")
+@click.option(
+    "--strength",
+    "strengths",
+    multiple=True,
+    type=float,
+    help="In steps; one per direction. 3 by default.",
+)
+@click.option(
+    "--layers",
+    help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.",
+)
+@click.option(
+    "--mask", "mask_file", type=FILE, help="Only where this picture is white; no label map."
+)
 @click.option(
     "--carry",
     default="auto",
@@ -43,7 +58,9 @@ DEFAULT_STRENGTH = 3.0  # steps
     "difference (by the companion alone), model (a trained attribute model, or its file), styles (it does not). "
     "auto is the first that this latent allows, and says which.",
 )
-@click.option("--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7.")
+@click.option(
+    "--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7."
+)
 @click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")
 @overwrite_option
 @latent_network_option
@@ -71,14 +88,16 @@ def edit(
     from directions.catalog import find
     from edits.along import THROUGH_COMPANION
     from edits.along import edit as edit_along
-    from edits.attribute_catalog import carrier_for
-    from invert.companions import can_have_companion, has_companion, with_companion
-    from invert.images import hstack, read_mask, to_images
+    from edits.attributes.catalog import carrier_for
+    from invert.images.images import hstack, read_mask, to_images
+    from invert.projection.companion import can_have_companion, has_companion, with_companion
 
     chosen = [find(name) for name in names]
     amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
     if len(amounts) != len(chosen):
-        raise UsageError(f"expected one --strength per --direction, got {len(amounts)} for {len(chosen)}")
+        raise UsageError(
+            f"expected one --strength per --direction, got {len(amounts)} for {len(chosen)}"
+        )
     sweep = parse_strip(strip) if strip else None
     if sweep and len(chosen) > 1:
         raise UsageError("--strip takes one direction")
@@ -96,7 +115,11 @@ def edit(
     for direction in chosen:
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
-    if carry in THROUGH_COMPANION and not has_companion(generator, start) and can_have_companion(generator, start):
+    if (
+        carry in THROUGH_COMPANION
+        and not has_companion(generator, start)
+        and can_have_companion(generator, start)
+    ):
         say(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
         start = with_companion(generator, start)
     height, width = generator.check(start).image
@@ -108,14 +131,26 @@ def edit(
         result = start
         for direction, strength in zip(chosen, steps, strict=True):
             name, carrier = carrier_for(carry, generator, result, direction, limits)
-            if carry == "auto" and result.space.layer is not None and (direction.name, name) not in told:
+            if (
+                carry == "auto"
+                and result.space.layer is not None
+                and (direction.name, name) not in told
+            ):
                 told.add((direction.name, name))
-                say(f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}", err=True)
-            result = edit_along(generator, result, direction, strength, layers=limits, carry=carrier, mask=mask)
+                say(
+                    f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}",
+                    err=True,
+                )
+            result = edit_along(
+                generator, result, direction, strength, layers=limits, carry=carrier, mask=mask
+            )
         return result
 
     if sweep:
-        write_picture(hstack([to_images(generator.render(moved([strength])))[0] for strength in sweep]), destinations)
+        write_picture(
+            hstack([to_images(generator.render(moved([strength])))[0] for strength in sweep]),
+            destinations,
+        )
     else:
         write_edited(generator, moved(amounts), destinations)
 

@@ -21,7 +21,14 @@ from invert.commands.options import (
     point_network_option,
     psi_option,
 )
-from invert.commands.parsing import Point, check_range, parse_layers, parse_point, parse_points, parse_seeds
+from invert.commands.parsing import (
+    Point,
+    check_range,
+    parse_layers,
+    parse_point,
+    parse_points,
+    parse_seeds,
+)
 from invert.commands.terminal import say
 from invert.commands.writing import write_edited, write_pictures
 from invert.errors import UsageError
@@ -29,9 +36,21 @@ from invert.errors import UsageError
 
 @click.command("style-mix")
 @click.argument("points", nargs=-1, required=True, metavar="A… [B]")
-@click.option("--layers", required=True, help="Styles that come from B: a-b (b excluded), or coarse, middle, fine.")
-@click.option("--matrix", metavar="B,…", help="A picture of every A (rows) with the styles of every B (columns).")
-@click.option("--sample", metavar="SEEDS", help="Instead of B: styles drawn anew. Several seeds give a row after A.")
+@click.option(
+    "--layers",
+    required=True,
+    help="Styles that come from B: a-b (b excluded), or coarse, middle, fine.",
+)
+@click.option(
+    "--matrix",
+    metavar="B,…",
+    help="A picture of every A (rows) with the styles of every B (columns).",
+)
+@click.option(
+    "--sample",
+    metavar="SEEDS",
+    help="Instead of B: styles drawn anew. Several seeds give a row after A.",
+)
 @psi_option
 @class_option
 @output_option
@@ -54,7 +73,8 @@ def style_mix(
 ) -> None:
     """Give A the styles of B in a range of layers. Both are latent files or seeds.
 
-    --matrix draws all pairs of two lists ([A] fig. 14). --sample shows what the other layers of A leave open ([A]
+    --matrix draws all pairs of two lists ([A] fig. 14). --sample shows what the other layers of A
+    leave open ([A]
     fig. 18).
 
     \b
@@ -62,9 +82,9 @@ def style_mix(
               invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o matrix.png
               invert style-mix a.pt --sample 0-4 --layers middle -o row.png
     """
-    from edits.styles import resample
-    from edits.styles import style_mix as mixed
-    from invert.layer_ranges import layer_range
+    from edits.style_mixing import resample
+    from edits.style_mixing import style_mix as mixed
+    from invert.latents.layer_ranges import layer_range
 
     rows = parse_points(points)
     columns = parse_points([matrix]) if matrix else []
@@ -72,18 +92,28 @@ def style_mix(
     check_style_mix(rows, columns, seeds)
     name, files = stem(rows[0]), tuple[Path, ...]()
     if columns or len(seeds) > 1:
-        files = (with_suffix_of(output or Path(f"{name}.{layers}.{'matrix' if columns else 'samples'}.png"), ".png"),)
+        files = (
+            with_suffix_of(
+                output or Path(f"{name}.{layers}.{'matrix' if columns else 'samples'}.png"), ".png"
+            ),
+        )
     elif seeds:
         files = with_twin(output or Path(f"{name}.{layers}-sample{seeds[0]:04d}.png"))
     else:
         files = with_twin(output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png"))
     destinations = claim_points("style-mix", files, [*rows, *columns, *seeds], network, overwrite)
-    generator, latents = open_latents([*rows, *columns], network, device, force=force, psi=psi, label=label)
+    generator, latents = open_latents(
+        [*rows, *columns], network, device, force=force, psi=psi, label=label
+    )
     chosen = layer_range(generator, parse_layers(layers))
     a = latents[0]
     if columns:
         left, top = latents[: len(rows)], latents[len(rows) :]
-        cells = [None, *top, *(x for a in left for x in (a, *(mixed(generator, a, b, chosen) for b in top)))]
+        cells = [
+            None,
+            *top,
+            *(x for a in left for x in (a, *(mixed(generator, a, b, chosen) for b in top))),
+        ]
         write_pictures(generator, cells, len(top) + 1, destinations)
     elif seeds:
         drawn = [resample(generator, a, chosen, seed, psi=psi, label=label) for seed in seeds]
@@ -96,13 +126,17 @@ def style_mix(
 
 
 def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequence[int]) -> None:
-    """Raise :class:`UsageError` unless there are A and B, a matrix of both, or one A to sample from."""
+    """Raise :class:`UsageError` unless there are A and B, a matrix of both, or one A to sample
+    from.
+    """
     if columns and seeds:
         raise UsageError("--matrix and --sample exclude each other; leave one out")
     if seeds and len(rows) != 1:
         raise UsageError(f"--sample takes one latent or seed, got {len(rows)}")
     if not columns and not seeds and len(rows) != 2:
-        raise UsageError(f"expected two latents or seeds, A and B, got {len(rows)}; several need --matrix")
+        raise UsageError(
+            f"expected two latents or seeds, A and B, got {len(rows)}; several need --matrix"
+        )
 
 
 @click.command()
@@ -110,7 +144,11 @@ def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequ
 @click.argument("b")
 @click.option("--frames", "count", default=60, show_default=True)
 @click.option("--fps", default=20.0, show_default=True)
-@click.option("--travel", type=click.Choice(["right", "left", "down", "up"]), help="B comes in from one side instead.")
+@click.option(
+    "--travel",
+    type=click.Choice(["right", "left", "down", "up"]),
+    help="B comes in from one side instead.",
+)
 @click.option("-o", "--output", type=FILE, required=True, help="A .gif, .webp or .mp4 file.")
 @overwrite_option
 @psi_option
@@ -138,15 +176,17 @@ def interpolate(
     Example:  invert interpolate a.pt b.pt --frames 60 -o morph.mp4
               invert interpolate a.pt b.pt --travel right -o over.webp
     """
-    from edits.styles import frames
-    from invert.animation_files import check_animation
-    from invert.images import to_images, write_animation
+    from edits.style_mixing import frames
+    from invert.images.animation_files import check_animation
+    from invert.images.images import to_images, write_animation
 
     check_range("frames", count, 2, 10_000)
     check_animation(output, fps)
     points = [parse_point(a), parse_point(b)]
     destinations = claim_points("interpolate", [output], points, network, overwrite)
-    generator, [first, second] = open_latents(points, network, device, force=force, psi=psi, label=label)
+    generator, [first, second] = open_latents(
+        points, network, device, force=force, psi=psi, label=label
+    )
     way = counted(frames(generator, first, second, count, travel), count, "frame")
     pictures = [to_images(generator.render(x))[0] for x in way]
     write_animation(pictures, destinations.ready(), fps=fps, record=destinations.record)
@@ -177,7 +217,7 @@ def combine(
     \b
     Example:  invert combine a.pt + b.pt - c.pt -o sum.png
     """
-    from edits.styles import combine as combine_latents
+    from edits.style_mixing import combine as combine_latents
 
     points = parse_sum(terms)
     first, plus, minus = (stem(point) for point in points)
@@ -192,15 +232,25 @@ def parse_sum(terms: Sequence[str]) -> list[Point]:
     match terms:
         case [a, "+", b, "-", c] | [a, "-", c, "+", b]:
             return [parse_point(term) for term in (a, b, c)]
-    raise UsageError(f"expected A + B - C, latent files or seeds with spaces between; got {' '.join(terms)!r}")
+    raise UsageError(
+        f"expected A + B - C, latent files or seeds with spaces between; got {' '.join(terms)!r}"
+    )
 
 
 def claim_points(
-    command: str, files: Sequence[Path], points: Sequence[Point], network: str | None, overwrite: bool
+    command: str,
+    files: Sequence[Path],
+    points: Sequence[Point],
+    network: str | None,
+    overwrite: bool,
 ) -> Destinations:
     """The files, made from latent files and seeds; what a seed is, the network says."""
-    of_seeds = (network or DEFAULT_NETWORK) if any(isinstance(point, int) for point in points) else None
-    return claim(command, files, latents=points, network=of_seeds, settings=[network], overwrite=overwrite)
+    of_seeds = (
+        (network or DEFAULT_NETWORK) if any(isinstance(point, int) for point in points) else None
+    )
+    return claim(
+        command, files, latents=points, network=of_seeds, settings=[network], overwrite=overwrite
+    )
 
 
 def stem(point: Point) -> Path:

@@ -1,4 +1,5 @@
-"""What a model file holds, whatever container it came in: inert nodes, and how a tensor among them is read.
+"""What a model file holds, whatever container it came in: inert nodes, and how a tensor among them
+is read.
 
 The first of two stages; the second, :mod:`layout`, finds the generator among the nodes.
 """
@@ -58,7 +59,9 @@ class Container:
     storages: Mapping[str, memoryview] = field(default_factory=dict)
 
     def tensor(self, node: object, what: str) -> Tensor:
-        """The tensor at a node, dtype as stored. Raises ModelFileError, naming it `what`, for anything else."""
+        """The tensor at a node, dtype as stored. Raises ModelFileError, naming it `what`, for
+        anything else.
+        """
         if isinstance(node, Tensor):
             return node
         if numpy_nodes.is_array(node):
@@ -74,7 +77,9 @@ def holds_tensor(node: object) -> bool:
 
 
 def open_container(data: bytes, kind: Kind) -> Container:
-    """The object in a file of a known kind. Raises ModelFileError for a file that is damaged or would run code."""
+    """The object in a file of a known kind. Raises ModelFileError for a file that is damaged or
+    would run code.
+    """
     if kind is Kind.SAFETENSORS:
         return Container(kind, load_foreign_safetensors(data), None, Budget(len(data)))
     if kind is Kind.PICKLE:
@@ -82,20 +87,30 @@ def open_container(data: bytes, kind: Kind) -> Container:
         return Container(kind, pickle.root, pickle.protocol, Budget(len(data)))
     content = read_torch_file(data, kind, _KNOWN, strict=False)
     _check_embedded(content.pickle)
-    return Container(kind, content.pickle.root, content.pickle.protocol, Budget(len(data)), content.storages)
+    return Container(
+        kind, content.pickle.root, content.pickle.protocol, Budget(len(data)), content.storages
+    )
 
 
 def _bare_pickle(data: bytes) -> Pickle:
     stream = io.BytesIO(data)
     pickle = read_pickle(stream, _KNOWN, strict=False)
     if stream.tell() != len(data):
-        raise ModelFileError(f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file")
+        raise ModelFileError(
+            f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file"
+        )
     _check_embedded(pickle)
     return pickle
 
 
 def _check_embedded(pickle: Pickle) -> None:
-    """Raise ModelFileError for a storage inside the pickle whose bytes would run code one level down."""
+    """Raise ModelFileError for a storage inside the pickle whose bytes would run code one level
+    down.
+    """
     for call in pickle.calls:
-        if str(call.function) == LOAD_FROM_BYTES and call.args and isinstance(call.args[0], (bytes, Call)):
+        if (
+            str(call.function) == LOAD_FROM_BYTES
+            and call.args
+            and isinstance(call.args[0], (bytes, Call))
+        ):
             embedded_stream(call, "a tensor")

@@ -15,9 +15,11 @@ MAX_TEXT = 1_000
 
 
 def json_details(value: object) -> JSON:
-    """`value` without what JSON cannot say: such entries of dicts are left out, such items become None.
+    """`value` without what JSON cannot say: such entries of dicts are left out, such items become
+    None.
 
-    At most 2 000 values and 8 levels are taken, since shared containers can make a small file an endless
+    At most 2 000 values and 8 levels are taken, since shared containers can make a small file an
+    endless
     tree.
     """
     return _Copy().json(value, MAX_DEPTH)
@@ -36,7 +38,8 @@ class _Copy:
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, str):
-            return value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()  # lone surrogates are no JSON
+            # lone surrogates are no JSON
+            return value[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
         if isinstance(value, Call) and str(value.function) in SCALAR:
             try:
                 return number(value, "a scalar")

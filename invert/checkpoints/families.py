@@ -1,4 +1,6 @@
-"""Generators of other families, recognized by class and tensor names so that a refusal can call them what they are."""
+"""Generators of other families, recognized by class and tensor names so that a refusal can call
+them what they are.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,30 @@ _CLASSES = {
     "StyleGAN2GeneratorClean": _BASICSR,
 }
 
-# Patterns that must each be found in some name, under any prefix -> what it is, what to do. The first that fits counts.
+# Patterns that must each be found in some name, under any prefix -> what it is, what to do. The
+# first that fits counts.
 _NAMES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"backbone\.synthesis\.", r"superresolution\.|decoder\.net\."), _EG3D),
     ((r"\bsynthesis\.(L0_|input\b)", r"\bmapping\.embed_proj\b"), f"StyleGAN-XL; {_NONE}"),
     ((r"\bsynthesis\.(L0_|input\b)",), f"StyleGAN3; {_NONE}"),
-    ((r"\bsynthesis\.layer0\.apply_noise\b",), f"genforce's StyleGAN of the first version; {_NONE}"),
-    ((r"\bmapping\.dense0\b|\bsynthesis\.early_layer\b|\bsynthesis\.layer0\.",), f"genforce's StyleGAN2; {_ORIGINAL}"),
+    (
+        (r"\bsynthesis\.layer0\.apply_noise\b",),
+        f"genforce's StyleGAN of the first version; {_NONE}",
+    ),
+    (
+        (r"\bmapping\.dense0\b|\bsynthesis\.early_layer\b|\bsynthesis\.layer0\.",),
+        f"genforce's StyleGAN2; {_ORIGINAL}",
+    ),
     ((r"\bstyle_mapping\.",), f"mmgeneration's StyleGAN2; {_ORIGINAL}"),
     ((r"\bstyle_mlp\.|\bstyle_convs?\d*\.",), _BASICSR),
     ((r"\bG\.initial_block$|\bblocks\.0\.to_(style|noise)1\.",), _LUCIDRAINS),
     ((r"\bg_synthesis\.|\bprogression\.0\.",), f"a StyleGAN of the first version; {_NONE}"),
     ((r"\binput\.input$", r"\blayers\.0\.blocks\."), f"StyleSwin; {_NONE}"),
     ((r"\bdiffusion_model\.|\bdown_blocks\.0\.",), f"a diffusion model; {_NONE}"),
-    ((r"\bencoder\.(input_layer|body)\.",), "an encoder without its generator; give the generator's file"),
+    (
+        (r"\bencoder\.(input_layer|body)\.",),
+        "an encoder without its generator; give the generator's file",
+    ),
 )
 
 
@@ -41,7 +53,9 @@ def family_of_class(class_name: str) -> str | None:
 
 
 def family_of_names(names: Iterable[str]) -> str | None:
-    """What a network with tensors of these names is, and what to do; None unless it is known to be foreign."""
+    """What a network with tensors of these names is, and what to do; None unless it is known to be
+    foreign.
+    """
     listed = "\n".join(names)
     for patterns, family in _NAMES:
         if all(re.search(pattern, listed, re.MULTILINE) for pattern in patterns):

@@ -1,9 +1,11 @@
-"""Where the generator is among the nodes of a file, whatever the file's container: the second stage of reading.
+"""Where the generator is among the nodes of a file, whatever the file's container: the second stage
+of reading.
 
-A file holds a network, or a dict, list or tuple of several, or a wrapper around one; a network is a pickled module, a
-state dict (tensors by dotted name, under some prefix), or TensorFlow's. Prefixes and wrappers are recognized by what
-lies under them, not by a list of their names. Where there are several generators, the one that training averaged is
-taken: its key or prefix says `ema`, `avg`, `Gs` or the like.
+A file holds a network, or a dict, list or tuple of several, or a wrapper around one; a network is a
+pickled module, a state dict (tensors by dotted name, under some prefix), or TensorFlow's. Prefixes
+and wrappers are recognized by what lies under them, not by a list of their names. Where there are
+several generators, the one that training averaged is taken: its key or prefix says `ema`, `avg`,
+`Gs` or the like.
 """
 
 from __future__ import annotations
@@ -24,7 +26,12 @@ from invert.errors import ModelFileError
 
 MAX_DEPTH = 5  # of dicts and wrappers around a generator
 MAX_VISITS = 2_000  # nodes looked into; the shallow ones first
-ADA, ROSINALITY, TENSORFLOW, MOBILE = "stylegan2-ada-pytorch", "rosinality", "stylegan2-tensorflow", "mobile-stylegan"
+ADA, ROSINALITY, TENSORFLOW, MOBILE = (
+    "stylegan2-ada-pytorch",
+    "rosinality",
+    "stylegan2-tensorflow",
+    "mobile-stylegan",
+)
 NETWORK = "dnnlib.tflib.network.Network"
 
 # a tensor that every generator of a naming has, and what its parts are called
@@ -34,12 +41,24 @@ _ANCHORS = {
     MOBILE: re.compile(r"(.*\.|)synthesis\.layer1\.affine\.weight"),
 }
 _PARTS = {ADA: {"mapping", "synthesis"}, ROSINALITY: {"style", "input", "convs", "to_rgbs"}}
-_AVERAGE_WORDS = {"ema", "avg", "average", "averaged", "smooth", "smoothed", "running", "shadow", "gs"}
+_AVERAGE_WORDS = {
+    "ema",
+    "avg",
+    "average",
+    "averaged",
+    "smooth",
+    "smoothed",
+    "running",
+    "shadow",
+    "gs",
+}
 _AVERAGE_KEYS = ("G_ema", "g_ema", "Gs")  # what they hold must be a generator
 
 
 class Rank(IntEnum):
-    """Which of several generators to take; the lowest. The trained one beside a lost average is not taken at all."""
+    """Which of several generators to take; the lowest. The trained one beside a lost average is not
+    taken at all.
+    """
 
     AVERAGE = 0
     ONLY = 1
@@ -66,7 +85,9 @@ class Place:
     depth: int = 0
 
     def down(self, node: object, key: str, holder: Mapping[object, object], rank: Rank) -> Place:
-        return Place(node, f"{self.path}.{key}".lstrip("."), rank, (holder, *self.around), self.depth + 1)
+        return Place(
+            node, f"{self.path}.{key}".lstrip("."), rank, (holder, *self.around), self.depth + 1
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +113,21 @@ class Found:
 
 
 def find_generator(container: Container) -> Found:
-    """The averaged generator among the nodes of a file. Raises ModelFileError naming what is there instead."""
+    """The averaged generator among the nodes of a file. Raises ModelFileError naming what is there
+    instead.
+    """
     root = container.root
     search = _Search(root)
     rank = min((found.place.rank for found in search.candidates), default=None)
     problems = sorted(search.problems, key=lambda problem: problem[0].rank)
 
-    # What stands where the average should be, and cannot be read, is the reason; then what cannot be read elsewhere.
+    # What stands where the average should be, and cannot be read, is the reason; then what cannot
+    # be read elsewhere.
     if rank is not Rank.AVERAGE:
         for place, error in problems:
-            if place.rank is Rank.AVERAGE and (rank is not Rank.ONLY or place.path in _AVERAGE_KEYS):
+            if place.rank is Rank.AVERAGE and (
+                rank is not Rank.ONLY or place.path in _AVERAGE_KEYS
+            ):
                 raise error
         _check_averages(root)
     if rank is None:
@@ -111,8 +137,12 @@ def find_generator(container: Container) -> Found:
 
     best = [found for found in search.candidates if found.place.rank is rank]
     if len(best) > 1:
-        places = first(f"{found.place.path}.{found.prefix}".strip(".") or "the top" for found in best)
-        raise ModelFileError(f"several generators, and no telling which to take ({places}); save one of them alone")
+        places = first(
+            f"{found.place.path}.{found.prefix}".strip(".") or "the top" for found in best
+        )
+        raise ModelFileError(
+            f"several generators, and no telling which to take ({places}); save one of them alone"
+        )
     return best[0]
 
 
@@ -150,7 +180,9 @@ class _Search:
     def module(self, place: Place) -> list[Place]:
         """A pickled module is a generator, wraps one, or is neither."""
         part = module(place.node, "")
-        children = {name: child for name, child in part.entries("_modules").items() if child is not None}
+        children = {
+            name: child for name, child in part.entries("_modules").items() if child is not None
+        }
         if family := family_of_class(part.class_name):
             raise unsupported(family)
         for naming, parts in _PARTS.items():
@@ -163,7 +195,12 @@ class _Search:
         self.problems.append((place, unsupported(what)))
         # the attribute of a wrapper says less than a key: `G` is then the only one
         return [
-            place.down(child, name, part.state, Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank)
+            place.down(
+                child,
+                name,
+                part.state,
+                Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank,
+            )
             for name, child in children.items()
         ]
 
@@ -177,7 +214,9 @@ class _Search:
             for naming, anchor in _ANCHORS.items()
             if (match := anchor.fullmatch(name))
         }
-        if any(prefix.endswith("backbone.") for prefix in prefixes) and (family := family_of_names(names)):
+        if any(prefix.endswith("backbone.") for prefix in prefixes) and (
+            family := family_of_names(names)
+        ):
             raise unsupported(family)
         for prefix, naming in prefixes.items():
             rank = Rank.AVERAGE if place.rank.below(prefix) is Rank.AVERAGE else place.rank
@@ -195,7 +234,8 @@ class _Search:
 
 
 def _tensors(node: Mapping[object, object]) -> Iterator[tuple[str, object]]:
-    """(name, node) of the tensors of a state dict; `mapping` and `synthesis` may be state dicts of their own.
+    """(name, node) of the tensors of a state dict; `mapping` and `synthesis` may be state dicts of
+    their own.
 
     What wrappers of modules put into the names is left out.
     """
@@ -229,10 +269,16 @@ def _check_averages(root: object) -> None:
 
 
 def _average_missing(root: object) -> ModelFileError:
-    keys = [key for key in entries(root, "the file") if isinstance(key, str)] if is_mapping(root) else []
+    keys = (
+        [key for key in entries(root, "the file") if isinstance(key, str)]
+        if is_mapping(root)
+        else []
+    )
     name = "G_ema" if "G" in keys else "g_ema"
     held = first(keys) or "nothing of the kind"
-    return ModelFileError(f"{name}, the averaged generator, is missing (found {held}); export a file with {name}")
+    return ModelFileError(
+        f"{name}, the averaged generator, is missing (found {held}); export a file with {name}"
+    )
 
 
 def _nothing(container: Container, problems: list[ModelFileError]) -> ModelFileError:

@@ -1,8 +1,10 @@
-"""Torch modules that were pickled whole, read from nodes: their class names, their `__dict__`, their tensors by name.
+"""Torch modules that were pickled whole, read from nodes: their class names, their `__dict__`,
+their tensors by name.
 
-A module comes either as an object of its class, whose state is its `__dict__`, or, in the files of NVIDIA's
-`torch_utils.persistence`, as a call with the *source code* of its class beside that `__dict__`. The original loader
-imports the one and executes the other. Here the class is a name and the source is ignored.
+A module comes either as an object of its class, whose state is its `__dict__`, or, in the files of
+NVIDIA's `torch_utils.persistence`, as a call with the *source code* of its class beside that
+`__dict__`. The original loader imports the one and executes the other. Here the class is a name and
+the source is ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile call t
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One module of the file: dotted path inside the generator, class name, source (None unless stored), `__dict__`."""
+    """One module of the file: dotted path inside the generator, class name, source (None unless
+    stored), `__dict__`.
+    """
 
     path: str
     class_name: str
@@ -36,9 +40,15 @@ class Module:
         """`_parameters`, `_buffers` or `_modules`."""
         what = f"{self.path or 'G_ema'}.{name}"
         found = entries(self.state.get(name), quoted(what))
-        named = {key: value for key, value in found.items() if isinstance(key, str) and len(key) <= MAX_NAME}
+        named = {
+            key: value
+            for key, value in found.items()
+            if isinstance(key, str) and len(key) <= MAX_NAME
+        }
         if len(named) != len(found) or len(named) > MAX_ENTRIES:
-            raise ModelFileError(f"{quoted(what)} has entries that no torch module has; the file is damaged")
+            raise ModelFileError(
+                f"{quoted(what)} has entries that no torch module has; the file is damaged"
+            )
         return named
 
     def children(self) -> Iterator[Module]:
@@ -78,10 +88,16 @@ def module(node: object, path: str) -> Module:
     assert isinstance(node, Call)
     meta = entries(node.args[0] if len(node.args) == 1 else None, f"the description of {what}")
     class_name, source = meta.get("class_name"), meta.get("module_src")
-    if meta.get("type") != "class" or not isinstance(class_name, str) or not isinstance(source, str):
+    if (
+        meta.get("type") != "class"
+        or not isinstance(class_name, str)
+        or not isinstance(source, str)
+    ):
         raise ModelFileError(f"{what} is not described as a class; the file is damaged")
     if meta.get("version") != PERSISTENCE_VERSION:
-        raise unsupported(f"a persistent object of version {describe(meta.get('version'))} instead of 6")
+        raise unsupported(
+            f"a persistent object of version {describe(meta.get('version'))} instead of 6"
+        )
     return Module(path, class_name, source, entries(meta.get("state"), f"the state of {what}"))
 
 
@@ -106,7 +122,9 @@ def walk(root: Module) -> dict[str, Module]:
         found[part.path] = part
         waiting.extend(part.children())
         if visited + len(waiting) > MAX_MODULES:
-            raise ModelFileError(f"the generator has more than {MAX_MODULES} modules; do not trust this file")
+            raise ModelFileError(
+                f"the generator has more than {MAX_MODULES} modules; do not trust this file"
+            )
     return found
 
 

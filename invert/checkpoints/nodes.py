@@ -1,8 +1,8 @@
 """Inert stand-ins for what a pickle asks Python to import, build or call.
 
-The pickle machine produces them, the format readers interpret the few they know. Creating, comparing or
-dropping a node runs no code of the file: a global is two strings, a call is a record of what would have been
-called.
+The pickle machine produces them, the format readers interpret the few they know. Creating,
+comparing or dropping a node runs no code of the file: a global is two strings, a call is a record
+of what would have been called.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class Global:
 
 @dataclass(eq=False, repr=False)
 class Call:
-    """`function(*args)`, never called; `state`, `items` and `elements` are what later opcodes would have set."""
+    """`function(*args)`, never called; `state`, `items` and `elements` are what later opcodes would
+    have set.
+    """
 
     function: Global
     args: tuple[object, ...]
@@ -41,12 +43,15 @@ class PersistentId:
     pid: object
 
 
-# Subclasses of dict are pickled as a call, then SETITEMS; these two are dicts even while they are empty.
+# Subclasses of dict are pickled as a call, then SETITEMS; these two are dicts even while they are
+# empty.
 _MAPPINGS = frozenset({Global("collections", "OrderedDict"), Global("dnnlib.util", "EasyDict")})
 
 
 def quoted(text: str) -> str:
-    """`text` from an untrusted file, fit for a message: ASCII, no control characters, at most 80 long."""
+    """`text` from an untrusted file, fit for a message: ASCII, no control characters, at most 80
+    long.
+    """
     return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
 
 
@@ -78,11 +83,15 @@ def entries(value: object, what: str) -> dict[object, object]:
         return value
     if isinstance(value, Call) and is_mapping(value):
         return value.items
-    raise ModelFileError(f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind")
+    raise ModelFileError(
+        f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind"
+    )
 
 
 def settings(value: object) -> dict[object, object]:
-    """The settings in a dict or in the attributes of an object such as an `argparse.Namespace`; {} for others."""
+    """The settings in a dict or in the attributes of an object such as an `argparse.Namespace`; {}
+    for others.
+    """
     if isinstance(value, Call) and not is_mapping(value):
         value = value.state
     return entries(value, "settings") if is_mapping(value) else {}
@@ -97,7 +106,9 @@ def would_run(name: str) -> ModelFileError:
 
 
 def foreign(node: object, what: str) -> ModelFileError | None:
-    """The error for an object of a class that is not known, at a place where it would be needed; None for data."""
+    """The error for an object of a class that is not known, at a place where it would be needed;
+    None for data.
+    """
     function = node.function if isinstance(node, Call) else node
     if not isinstance(function, Global):
         return None

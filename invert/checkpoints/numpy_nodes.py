@@ -1,4 +1,6 @@
-"""NumPy arrays and scalars inside pickles: their dtype, shape and bytes read from nodes. No object arrays."""
+"""NumPy arrays and scalars inside pickles: their dtype, shape and bytes read from nodes. No object
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,12 @@ from invert.errors import ModelFileError
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 RECONSTRUCT = tuple(f"{module}._reconstruct" for module in _MODULES)
 SCALAR = tuple(f"{module}.scalar" for module in _MODULES)
-FROM_BUFFER = tuple(module.replace("multiarray", "numeric") + "._frombuffer" for module in _MODULES)  # protocol 5
+# protocol 5
+FROM_BUFFER = tuple(module.replace("multiarray", "numeric") + "._frombuffer" for module in _MODULES)
 # what a pickle of plain numpy data may name
-GLOBALS = frozenset({*RECONSTRUCT, *SCALAR, *FROM_BUFFER, "numpy.ndarray", "numpy.dtype", "_codecs.encode"})
+GLOBALS = frozenset(
+    {*RECONSTRUCT, *SCALAR, *FROM_BUFFER, "numpy.ndarray", "numpy.dtype", "_codecs.encode"}
+)
 
 _EMPTY = (Global("__builtin__", "bytes"), Global("builtins", "bytes"))  # protocol 2 of b""
 _KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -30,12 +35,16 @@ def dtype(node: object) -> np.dtype:
         raise ModelFileError(f"arrays of numbers are supported, this one has type {describe(name)}")
     order = state[1] if isinstance(state, tuple) and len(state) >= 2 else None
     if order not in ("<", "|", "="):
-        raise ModelFileError(f"little-endian arrays are supported, this one has byte order {describe(order)}")
+        raise ModelFileError(
+            f"little-endian arrays are supported, this one has byte order {describe(order)}"
+        )
     return np.dtype(name).newbyteorder("<")
 
 
 def raw_bytes(value: object, what: str) -> bytes:
-    """Bytes as protocol 3 has them, as Python 2 has (latin-1 text), or as protocol 2 has (a codec call)."""
+    """Bytes as protocol 3 has them, as Python 2 has (latin-1 text), or as protocol 2 has (a codec
+    call).
+    """
     if isinstance(value, Call) and value.function == Global("_codecs", "encode"):
         value = value.args[0] if value.args else None
     elif isinstance(value, Call) and value.function in _EMPTY and not value.args:
@@ -44,10 +53,14 @@ def raw_bytes(value: object, what: str) -> bytes:
         try:
             return value.encode("latin-1")
         except UnicodeEncodeError:
-            raise ModelFileError(f"{what} holds text instead of bytes; the file is damaged") from None
+            raise ModelFileError(
+                f"{what} holds text instead of bytes; the file is damaged"
+            ) from None
     if isinstance(value, bytes):
         return value
-    raise ModelFileError(f"{what} should hold bytes, this is {describe(value)}; the file is damaged")
+    raise ModelFileError(
+        f"{what} should hold bytes, this is {describe(value)}; the file is damaged"
+    )
 
 
 def array(node: object, what: str) -> np.ndarray:
@@ -73,12 +86,18 @@ def is_array(node: object) -> bool:
 
 
 def _shape(shape: object, what: str) -> tuple[int, ...]:
-    if isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape):
+    if (
+        isinstance(shape, tuple)
+        and len(shape) <= 8
+        and all(type(size) is int and size >= 0 for size in shape)
+    ):
         return shape
     raise ModelFileError(f"{what} has no proper shape; the file is damaged")
 
 
-def _from_bytes(kind: object, data: object, shape: tuple[int, ...], order: str, what: str) -> np.ndarray:
+def _from_bytes(
+    kind: object, data: object, shape: tuple[int, ...], order: str, what: str
+) -> np.ndarray:
     element = dtype(kind)
     content = raw_bytes(data, what)
     needed = math.prod(shape) * element.itemsize
@@ -97,4 +116,6 @@ def number(value: object, what: str) -> float:
         value = array(value, what).item()
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    raise ModelFileError(f"{what} should be a number, this is {quoted(describe(value))}; the file is damaged")
+    raise ModelFileError(
+        f"{what} should be a number, this is {quoted(describe(value))}; the file is damaged"
+    )

@@ -1,14 +1,16 @@
-"""A symbolic pickle machine: runs the opcodes of a pickle and imports, constructs and calls nothing.
+"""A symbolic pickle machine: runs the opcodes of a pickle and imports, constructs and calls
+nothing.
 
-`pickle.Unpickler` executes whatever a file names, and restricting `find_class` does not close that: BUILD
-still sets attributes on any object that is on the stack. Here a global becomes an inert `Global`, REDUCE and
-NEWOBJ become a `Call`, BUILD fills the call's `state`, and the format readers interpret the nodes they know.
-A file that would run code in its own loader is refused even where we would never look (:mod:`foreign_names`);
-with `strict`, so is one that names anything beyond the caller's list.
+`pickle.Unpickler` executes whatever a file names, and restricting `find_class` does not close that:
+BUILD still sets attributes on any object that is on the stack. Here a global becomes an inert
+`Global`, REDUCE and NEWOBJ become a `Call`, BUILD fills the call's `state`, and the format readers
+interpret the nodes they know. A file that would run code in its own loader is refused even where we
+would never look (:mod:`foreign_names`); with `strict`, so is one that names anything beyond the
+caller's list.
 
-Opcodes of protocols 2 to 5 that CPython's pickler writes for plain data are supported; INST, OBJ, EXT*,
-text-mode opcodes and out-of-band buffers are refused before their arguments are decoded. Opcode syntax:
-`pickletools` (stdlib).
+Opcodes of protocols 2 to 5 that CPython's pickler writes for plain data are supported; INST, OBJ,
+EXT*, text-mode opcodes and out-of-band buffers are refused before their arguments are decoded.
+Opcode syntax: `pickletools` (stdlib).
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from invert.checkpoints.foreign_names import only_builds, reaches_code
 from invert.checkpoints.nodes import Call, Global, PersistentId, describe, would_run
 from invert.errors import ModelFileError
 
-# A 32 px file with G, D and G_ema has 18 500 opcodes and nests 32 deep; a 1024 px one is 2.3 times as long.
+# A 32 px file with G, D and G_ema has 18 500 opcodes and nests 32 deep; a 1024 px one is 2.3 times
+# as long.
 MAX_OPCODES = 400_000
 MAX_DEPTH = 100
 MAX_STACK = 20_000  # unfinished values; pickle writes lists and dicts in batches of 1000
@@ -31,7 +34,9 @@ MAX_INTEGER_BITS = 128  # torch's magic number has 78
 
 
 def _read_names(stream: BinaryIO) -> tuple[str, str]:
-    """The two lines of a GLOBAL opcode, as they stand; pickletools would resolve escapes, unpicklers do not."""
+    """The two lines of a GLOBAL opcode, as they stand; pickletools would resolve escapes,
+    unpicklers do not.
+    """
     lines = stream.readline(), stream.readline()
     if not all(line.endswith(b"\n") for line in lines):
         raise ValueError
@@ -40,7 +45,10 @@ def _read_names(stream: BinaryIO) -> tuple[str, str]:
 
 # opcode byte -> (name, reader of its argument)
 _OPCODES: dict[bytes, tuple[str, Callable[[BinaryIO], Any] | None]] = {
-    opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg is not None else None)
+    opcode.code.encode("latin-1"): (
+        opcode.name,
+        opcode.arg.reader if opcode.arg is not None else None,
+    )
     for opcode in pickletools.opcodes
 } | {b"c": ("GLOBAL", _read_names)}
 
@@ -65,15 +73,19 @@ def read_pickle(
 ) -> Pickle:
     """The pickle at the stream's position, as nodes; the stream is left behind its STOP.
 
-    `allowed` are the names ("module.name") that are known. Others are refused, or, unless `strict`, stay inert where
-    they run nothing. `persistent` admits persistent ids. Raises ModelFileError when the stream is damaged, names what
+    `allowed` are the names ("module.name") that are known. Others are refused, or, unless `strict`,
+    stay inert where
+    they run nothing. `persistent` admits persistent ids. Raises ModelFileError when the stream is
+    damaged, names what
     it must not, or exceeds the limits above.
     """
     return _Machine(stream, allowed, strict, persistent).run(max_opcodes)
 
 
 class _Machine:
-    def __init__(self, stream: BinaryIO, allowed: frozenset[str], strict: bool, persistent: bool) -> None:
+    def __init__(
+        self, stream: BinaryIO, allowed: frozenset[str], strict: bool, persistent: bool
+    ) -> None:
         self.stream = stream
         self.allowed = allowed
         self.strict = strict
@@ -94,7 +106,9 @@ class _Machine:
                 if not code:
                     raise ModelFileError("the pickle is cut off; copy or download the file again")
                 if code not in _OPCODES:
-                    raise ModelFileError(f"byte {code.hex()} is no pickle opcode; the file is damaged")
+                    raise ModelFileError(
+                        f"byte {code.hex()} is no pickle opcode; the file is damaged"
+                    )
                 opcode, reader = _OPCODES[code]
                 if opcode not in _HANDLERS or (opcode == "BINPERSID" and not self.persistent):
                     raise ModelFileError(
@@ -102,11 +116,15 @@ class _Machine:
                     )
                 arg: Any = reader(self.stream) if reader is not None else None
                 if (opcode == "PROTO") != (count == 0):
-                    raise ModelFileError("the pickle does not start with its protocol; the file is damaged")
+                    raise ModelFileError(
+                        "the pickle does not start with its protocol; the file is damaged"
+                    )
                 if opcode == "PROTO":
                     protocol = arg
                     if not 2 <= protocol <= 5:
-                        raise ModelFileError(f"pickle protocols 2 to 5 are supported, this is {protocol}")
+                        raise ModelFileError(
+                            f"pickle protocols 2 to 5 are supported, this is {protocol}"
+                        )
                 elif opcode == "STOP":
                     return self._finish(protocol)
                 else:
@@ -115,7 +133,9 @@ class _Machine:
                         raise _too_deep()
         except (ValueError, IndexError, KeyError, OverflowError, EOFError, struct.error):
             # pickletools' readers and stack underflow; the details of a damaged stream help nobody
-            raise ModelFileError("the pickle is damaged or cut off; copy or download the file again") from None
+            raise ModelFileError(
+                "the pickle is damaged or cut off; copy or download the file again"
+            ) from None
         raise ModelFileError(
             f"the pickle has more than {max_opcodes} opcodes, no model file needs as many; do not trust it"
         )
@@ -127,7 +147,9 @@ class _Machine:
 
     def _nest(self, container: object, parts: list | tuple) -> None:
         """Record how deep `container` nests now that it holds `parts`."""
-        depth = 1 + max((self.depth[id(part)][0] for part in parts if id(part) in self.depth), default=0)
+        depth = 1 + max(
+            (self.depth[id(part)][0] for part in parts if id(part) in self.depth), default=0
+        )
         if id(container) in self.depth:
             depth = max(depth, self.depth[id(container)][0])
         if depth > MAX_DEPTH:
@@ -147,7 +169,9 @@ class _Machine:
 
     def integer(self, value: int) -> None:
         if value.bit_length() > MAX_INTEGER_BITS:
-            raise ModelFileError(f"the pickle holds an integer of {value.bit_length()} bits; no model file needs one")
+            raise ModelFileError(
+                f"the pickle holds an integer of {value.bit_length()} bits; no model file needs one"
+            )
         self.push(value)
 
     def container(self, kind: Callable[[], object]) -> None:
@@ -171,7 +195,9 @@ class _Machine:
         target = self.stack[-1]
         elements = target.elements if isinstance(target, Call) else target
         if type(elements) is not list:
-            raise ModelFileError(f"the pickle appends to {describe(target)}; the file is damaged or hostile")
+            raise ModelFileError(
+                f"the pickle appends to {describe(target)}; the file is damaged or hostile"
+            )
         elements.extend(items)
         self._nest(target, items)
 
@@ -184,7 +210,9 @@ class _Machine:
         elif type(target) is dict:
             target_items = target
         else:
-            raise ModelFileError(f"the pickle sets items of {describe(target)}; the file is damaged or hostile")
+            raise ModelFileError(
+                f"the pickle sets items of {describe(target)}; the file is damaged or hostile"
+            )
         for key, value in zip(items[::2], items[1::2], strict=True):
             target_items[_key(key)] = value
         self._nest(target, items[1::2])
@@ -192,7 +220,9 @@ class _Machine:
     def add_items(self, _: object) -> None:
         items = self.pop_to_mark()
         if type(self.stack[-1]) is not set:
-            raise ModelFileError(f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile")
+            raise ModelFileError(
+                f"the pickle adds to {describe(self.stack[-1])}; the file is damaged or hostile"
+            )
         self.stack[-1].update(_key(item) for item in items)
 
     def frozen_set(self, _: object) -> None:
@@ -226,7 +256,9 @@ class _Machine:
     def call(self, _: object) -> None:
         args, function = self.stack.pop(), self.stack.pop()
         if not (isinstance(function, Global) and type(args) is tuple):
-            raise ModelFileError(f"the pickle calls {describe(function)}; the file is damaged or hostile")
+            raise ModelFileError(
+                f"the pickle calls {describe(function)}; the file is damaged or hostile"
+            )
         node = Call(function, args)
         self._nest(node, (args,))
         self.calls.append(node)
@@ -236,14 +268,22 @@ class _Machine:
         state = self.stack.pop()
         target = self.stack[-1]
         if not isinstance(target, Call) or target.state is not None:
-            raise ModelFileError(f"the pickle sets the state of {describe(target)}; the file is damaged or hostile")
+            raise ModelFileError(
+                f"the pickle sets the state of {describe(target)}; the file is damaged or hostile"
+            )
         target.state = state
         self._nest(target, (state,))
 
     def persistent_id(self, _: object) -> None:
         pid = self.stack.pop()
-        # before torch 1.6, and on request since, a module's class came with the source code of its file
-        if type(pid) is tuple and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], Global):
+        # before torch 1.6, and on request since, a module's class came with the source code of its
+        # file
+        if (
+            type(pid) is tuple
+            and len(pid) == 4
+            and pid[0] == "module"
+            and isinstance(pid[1], Global)
+        ):
             self.push(pid[1])
             return
         node = PersistentId(pid)
@@ -253,18 +293,29 @@ class _Machine:
 
 
 def _too_deep() -> ModelFileError:
-    return ModelFileError(f"the pickle nests more than {MAX_DEPTH} objects, too deep for a model file; do not trust it")
+    return ModelFileError(
+        f"the pickle nests more than {MAX_DEPTH} objects, too deep for a model file; do not trust it"
+    )
 
 
 def _key(key: object) -> object:
-    """`key` if it may be a dict key: hashing a tuple would recurse, and huge integers collide at will."""
-    if key is None or isinstance(key, (str, bytes, Global, Call)) or (isinstance(key, int) and key.bit_length() < 64):
+    """`key` if it may be a dict key: hashing a tuple would recurse, and huge integers collide at
+    will.
+    """
+    if (
+        key is None
+        or isinstance(key, (str, bytes, Global, Call))
+        or (isinstance(key, int) and key.bit_length() < 64)
+    ):
         return key
-    raise ModelFileError(f"the pickle uses {describe(key)} as a dict key; the file is damaged or hostile")
+    raise ModelFileError(
+        f"the pickle uses {describe(key)} as a dict key; the file is damaged or hostile"
+    )
 
 
 _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
-    **dict.fromkeys(("PROTO", "STOP", "FRAME"), lambda machine, arg: None),  # run() sees to the first two
+    # run() sees to the first two
+    **dict.fromkeys(("PROTO", "STOP", "FRAME"), lambda machine, arg: None),
     "MARK": _Machine.mark,
     "POP": lambda machine, arg: machine.stack.pop(),
     "POP_MARK": lambda machine, arg: machine.pop_to_mark(),
@@ -273,7 +324,14 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
     "NEWFALSE": lambda machine, arg: machine.push(False),
     **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"), _Machine.integer),
     **dict.fromkeys(
-        ("BINFLOAT", "BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        (
+            "BINFLOAT",
+            "BINSTRING",
+            "SHORT_BINSTRING",
+            "BINUNICODE",
+            "SHORT_BINUNICODE",
+            "BINUNICODE8",
+        ),
         _Machine.push,
     ),
     **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _Machine.push),
@@ -290,7 +348,9 @@ _HANDLERS: dict[str, Callable[[_Machine, Any], object]] = {
     "SETITEMS": lambda machine, arg: machine.set_items(machine.pop_to_mark()),
     "ADDITEMS": _Machine.add_items,
     "FROZENSET": _Machine.frozen_set,
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, arg: machine.push(machine.memo[arg])),
+    **dict.fromkeys(
+        ("BINGET", "LONG_BINGET"), lambda machine, arg: machine.push(machine.memo[arg])
+    ),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.memoize),
     "GLOBAL": lambda machine, arg: machine.name(*arg),
     "STACK_GLOBAL": _Machine.stack_name,

@@ -1,7 +1,7 @@
 """One function for every checkpoint file; which one it is, is decided by content, never by name.
 
-Two stages that know nothing of each other: :mod:`container` turns a file into nodes, :mod:`layout` finds the generator
-among them. Then one module per naming makes it canonical.
+Two stages that know nothing of each other: :mod:`container` turns a file into nodes, :mod:`layout`
+finds the generator among them. Then one module per naming makes it canonical.
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ _READERS: Mapping[str, Callable[[Container, Found], Checkpoint]] = {
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], *, allow_nonfinite: bool = False, config: Mapping[str, float] | None = None
+    path: str | os.PathLike[str],
+    *,
+    allow_nonfinite: bool = False,
+    config: Mapping[str, float] | None = None,
 ) -> Checkpoint:
-    """The generator in a file of any supported format; nothing in the file is imported, called or executed.
+    """The generator in a file of any supported format; nothing in the file is imported, called or
+    executed.
 
     `config` gives what the file does not say, `conv_clamp` or `mapping_lr_multiplier`.
 
-    Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file, for weights
-    with NaN or infinity unless `allow_nonfinite`, and where the file itself says what `config` gives. Warns
+    Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file,
+    for weights
+    with NaN or infinity unless `allow_nonfinite`, and where the file itself says what `config`
+    gives. Warns
     (ModelFileWarning) of each of the checkpoint's `doubts`.
     """
     with naming(path):
@@ -54,13 +60,17 @@ def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoin
     for name, value in config.items():
         if name not in assumed or checkpoint.format == ours.FORMAT:
             known = checkpoint.config.get(name, "none")
-            raise ModelFileError(f"the file itself says {name} {known}; leave the option out, it got {value}")
+            raise ModelFileError(
+                f"the file itself says {name} {known}; leave the option out, it got {value}"
+            )
         assumed[name] = f"{value}, as it was given"
         doubts.pop(name, None)
     if not config:
         return checkpoint
     details = {**checkpoint.details, "assumed": assumed}
-    return dataclasses.replace(checkpoint, config={**checkpoint.config, **config}, details=details, doubts=doubts)
+    return dataclasses.replace(
+        checkpoint, config={**checkpoint.config, **config}, details=details, doubts=doubts
+    )
 
 
 def _read(data: bytes) -> Checkpoint:
@@ -71,5 +81,9 @@ def _read(data: bytes) -> Checkpoint:
     found = find_generator(container)
     checkpoint = with_noise_maps(_READERS[found.naming](container, found))
     place = ".".join(part for part in (found.place.path, found.prefix.rstrip(".")) if part)
-    details = {"container": kind.value, "found_at": quoted(place) or "the top", **checkpoint.details}
+    details = {
+        "container": kind.value,
+        "found_at": quoted(place) or "the top",
+        **checkpoint.details,
+    }
     return dataclasses.replace(checkpoint, details=details)

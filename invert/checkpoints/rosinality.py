@@ -1,20 +1,21 @@
-"""Generators of rosinality/stylegan2-pytorch; the decoders of pSp, e4e and ReStyle are the same network.
+"""Generators of rosinality/stylegan2-pytorch; the decoders of pSp, e4e and ReStyle are the same
+network.
 
-Usually a `.pt` file with a dict: `g_ema` and, from the converter, `latent_avg`; training files also hold the other
-networks, optimizers and `args`. Encoder projects keep the generator under `decoder.` in `state_dict`.
-Converted to the canonical convention:
+Usually a `.pt` file with a dict: `g_ema` and, from the converter, `latent_avg`; training files also
+hold the other networks, optimizers and `args`. Encoder projects keep the generator under `decoder.`
+in `state_dict`. Converted to the canonical convention:
 
-- layers are numbered there (`conv1`, `convs.{0, 1, ...}`), named by resolution here, and noise maps join
-  their layer;
+- layers are numbered there (`conv1`, `convs.{0, 1, ...}`), named by resolution here, and noise maps
+  join their layer;
 - leading axes of length 1 are dropped (convolution weights, constant, noise, RGB bias);
 - blur kernels, which hold the gain 4 of upsampling, become the `resample_filter` of the config;
 - `latent_avg` becomes `mapping.w_avg`; training files have none, and then it is absent here too.
 
-Values are equal otherwise: linear layers have the same raw weights and a multiplier that only `args` and pickled
-modules state (0.01 as a rule), the up-convolution has the same orientation, and the 1/√fan_in that
-rosinality puts on every convolution is divided out by demodulation, except for the 1e-8 under its root
-(relative effect below 1e-7), and is there in the canonical torgb. A network converted from TensorFlow thus
-gives the same bytes through rosinality as directly.
+Values are equal otherwise: linear layers have the same raw weights and a multiplier that only
+`args` and pickled modules state (0.01 as a rule), the up-convolution has the same orientation, and
+the 1/√fan_in that rosinality puts on every convolution is divided out by demodulation, except for
+the 1e-8 under its root (relative effect below 1e-7), and is there in the canonical torgb. A network
+converted from TensorFlow thus gives the same bytes through rosinality as directly.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from invert.checkpoints.checkpoint import Checkpoint, first, float32_tensors, stylegan2_config, unsupported
+from invert.checkpoints.checkpoint import (
+    Checkpoint,
+    first,
+    float32_tensors,
+    stylegan2_config,
+    unsupported,
+)
 from invert.checkpoints.container import Container, holds_tensor
 from invert.checkpoints.details import json_details
 from invert.checkpoints.families import family_of_names
@@ -70,7 +77,9 @@ def read(container: Container, found: Found) -> Checkpoint:
     return Checkpoint(
         architecture="stylegan2",
         format=ROSINALITY,
-        config=stylegan2_config(mapping_lr_multiplier=multiplier, resample_filter=resample_taps(kernels)),
+        config=stylegan2_config(
+            mapping_lr_multiplier=multiplier, resample_filter=resample_taps(kernels)
+        ),
         tensors={name: value.contiguous() for name, value in tensors.items()},
         details={"training_args": json_details(stated), "assumed": assumed},
         doubts=doubts,
@@ -78,7 +87,9 @@ def read(container: Container, found: Found) -> Checkpoint:
 
 
 def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights by canonical name, resampling filters by name). Raises ModelFileError for tensors of another network."""
+    """(weights by canonical name, resampling filters by name). Raises ModelFileError for tensors of
+    another network.
+    """
     tensors: dict[str, Tensor] = {}
     kernels: dict[str, Tensor] = {}
     unknown = []
@@ -88,20 +99,31 @@ def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
         elif (canonical := _canonical_name(name)) is None:
             unknown.append(name)
         elif canonical in tensors:
-            raise ModelFileError(f"{quoted(name)} and another tensor are both {canonical}; the file is damaged")
+            raise ModelFileError(
+                f"{quoted(name)} and another tensor are both {canonical}; the file is damaged"
+            )
         else:
             tensors[canonical] = _canonical_value(canonical, value)
     if unknown:
         if family := family_of_names(weights):
             raise unsupported(family)
         wavelets = any("iwt" in name or "dwt" in name for name in unknown)
-        raise unsupported(f"a generator with {first(unknown)}{' (SWAGAN, which draws wavelets)' if wavelets else ''}")
+        raise unsupported(
+            f"a generator with {first(unknown)}{' (SWAGAN, which draws wavelets)' if wavelets else ''}"
+        )
     return tensors, kernels
 
 
 def _latent_avg(container: Container, found: Found) -> Tensor | None:
     """The mean w that stands beside the generator, in the nearest dict that has one."""
-    node = next((holder["latent_avg"] for holder in found.place.around if holder.get("latent_avg") is not None), None)
+    node = next(
+        (
+            holder["latent_avg"]
+            for holder in found.place.around
+            if holder.get("latent_avg") is not None
+        ),
+        None,
+    )
     if node is not None and not holds_tensor(node):
         raise ModelFileError("latent_avg is not a tensor; the file is damaged")
     return None if node is None else container.tensor(node, "latent_avg")
@@ -116,9 +138,15 @@ def _stated(found: Found) -> dict[object, object] | None:
     return None
 
 
-def _multiplier(modules: Mapping[str, Module], stated: Mapping[object, object] | None) -> float | None:
-    """The mapping network's learning-rate multiplier, as its layers or the training's settings state it."""
-    layers = [part.state for path, part in modules.items() if re.fullmatch(r"style\.[1-9][0-9]?", path)]
+def _multiplier(
+    modules: Mapping[str, Module], stated: Mapping[object, object] | None
+) -> float | None:
+    """The mapping network's learning-rate multiplier, as its layers or the training's settings
+    state it.
+    """
+    layers = [
+        part.state for path, part in modules.items() if re.fullmatch(r"style\.[1-9][0-9]?", path)
+    ]
     values = {
         number(holder[name], name)
         for holder in layers or [stated or {}]
@@ -131,25 +159,36 @@ def _multiplier(modules: Mapping[str, Module], stated: Mapping[object, object] |
 
 
 def _check_modules(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError when a pickled module scales or demodulates otherwise than the canonical network."""
+    """Raise ModelFileError when a pickled module scales or demodulates otherwise than the canonical
+    network.
+    """
     for path, part in modules.items():
         expected: dict[str, object] = {}
         if path.endswith(".conv") and "demodulate" in part.state:
             expected["demodulate"] = not path.startswith("to_rgb")
-        affine = tensors.get(_canonical_name(f"{path}.weight") or "") if path.endswith(".modulation") else None
+        affine = (
+            tensors.get(_canonical_name(f"{path}.weight") or "")
+            if path.endswith(".modulation")
+            else None
+        )
         if affine is not None and affine.ndim == 2 and affine.shape[1]:
             expected["scale"] = 1 / math.sqrt(affine.shape[1])
         for name, value in expected.items():
             stated = part.state.get(name, value)
-            close = isinstance(value, float) and math.isclose(number(stated, name), value, rel_tol=1e-5)
+            close = isinstance(value, float) and math.isclose(
+                number(stated, name), value, rel_tol=1e-5
+            )
             if not close and stated != value:
-                raise unsupported(f"a generator with {name} {describe(stated)} instead of {value} in {quoted(path)}")
+                raise unsupported(
+                    f"a generator with {name} {describe(stated)} instead of {value} in {quoted(path)}"
+                )
 
 
 def _canonical_name(name: str) -> str | None:
     if name == "input.input":
         return "synthesis.b4.const"
-    if match := re.fullmatch(r"style\.([1-9][0-9]?)\.(weight|bias)", name):  # style.0 is the normalization of z
+    # style.0 is the normalization of z
+    if match := re.fullmatch(r"style\.([1-9][0-9]?)\.(weight|bias)", name):
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
     if match := re.fullmatch(r"noises\.noise_([0-9]{1,2})", name):
         k = int(match[1])  # 0 at 4×4, then two per resolution
@@ -172,11 +211,17 @@ def _layer(name: str) -> str:
 
 
 def _canonical_value(name: str, value: Tensor) -> Tensor:
-    """`value` without the axes of length 1 that canonical tensors lack; the shape check names the rest."""
+    """`value` without the axes of length 1 that canonical tensors lack; the shape check names the
+    rest.
+    """
     if name.endswith(".noise_strength"):
         return value.reshape(()) if value.numel() == 1 else value
     if name.endswith("torgb.bias"):
-        return value.flatten() if value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1 else value
+        return (
+            value.flatten()
+            if value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1
+            else value
+        )
     if name.endswith(".noise_const"):
         return value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value
     if name.endswith((".const", "conv0.weight", "conv1.weight", "torgb.weight")):
@@ -185,7 +230,9 @@ def _canonical_value(name: str, value: Tensor) -> Tensor:
 
 
 def _mean_w(latent_avg: Tensor) -> Tensor:
-    """w_avg [w_dim] from latent_avg, which encoder projects repeat for every layer, [num_ws, w_dim]."""
+    """w_avg [w_dim] from latent_avg, which encoder projects repeat for every layer, [num_ws,
+    w_dim].
+    """
     if latent_avg.ndim == 2 and bool((latent_avg == latent_avg[:1]).all()):
         return latent_avg[0]
     return latent_avg

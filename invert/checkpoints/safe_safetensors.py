@@ -1,4 +1,6 @@
-"""safetensors files, read without trust: ours (checkpoints and latents alike) and state dicts of others."""
+"""safetensors files, read without trust: ours (checkpoints and latents alike) and state dicts of
+others.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ MAX_TENSORS = 10_000
 def load_safetensors(data: bytes) -> tuple[dict[str, JSON], dict[str, Tensor]]:
     """The object under the metadata key `invert`, and the tensors by name.
 
-    Raises ModelFileError for a damaged file, for equal keys, too many tensors, and for a file without our metadata.
+    Raises ModelFileError for a damaged file, for equal keys, too many tensors, and for a file
+    without our metadata.
     """
     return _metadata(_header(data)), _tensors(data)
 
@@ -31,7 +34,9 @@ def load_foreign_safetensors(data: bytes) -> dict[str, Tensor]:
 
 
 def is_foreign(data: bytes) -> bool:
-    """Whether a safetensors file carries no word of `invert`; raises ModelFileError for a damaged header."""
+    """Whether a safetensors file carries no word of `invert`; raises ModelFileError for a damaged
+    header.
+    """
     metadata = _header(data).get("__metadata__", {})
     return isinstance(metadata, dict) and "invert" not in metadata
 
@@ -40,7 +45,9 @@ def _tensors(data: bytes) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(data)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelFileError(f"damaged safetensors file ({quoted(str(error))}); copy or download it again") from None
+        raise ModelFileError(
+            f"damaged safetensors file ({quoted(str(error))}); copy or download it again"
+        ) from None
 
 
 def _header(data: bytes) -> dict[str, JSON]:
@@ -55,7 +62,9 @@ def _header(data: bytes) -> dict[str, JSON]:
     if not isinstance(header, dict):
         raise not_ours()
     if len(header) > MAX_TENSORS:
-        raise ModelFileError(f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator")
+        raise ModelFileError(
+            f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator"
+        )
     return header
 
 
@@ -79,11 +88,15 @@ def _json(text: bytes) -> JSON:
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise ModelFileError("damaged safetensors file (its header is not JSON); copy or download it again") from None
+        raise ModelFileError(
+            "damaged safetensors file (its header is not JSON); copy or download it again"
+        ) from None
 
 
 def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ModelFileError("damaged safetensors file (a key stands twice in its header); do not trust this file")
+        raise ModelFileError(
+            "damaged safetensors file (a key stands twice in its header); do not trust this file"
+        )
     return result

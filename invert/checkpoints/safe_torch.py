@@ -1,9 +1,9 @@
 """torch.load with weights_only=True, on files that were checked first and with messages of our own.
 
-`weights_only` alone still lets a file of a kilobyte declare a tensor of 10^12 elements, believes a declared
-storage size that its data does not have, inflates compressed archives, and answers a damaged file with the
-advice to switch the safety off. Here the object's pickle is first read by the symbolic machine, which also
-checks every tensor.
+`weights_only` alone still lets a file of a kilobyte declare a tensor of 10^12 elements, believes a
+declared storage size that its data does not have, inflates compressed archives, and answers a
+damaged file with the advice to switch the safety off. Here the object's pickle is first read by the
+symbolic machine, which also checks every tensor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from invert.checkpoints.torch_storage import (
 from invert.checkpoints.torch_zip import read_archive
 from invert.errors import ModelFileError
 
-# Dense tensors and plain data. Sparse, quantized and meta tensors have rebuild functions of their own.
+# Dense tensors and plain data. Sparse, quantized and meta tensors have rebuild functions of their
+# own.
 _ALLOWED = frozenset(
     {
         *STORAGE_DTYPES,
@@ -53,8 +54,10 @@ _MINIMUM_TORCH = "2.10"
 def load_tensors(path: str | os.PathLike[str], *, allow: Sequence[type] = ()) -> object:
     """The object in a torch.save file: dicts, lists, strings, numbers and dense CPU tensors.
 
-    `allow` are further classes that may be constructed, such as `argparse.Namespace`. Raises ModelFileError
-    (`PATH: what; hint`) for anything else, for a damaged file, for a tensor that asks for more than its
+    `allow` are further classes that may be constructed, such as `argparse.Namespace`. Raises
+    ModelFileError
+    (`PATH: what; hint`) for anything else, for a damaged file, for a tensor that asks for more than
+    its
     storage holds, and with torch older than 2.10.
     """
     with naming(path):
@@ -77,12 +80,18 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
     try:
         with torch.serialization.safe_globals(list(allow)):
             return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception:  # whatever torch raises, its text recommends to load the file without any safety
-        raise ModelFileError("torch cannot read this file; it is damaged, copy or download it again") from None
+    # whatever torch raises, its text recommends to load the file without any safety
+    except Exception:
+        raise ModelFileError(
+            "torch cannot read this file; it is damaged, copy or download it again"
+        ) from None
 
 
-def read_torch_file(data: bytes, kind: Kind, allowed: frozenset[str], *, strict: bool = True) -> Stream:
-    """The object of a torch.save file of either kind as nodes, and its storages; every tensor lies inside its own.
+def read_torch_file(
+    data: bytes, kind: Kind, allowed: frozenset[str], *, strict: bool = True
+) -> Stream:
+    """The object of a torch.save file of either kind as nodes, and its storages; every tensor lies
+    inside its own.
 
     `allowed` and `strict` as in `read_pickle`.
     """
@@ -93,7 +102,9 @@ def read_torch_file(data: bytes, kind: Kind, allowed: frozenset[str], *, strict:
         stream = io.BytesIO(archive.pickle)
         pickle = read_pickle(stream, allowed, strict=strict, persistent=True)
         if stream.tell() != len(archive.pickle):
-            raise ModelFileError("bytes follow the end of the archive's pickle; do not trust this file")
+            raise ModelFileError(
+                "bytes follow the end of the archive's pickle; do not trust this file"
+            )
         content = Stream(pickle, archive.storages)
     check_tensors(content.pickle, content.storages)
     return content

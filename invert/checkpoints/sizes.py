@@ -1,7 +1,7 @@
 """Sizes that a file states beside its tensors, compared with what the tensors have.
 
-A network whose label embedding was lost on the way still looks like a network, one whose z is longer; so what the
-file says of itself is believed only where its tensors say the same.
+A network whose label embedding was lost on the way still looks like a network, one whose z is
+longer; so what the file says of itself is believed only where its tensors say the same.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from invert.checkpoints.nodes import describe
 from invert.errors import ModelFileError
-from invert.stylegan2 import resolutions
+from invert.networks.stylegan2 import resolutions
 
-# a size by each name that PyTorch and TensorFlow files have for it; labels first, their loss explains the rest
+# a size by each name that PyTorch and TensorFlow files have for it; labels first, their loss
+# explains the rest
 _NAMES = {
     "c_dim": "c_dim",
     "label_size": "c_dim",
@@ -29,13 +30,19 @@ _NAMES = {
 
 
 def check_sizes(tensors: Mapping[str, Tensor], stated: Mapping[object, object], where: str) -> None:
-    """Raise ModelFileError unless the sizes stated at `where` are those of the tensors (canonical names)."""
+    """Raise ModelFileError unless the sizes stated at `where` are those of the tensors (canonical
+    names).
+    """
     measured = _measured(tensors)
     for name, size in _NAMES.items():
         value = stated.get(name)
         if type(value) is not int or size not in measured or value == measured[size]:
             continue
-        lost = "; its label embedding is missing, save the whole network" if size == "c_dim" and value else ""
+        lost = (
+            "; its label embedding is missing, save the whole network"
+            if size == "c_dim" and value
+            else ""
+        )
         raise ModelFileError(
             f"{where} says {name} {describe(value)}, the tensors have {measured[size]}"
             f"{lost or '; the file contradicts itself, get the original'}"
@@ -43,9 +50,11 @@ def check_sizes(tensors: Mapping[str, Tensor], stated: Mapping[object, object], 
 
 
 def check_embedding(tensors: Mapping[str, Tensor], *, same_width: bool, first: str) -> None:
-    """Raise ModelFileError where the first layer has room for more than z, but there is no label embedding.
+    """Raise ModelFileError where the first layer has room for more than z, but there is no label
+    embedding.
 
-    `same_width`: z is always as wide as w. Otherwise it is z beside an embedded label that gives the loss away, twice
+    `same_width`: z is always as wide as w. Otherwise it is z beside an embedded label that gives
+    the loss away, twice
     w's width. `first` is what the file calls that layer.
     """
     measured = _measured(tensors)
@@ -60,7 +69,9 @@ def check_embedding(tensors: Mapping[str, Tensor], *, same_width: bool, first: s
 def _measured(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """The sizes that the tensors have; those of missing or misshapen tensors are left out."""
     measured: dict[str, int] = {}
-    layers = [name for name in tensors if name.startswith("mapping.fc") and name.endswith(".weight")]
+    layers = [
+        name for name in tensors if name.startswith("mapping.fc") and name.endswith(".weight")
+    ]
     entry, last = (tensors.get(f"mapping.fc{k}.weight") for k in (0, len(layers) - 1))
     embed = tensors.get("mapping.embed.weight")
     if entry is not None and last is not None and all(t.ndim == 2 for t in (entry, last)):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from invert.errors import ModelFileError
-from invert.regular_files import read_regular
+from invert.files.regular_files import read_regular
 
 MAX_FILE_BYTES = 4 << 30  # ten times the largest official generator
 
@@ -32,8 +32,14 @@ _FOREIGN = (
     (b"BZh", "bzip2-compressed; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed; unpack it first"),
     (b"Rar!", "a RAR archive; unpack it first"),
-    (b"\x89HDF", "an HDF5 file; only PyTorch, TensorFlow-pickle and safetensors generators are supported"),
-    (b"\x93NUMPY", "a NumPy array; a generator was expected, directions and latents are imported elsewhere"),
+    (
+        b"\x89HDF",
+        "an HDF5 file; only PyTorch, TensorFlow-pickle and safetensors generators are supported",
+    ),
+    (
+        b"\x93NUMPY",
+        "a NumPy array; a generator was expected, directions and latents are imported elsewhere",
+    ),
     (b"\x89PNG", "a PNG image; a model was expected"),
     (b"\xff\xd8\xff", "a JPEG image; a model was expected"),
     (b"%PDF", "a PDF document; a model was expected"),
@@ -52,21 +58,26 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The whole regular file, read once, so that what is checked is what is used.
 
-    Raises ModelFileError when it is missing, empty, no regular file, unreadable, or larger than `max_bytes`, 4 GiB.
+    Raises ModelFileError when it is missing, empty, no regular file, unreadable, or larger than
+    `max_bytes`, 4 GiB.
     """
     try:
         data = read_regular(path, max_bytes)
     except FileNotFoundError:
         raise ModelFileError("no such file; check the path") from None
     except OSError as error:
-        raise ModelFileError(f"cannot be read ({error.strerror or error}); check the path") from None
+        raise ModelFileError(
+            f"cannot be read ({error.strerror or error}); check the path"
+        ) from None
     if not data:
         raise ModelFileError("an empty file; copy or download it again")
     return data
 
 
 def sniff(data: bytes) -> Kind:
-    """The container that `data` is, by its first bytes. Raises ModelFileError naming any other kind."""
+    """The container that `data` is, by its first bytes. Raises ModelFileError naming any other
+    kind.
+    """
     # First, as the length that a safetensors file begins with may look like the start of another.
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return Kind.SAFETENSORS
@@ -75,7 +86,9 @@ def sniff(data: bytes) -> Kind:
             raise ModelFileError(f"this is {what}")
     text = data[:1024].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<svg")):
-        raise ModelFileError("this is a web page, probably an error page of the server; download the model again")
+        raise ModelFileError(
+            "this is a web page, probably an error page of the server; download the model again"
+        )
     if data[257:262] == b"ustar":
         raise ModelFileError("this is a tar archive; unpack it first")
     if data.startswith(TORCH_STREAM_START):

@@ -1,9 +1,10 @@
-"""Generators with the names of StyleGAN2-ADA-PyTorch (StyleGAN3's StyleGAN2 too): pickled modules and state dicts.
+"""Generators with the names of StyleGAN2-ADA-PyTorch (StyleGAN3's StyleGAN2 too): pickled modules
+and state dicts.
 
-Names and values are the canonical ones, so nothing is converted: weights stay without their run-time gains, and
-`resample_filter` buffers become one entry of the config. The attributes of a pickled module say the rest, and are
-compared with what the canonical network takes for granted. A state dict says nothing of it: what is assumed then
-stands in the details.
+Names and values are the canonical ones, so nothing is converted: weights stay without their
+run-time gains, and `resample_filter` buffers become one entry of the config. The attributes of a
+pickled module say the rest, and are compared with what the canonical network takes for granted. A
+state dict says nothing of it: what is assumed then stands in the details.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ GLOBALS = frozenset(
 
 
 def read(container: Container, found: Found) -> Checkpoint:
-    """The checkpoint of a generator with these names; a module without its attributes is refused by name."""
+    """The checkpoint of a generator with these names; a module without its attributes is refused by
+    name.
+    """
     nodes, modules = found.content()
     if modules:
         _check_settings(modules, nodes)
@@ -66,7 +69,9 @@ def read(container: Container, found: Found) -> Checkpoint:
     else:
         check_embedding(tensors, same_width=False, first="mapping.fc0.weight")
         conv_clamp = said = None
-        assumed["conv_clamp"] = "none; a state dict does not say (256 in networks that were trained in half precision)"
+        assumed["conv_clamp"] = (
+            "none; a state dict does not say (256 in networks that were trained in half precision)"
+        )
     multiplier = mapping_multiplier(tensors, said, assumed, doubts)
     return Checkpoint(
         architecture="stylegan2",
@@ -90,7 +95,8 @@ def _module_details(modules: Mapping[str, Module]) -> dict[str, object]:
     return {
         "class_name": quoted(modules[""].class_name),
         "ignored_source_sha256": sorted(
-            hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest() for source in sources
+            hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+            for source in sources
         ),
         "init_kwargs": json_details(modules[""].state.get("_init_kwargs")),
     }
@@ -98,7 +104,12 @@ def _module_details(modules: Mapping[str, Module]) -> dict[str, object]:
 
 def _training_set(found: Found) -> object:
     return next(
-        (holder["training_set_kwargs"] for holder in found.place.around if "training_set_kwargs" in holder), None
+        (
+            holder["training_set_kwargs"]
+            for holder in found.place.around
+            if "training_set_kwargs" in holder
+        ),
+        None,
     )
 
 
@@ -111,20 +122,27 @@ _SETTINGS: tuple[tuple[re.Pattern[str], dict[str, object]], ...] = (
     (re.compile(r"synthesis\.b[0-9]+\.conv0"), {"activation": "lrelu", "use_noise": True, "up": 2}),
     (re.compile(r"synthesis\.b[0-9]+\.conv1"), {"activation": "lrelu", "use_noise": True, "up": 1}),
     (re.compile(r"synthesis\.b[0-9]+\.torgb"), {}),
-    (re.compile(r"synthesis\.b[0-9]+\.(conv[01]|torgb)\.affine|mapping\.embed"), {"activation": "linear"}),
+    (
+        re.compile(r"synthesis\.b[0-9]+\.(conv[01]|torgb)\.affine|mapping\.embed"),
+        {"activation": "linear"},
+    ),
     (_FC, {"activation": "lrelu"}),
 )
 
 
 def _check_settings(modules: Mapping[str, Module], nodes: Mapping[str, object]) -> None:
-    """Raise ModelFileError, saying what the file is, unless all modules are a StyleGAN2 skip generator's.
+    """Raise ModelFileError, saying what the file is, unless all modules are a StyleGAN2 skip
+    generator's.
 
-    An attribute that a module lacks is as the canonical network has it: older code had it so for all.
+    An attribute that a module lacks is as the canonical network has it: older code had it so for
+    all.
     """
     if family := family_of_names((*nodes, *modules)):
         raise unsupported(family)
     if "synthesis.b4" not in modules or "mapping.fc0" not in modules:
-        raise unsupported(f"a {quoted(modules[''].class_name)} without StyleGAN2's mapping and synthesis modules")
+        raise unsupported(
+            f"a {quoted(modules[''].class_name)} without StyleGAN2's mapping and synthesis modules"
+        )
     # blocks first, smallest first: their architecture explains the rest
     for path in sorted(modules, key=lambda path: (path.count("."), len(path), path)):
         wanted = next((wanted for pattern, wanted in _SETTINGS if pattern.fullmatch(path)), None)
@@ -133,11 +151,17 @@ def _check_settings(modules: Mapping[str, Module], nodes: Mapping[str, object]) 
         for name, expected in wanted.items():
             value = modules[path].state.get(name, expected)
             if type(value) is not type(expected) or value != expected:
-                raise unsupported(f"a generator with {name} {describe(value)} instead of {expected!r} in {path}")
+                raise unsupported(
+                    f"a generator with {name} {describe(value)} instead of {expected!r} in {path}"
+                )
 
 
-def _tensors(container: Container, nodes: Mapping[str, object]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights by canonical name, resampling filters by name); without the filters that resample nothing."""
+def _tensors(
+    container: Container, nodes: Mapping[str, object]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(weights by canonical name, resampling filters by name); without the filters that resample
+    nothing.
+    """
     tensors: dict[str, Tensor] = {}
     kernels: dict[str, Tensor] = {}
     for name, node in nodes.items():
@@ -148,14 +172,18 @@ def _tensors(container: Container, nodes: Mapping[str, object]) -> tuple[dict[st
 
 
 def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError when a layer's run-time gain is not the one the canonical network applies."""
+    """Raise ModelFileError when a layer's run-time gain is not the one the canonical network
+    applies.
+    """
     for path, part in modules.items():
         weight = tensors.get(f"{path}.weight")
         if weight is None or weight.ndim < 2 or weight.shape[1] == 0:
             continue  # the shape check names it
         fan_in = weight[0].numel()
         if path.startswith("mapping.fc"):
-            lr_multiplier = number(part.state.get("bias_gain", DEFAULT_LR_MULTIPLIER), f"bias_gain of {path}")
+            lr_multiplier = number(
+                part.state.get("bias_gain", DEFAULT_LR_MULTIPLIER), f"bias_gain of {path}"
+            )
             gains = {"weight_gain": lr_multiplier / math.sqrt(fan_in)}
         elif path.endswith((".affine", ".embed")):
             gains = {"weight_gain": 1 / math.sqrt(fan_in), "bias_gain": 1.0}
@@ -166,11 +194,15 @@ def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -
         for name, expected in gains.items():
             value = number(part.state.get(name, expected), f"{name} of {path}")
             if not math.isclose(value, expected, rel_tol=1e-5):
-                raise unsupported(f"a generator with {name} {value:.6g} instead of {expected:.6g} in {path}")
+                raise unsupported(
+                    f"a generator with {name} {value:.6g} instead of {expected:.6g} in {path}"
+                )
 
 
 def _check_sizes(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError where an attribute of the generator or its settings contradict the tensors."""
+    """Raise ModelFileError where an attribute of the generator or its settings contradict the
+    tensors.
+    """
     for path in ("", "mapping", "synthesis"):
         check_sizes(tensors, modules[path].state, path or "the generator")
     check_sizes(tensors, settings(modules[""].state.get("_init_kwargs")), "_init_kwargs")

@@ -1,14 +1,16 @@
-"""Generators of the TensorFlow releases (StyleGAN2, StyleGAN2-ADA): a pickled tuple `(G, D, Gs)` of networks.
+"""Generators of the TensorFlow releases (StyleGAN2, StyleGAN2-ADA): a pickled tuple `(G, D, Gs)` of
+networks.
 
-Each network carries the source code that built it, which the original executes and which is ignored here,
-settings (`static_kwargs`), and variables by name. Converted to the canonical convention:
+Each network carries the source code that built it, which the original executes and which is ignored
+here, settings (`static_kwargs`), and variables by name. Converted to the canonical convention:
 
 - dense and modulation weights are [in, out] there, [out, in] here;
 - convolution weights are [kh, kw, in, out] there, [out, in, kh, kw] here;
-- the up-convolution is flipped in both axes, since TensorFlow flips it when it turns it into a transposed
-  convolution;
+- the up-convolution is flipped in both axes, since TensorFlow flips it when it turns it into a
+  transposed convolution;
 - modulation biases are stored as an offset from 1 there, as the bias itself here;
-- noise maps belong to the synthesis network there (`noise{k}`, k counting layers), to their layer here.
+- noise maps belong to the synthesis network there (`noise{k}`, k counting layers), to their layer
+  here.
 
 TensorFlow's run-time gain on convolution weights is dropped: demodulation divides it out.
 """
@@ -42,12 +44,22 @@ from invert.checkpoints.sizes import check_sizes
 from invert.errors import ModelFileError
 
 VERSION = 4
-GLOBALS = frozenset({NETWORK, "dnnlib.util.EasyDict", "collections.OrderedDict", *numpy_nodes.GLOBALS})
+GLOBALS = frozenset(
+    {NETWORK, "dnnlib.util.EasyDict", "collections.OrderedDict", *numpy_nodes.GLOBALS}
+)
 
-# settings that the shapes of the variables repeat, or that only matter in training or to the sampler
+# settings that the shapes of the variables repeat, or that only matter in training or to the
+# sampler
 _FREE_SETTINGS = frozenset(
     {
-        *("latent_size", "label_size", "dlatent_size", "resolution", "num_channels", "mapping_layers"),
+        *(
+            "latent_size",
+            "label_size",
+            "dlatent_size",
+            "resolution",
+            "num_channels",
+            "mapping_layers",
+        ),
         *("mapping_fmaps", "label_fmaps", "fmap_base", "fmap_max", "w_avg_beta", "num_fp16_res"),
         *("truncation_psi", "truncation_cutoff", "style_mixing_prob", "structure"),
     }
@@ -75,7 +87,9 @@ def read(container: Container, found: Found) -> Checkpoint:
         converted = _convert(name, value)
         if converted is not None:
             if converted[0] in tensors:
-                raise ModelFileError(f"{quoted(name)} and another variable are both {converted[0]}; it is damaged")
+                raise ModelFileError(
+                    f"{quoted(name)} and another variable are both {converted[0]}; it is damaged"
+                )
             tensors[converted[0]] = converted[1]
         elif name != "lod":  # left over from progressive growing; unused
             unknown.append(name)
@@ -92,7 +106,8 @@ def read(container: Container, found: Found) -> Checkpoint:
             "name": json_details(state.get("name")),
             "build_func_name": json_details(state.get("build_func_name")),
             "ignored_source_sha256": sorted(
-                hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest() for source in sources
+                hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+                for source in sources
             ),
             "static_kwargs": json_details(static),
         },
@@ -105,7 +120,9 @@ def _state(node: object, what: str) -> dict[object, object]:
         raise unsupported(f"a tuple whose {what} is {describe(node)}")
     state = entries(node.state, f"the state of {what}")
     if state.get("version") != VERSION:
-        raise unsupported(f"a TensorFlow network of version {describe(state.get('version'))} (StyleGAN1 has 2 or 3)")
+        raise unsupported(
+            f"a TensorFlow network of version {describe(state.get('version'))} (StyleGAN1 has 2 or 3)"
+        )
     return state
 
 
@@ -113,7 +130,9 @@ def _config(settings: Mapping[object, object]) -> dict[str, object]:
     unknown = [
         str(name)
         for name in settings
-        if name not in _FREE_SETTINGS and name not in _FIXED_SETTINGS and name not in _CONFIG_SETTINGS
+        if name not in _FREE_SETTINGS
+        and name not in _FIXED_SETTINGS
+        and name not in _CONFIG_SETTINGS
     ]
     if unknown:
         raise unsupported(f"a network built with {first(unknown)}")
@@ -121,11 +140,15 @@ def _config(settings: Mapping[object, object]) -> dict[str, object]:
         value = settings.get(name)
         if value is not None and (type(value) is not type(expected) or value != expected):
             raise unsupported(f"a network with {name} {describe(value)} instead of {expected!r}")
-    clamp, multiplier, kernel = (settings.get(k) for k in ("conv_clamp", "mapping_lrmul", "resample_kernel"))
+    clamp, multiplier, kernel = (
+        settings.get(k) for k in ("conv_clamp", "mapping_lrmul", "resample_kernel")
+    )
     taps: list[float] = list(DEFAULT_RESAMPLE_FILTER)
     if kernel is not None:
         if not isinstance(kernel, (list, tuple)):
-            raise ModelFileError(f"resample_kernel should be a list of taps, this is {describe(kernel)}")
+            raise ModelFileError(
+                f"resample_kernel should be a list of taps, this is {describe(kernel)}"
+            )
         taps = [number(tap, "a tap of resample_kernel") for tap in kernel]
     return stylegan2_config(
         None if clamp is None else number(clamp, "conv_clamp"),
@@ -141,15 +164,24 @@ def _collect(state: Mapping[object, object], budget: Budget) -> tuple[dict[str, 
     components = entries(state.get("components"), "components of Gs")
     if set(components) != {"mapping", "synthesis"}:
         raise unsupported(f"a network with components {first(map(str, components)) or 'missing'}")
-    parts = [("", state), *((f"{name}/", _state(node, str(name))) for name, node in components.items())]
+    parts = [
+        ("", state),
+        *((f"{name}/", _state(node, str(name))) for name, node in components.items()),
+    ]
     for prefix, part in parts:
         if isinstance(source := part.get("build_module_src"), str):
             sources.add(source)
-        if prefix and is_mapping(part.get("components")) and entries(part["components"], "components"):
+        if (
+            prefix
+            and is_mapping(part.get("components"))
+            and entries(part["components"], "components")
+        ):
             raise unsupported(f"a network whose {prefix[:-1]} has components of its own")
         for name, node in _variables(part, prefix or "Gs"):
             if prefix + name in variables:
-                raise ModelFileError(f"variable {quoted(prefix + name)} stands twice in the file; it is damaged")
+                raise ModelFileError(
+                    f"variable {quoted(prefix + name)} stands twice in the file; it is damaged"
+                )
             array = numpy_nodes.array(node, f"variable {quoted(prefix + name)}")
             budget.spend(array.nbytes)
             variables[prefix + name] = torch.from_numpy(array)
@@ -159,15 +191,23 @@ def _collect(state: Mapping[object, object], budget: Budget) -> tuple[dict[str, 
 def _variables(state: Mapping[object, object], what: str) -> Iterator[tuple[str, object]]:
     variables = state.get("variables")
     if not isinstance(variables, (list, tuple)):
-        raise ModelFileError(f"the variables of {what} should be a list, this is {describe(variables)}")
+        raise ModelFileError(
+            f"the variables of {what} should be a list, this is {describe(variables)}"
+        )
     for variable in variables:
-        if not (isinstance(variable, tuple) and len(variable) == 2 and isinstance(variable[0], str)):
-            raise ModelFileError(f"a variable of {what} should be (name, value), this is {describe(variable)}")
+        if not (
+            isinstance(variable, tuple) and len(variable) == 2 and isinstance(variable[0], str)
+        ):
+            raise ModelFileError(
+                f"a variable of {what} should be (name, value), this is {describe(variable)}"
+            )
         yield variable[0], variable[1]
 
 
 def _convert(name: str, value: Tensor) -> tuple[str, Tensor] | None:
-    """(canonical name, converted value) of a TensorFlow variable; None when there is no such variable."""
+    """(canonical name, converted value) of a TensorFlow variable; None when there is no such
+    variable.
+    """
     for pattern, convert in _CONVERSIONS:
         match = re.fullmatch(pattern, name)
         if match:
@@ -185,7 +225,9 @@ def _layer(match: re.Match[str], value: Tensor) -> tuple[str, Tensor]:
     prefix = f"synthesis.b{size}.{_LAYERS[layer]}."
     if kind == "weight":
         value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value
-        return prefix + "weight", value.flip(2, 3) if layer == "Conv0_up" and value.ndim == 4 else value
+        return prefix + "weight", value.flip(
+            2, 3
+        ) if layer == "Conv0_up" and value.ndim == 4 else value
     if kind == "mod_weight":
         return prefix + "affine.weight", _transpose(value)
     if kind == "mod_bias":
@@ -198,13 +240,18 @@ def _transpose(value: Tensor) -> Tensor:
 
 
 def _first(value: Tensor) -> Tensor:
-    """`value` without its leading axis of length 1; unchanged if there is none, the shape check names it."""
+    """`value` without its leading axis of length 1; unchanged if there is none, the shape check
+    names it.
+    """
     return value[0] if value.ndim and value.shape[0] == 1 else value
 
 
 _CONVERSIONS: tuple[tuple[str, Callable[[re.Match[str], Tensor], tuple[str, Tensor]]], ...] = (
     (r"dlatent_avg", lambda match, value: ("mapping.w_avg", value)),
-    (r"mapping/LabelEmbed/weight", lambda match, value: ("mapping.embed.weight", _transpose(value))),
+    (
+        r"mapping/LabelEmbed/weight",
+        lambda match, value: ("mapping.embed.weight", _transpose(value)),
+    ),
     (r"mapping/LabelEmbed/bias", lambda match, value: ("mapping.embed.bias", value)),
     (
         r"mapping/Dense([0-9]{1,2})/weight",
@@ -213,6 +260,12 @@ _CONVERSIONS: tuple[tuple[str, Callable[[re.Match[str], Tensor], tuple[str, Tens
     (r"mapping/Dense([0-9]{1,2})/bias", lambda match, value: (f"mapping.fc{match[1]}.bias", value)),
     (r"synthesis/4x4/Const/const", lambda match, value: ("synthesis.b4.const", _first(value))),
     (r"synthesis/noise([0-9]{1,2})", _noise),
-    (r"synthesis/([0-9]{1,5})x\1/(Conv|ToRGB)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
-    (r"synthesis/([0-9]{1,5})x\1/(Conv0_up|Conv1)/(weight|bias|mod_weight|mod_bias|noise_strength)", _layer),
+    (
+        r"synthesis/([0-9]{1,5})x\1/(Conv|ToRGB)/(weight|bias|mod_weight|mod_bias|noise_strength)",
+        _layer,
+    ),
+    (
+        r"synthesis/([0-9]{1,5})x\1/(Conv0_up|Conv1)/(weight|bias|mod_weight|mod_bias|noise_strength)",
+        _layer,
+    ),
 )

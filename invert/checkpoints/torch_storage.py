@@ -1,13 +1,14 @@
-"""Tensors inside pickles: the stream that torch.save wrote before torch 1.6, and views into its storages.
+"""Tensors inside pickles: the stream that torch.save wrote before torch 1.6, and views into its
+storages.
 
-`torch.storage._load_from_bytes` stands in every StyleGAN2-ADA pickle with the bytes of such a stream as its
-argument. The function is `torch.load(weights_only=False)`, hence code execution one level down, so the bytes
-are read here by the symbolic machine. A stream is five pickles (magic number; protocol 1001; system
-information; the object, with storages as persistent ids; the list of storage keys), then for each key an
-int64 element count and the raw elements, little-endian.
+`torch.storage._load_from_bytes` stands in every StyleGAN2-ADA pickle with the bytes of such a
+stream as its argument. The function is `torch.load(weights_only=False)`, hence code execution one
+level down, so the bytes are read here by the symbolic machine. A stream is five pickles (magic
+number; protocol 1001; system information; the object, with storages as persistent ids; the list of
+storage keys), then for each key an int64 element count and the raw elements, little-endian.
 
-What a file claims is compared with what it holds before anything is allocated: element counts with bytes, and
-offset, shape and strides of every view with its storage.
+What a file claims is compared with what it holds before anything is allocated: element counts with
+bytes, and offset, shape and strides of every view with its storage.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 
 @dataclass(frozen=True)
 class StorageId:
-    """What a persistent id declares: the key of the storage's data, its type and its number of elements."""
+    """What a persistent id declares: the key of the storage's data, its type and its number of
+    elements.
+    """
 
     key: str
     dtype: torch.dtype
@@ -67,15 +70,23 @@ class StorageId:
 def storage_id(node: object) -> StorageId:
     """The storage that a persistent id `('storage', type, key, device, numel, ...)` declares."""
     pid = node.pid if isinstance(node, PersistentId) else None
-    # a sixth entry would make the storage a window into another one, which torch stopped writing in 2017
-    if isinstance(pid, tuple) and pid[5:] in ((), (None,)) and pid[:1] == ("storage",) and len(pid) >= 5:
+    # a sixth entry would make the storage a window into another one, which torch stopped writing in
+    # 2017
+    if (
+        isinstance(pid, tuple)
+        and pid[5:] in ((), (None,))
+        and pid[:1] == ("storage",)
+        and len(pid) >= 5
+    ):
         _, kind, key, _, numel = pid[:5]
         dtype = STORAGE_DTYPES.get(str(kind)) if isinstance(kind, Global) else None
         if dtype is not None and isinstance(key, str) and type(numel) is int and numel >= 0:
             return StorageId(key, dtype, numel)
         if dtype is None and (error := foreign(kind, "the type of a tensor's storage")):
             raise error
-    raise ModelFileError("a tensor's storage is not declared as torch does; the file is damaged or of another kind")
+    raise ModelFileError(
+        "a tensor's storage is not declared as torch does; the file is damaged or of another kind"
+    )
 
 
 @dataclass(frozen=True)
@@ -89,15 +100,24 @@ class View:
 
 
 def view(node: object, what: str) -> View:
-    """The arguments of a `_rebuild_tensor_v2` (or of the `_rebuild_parameter` around it), types checked."""
+    """The arguments of a `_rebuild_tensor_v2` (or of the `_rebuild_parameter` around it), types
+    checked.
+    """
     if isinstance(node, Call) and str(node.function) in _PARAMETERS and node.args:
         node = node.args[0]
     args = call_args(node, (REBUILD_TENSOR,), what)
     if len(args) >= 4:
         storage, offset, shape, strides = args[:4]
-        if _is_size(offset) and _are_sizes(shape) and _are_sizes(strides) and len(shape) == len(strides):
+        if (
+            _is_size(offset)
+            and _are_sizes(shape)
+            and _are_sizes(strides)
+            and len(shape) == len(strides)
+        ):
             return View(storage, offset, shape, strides)
-    raise ModelFileError(f"{what} has no proper offset, shape and strides; the file is damaged or hostile")
+    raise ModelFileError(
+        f"{what} has no proper offset, shape and strides; the file is damaged or hostile"
+    )
 
 
 def is_tensor(node: object) -> bool:
@@ -110,17 +130,25 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 
 def _are_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and len(value) <= MAX_DIMENSIONS and all(_is_size(size) for size in value)
+    return (
+        isinstance(value, tuple)
+        and len(value) <= MAX_DIMENSIONS
+        and all(_is_size(size) for size in value)
+    )
 
 
 def check_view(view: View, numel: int, what: str) -> None:
-    """Raise ModelFileError unless the view lies inside a storage of `numel` elements, with no more of them.
+    """Raise ModelFileError unless the view lies inside a storage of `numel` elements, with no more
+    of them.
 
-    A stride of 0 lets a file of a kilobyte declare a tensor of 10^12 elements; a large offset reads foreign
+    A stride of 0 lets a file of a kilobyte declare a tensor of 10^12 elements; a large offset reads
+    foreign
     memory.
     """
     wanted = math.prod(view.shape)
-    last = view.offset + sum((size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True))
+    last = view.offset + sum(
+        (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
+    )
     if wanted > numel or (wanted and last >= numel) or view.offset > numel:
         raise ModelFileError(
             f"{what} of shape {list(view.shape)}, strides {list(view.strides)}, offset {view.offset} "
@@ -136,20 +164,32 @@ class Stream:
     storages: Mapping[str, memoryview]
 
 
-def read_stream(data: bytes, allowed: frozenset[str], *, strict: bool = True, max_opcodes: int = MAX_OPCODES) -> Stream:
-    """The torch.save stream (without a zip around it) in `data`; limits and names as in `read_pickle`."""
+def read_stream(
+    data: bytes, allowed: frozenset[str], *, strict: bool = True, max_opcodes: int = MAX_OPCODES
+) -> Stream:
+    """The torch.save stream (without a zip around it) in `data`; limits and names as in
+    `read_pickle`.
+    """
     stream = io.BytesIO(data)
     plain: frozenset[str] = frozenset()
     header = [read_pickle(stream, plain, max_opcodes=MAX_HEADER_OPCODES).root for _ in range(3)]
     if header[:2] != [MAGIC_NUMBER, STREAM_VERSION]:
-        raise ModelFileError("this is not the byte stream of torch.save; the file is damaged or of another kind")
+        raise ModelFileError(
+            "this is not the byte stream of torch.save; the file is damaged or of another kind"
+        )
     system = entries(header[2], "torch.save's system information")
     if system.get("little_endian") is not True:
-        raise ModelFileError("the tensors are big-endian; only little-endian files are supported, save it again")
+        raise ModelFileError(
+            "the tensors are big-endian; only little-endian files are supported, save it again"
+        )
     pickle = read_pickle(stream, allowed, strict=strict, persistent=True, max_opcodes=max_opcodes)
     declared = declared_storages(pickle.persistent_ids)
     keys = read_pickle(stream, plain, max_opcodes=max_opcodes).root
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(declared):
+    if (
+        not isinstance(keys, list)
+        or not all(isinstance(key, str) for key in keys)
+        or set(keys) != set(declared)
+    ):
         raise ModelFileError("the list of storages does not match the tensors; the file is damaged")
     if len(keys) != len(declared):
         raise ModelFileError("a storage is listed twice; the file is damaged or hostile")
@@ -168,7 +208,9 @@ def read_stream(data: bytes, allowed: frozenset[str], *, strict: bool = True, ma
         storages[key] = raw[position : position + storage.nbytes]
         position += storage.nbytes
     if position != len(data):
-        raise ModelFileError(f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile")
+        raise ModelFileError(
+            f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile"
+        )
     return Stream(pickle, storages)
 
 
@@ -178,7 +220,9 @@ def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
     for node in nodes:
         storage = storage_id(node)
         if declared.setdefault(storage.key, storage) != storage:
-            raise ModelFileError("two tensors disagree about the size of their storage; the file is damaged or hostile")
+            raise ModelFileError(
+                "two tensors disagree about the size of their storage; the file is damaged or hostile"
+            )
     return declared
 
 
@@ -196,20 +240,29 @@ def check_tensors(pickle: Pickle, storages: Mapping[str, memoryview]) -> None:
             where = view(call, "a tensor")
             check_view(where, storage_id(where.storage).numel, "a tensor")
         elif is_tensor(call) and not (call.args and is_tensor(call.args[0])):
-            raise ModelFileError("torch cannot read this file, a parameter in it is no tensor; the file is damaged")
+            raise ModelFileError(
+                "torch cannot read this file, a parameter in it is no tensor; the file is damaged"
+            )
 
 
 def embedded_stream(node: Call, what: str) -> Stream:
-    """The stream in the bytes of a `_load_from_bytes` node: one storage, and no name but those of storages."""
+    """The stream in the bytes of a `_load_from_bytes` node: one storage, and no name but those of
+    storages.
+    """
     content = node.args[0] if len(node.args) == 1 else None
     if not isinstance(content, (bytes, Call)):  # a call of a codec, in protocol 2
-        raise ModelFileError(f"the storage of {what} holds no bytes; the file is damaged or of another kind")
+        raise ModelFileError(
+            f"the storage of {what} holds no bytes; the file is damaged or of another kind"
+        )
     data = raw_bytes(content, f"the storage of {what}")
     return read_stream(data, frozenset(STORAGE_DTYPES), max_opcodes=MAX_HEADER_OPCODES)
 
 
-def tensor_of(node: object, what: str, storages: Mapping[str, memoryview], budget: Budget) -> Tensor:
-    """The tensor that a `_rebuild_tensor_v2` node describes, dtype as stored; its storage is one of `storages` or, in
+def tensor_of(
+    node: object, what: str, storages: Mapping[str, memoryview], budget: Budget
+) -> Tensor:
+    """The tensor that a `_rebuild_tensor_v2` node describes, dtype as stored; its storage is one of
+    `storages` or, in
     a bare pickle, a `_load_from_bytes` node.
 
     The result is a view with the file's strides into its own copy of the storage.
@@ -230,7 +283,9 @@ def tensor_of(node: object, what: str, storages: Mapping[str, memoryview], budge
 
     # only what the view spans is copied: many tensors may share one storage
     itemsize = storage.dtype.itemsize
-    spanned = 1 + sum((size - 1) * stride for size, stride in zip(where.shape, where.strides, strict=True))
+    spanned = 1 + sum(
+        (size - 1) * stride for size, stride in zip(where.shape, where.strides, strict=True)
+    )
     budget.spend(spanned * itemsize)
     content = bytearray(raw[where.offset * itemsize : (where.offset + spanned) * itemsize])
     return torch.frombuffer(content, dtype=storage.dtype).as_strided(where.shape, where.strides)

@@ -1,8 +1,9 @@
 """Checks on the zip container of torch.save, before torch sees it.
 
-torch reads these archives with another zip library than Python's. What is checked here with one must be what
-the other reads, so only the plain archives that torch itself writes pass: members stored, not compressed, one
-after another from the first byte on, names unique even if case is ignored, the directory at the very end.
+torch reads these archives with another zip library than Python's. What is checked here with one
+must be what the other reads, so only the plain archives that torch itself writes pass: members
+stored, not compressed, one after another from the first byte on, names unique even if case is
+ignored, the directory at the very end.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Archive:
 
 
 def read_archive(data: bytes) -> Archive:
-    """The torch.save archive in `data`. Raises ModelFileError for another, damaged or ambiguous zip."""
+    """The torch.save archive in `data`. Raises ModelFileError for another, damaged or ambiguous
+    zip.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -42,9 +45,13 @@ def read_archive(data: bytes) -> Archive:
             _check_members(data, members)
             damaged = archive.testzip()
             if damaged is not None:
-                raise ModelFileError(f"checksum of {quoted(damaged)} differs; the file is damaged, download it again")
+                raise ModelFileError(
+                    f"checksum of {quoted(damaged)} differs; the file is damaged, download it again"
+                )
             if f"{prefix}/byteorder" in names and archive.read(f"{prefix}/byteorder") != b"little":
-                raise ModelFileError("the tensors are big-endian; only little-endian files are supported")
+                raise ModelFileError(
+                    "the tensors are big-endian; only little-endian files are supported"
+                )
             pickle = archive.read(f"{prefix}/data.pkl")
     except (
         zipfile.BadZipFile,
@@ -55,9 +62,13 @@ def read_archive(data: bytes) -> Archive:
         struct.error,
         OSError,
     ):
-        raise ModelFileError("a damaged or cut-off torch.save archive; copy or download it again") from None
+        raise ModelFileError(
+            "a damaged or cut-off torch.save archive; copy or download it again"
+        ) from None
     start = f"{prefix}/data/"
-    storages = {m.filename[len(start) :]: _content(data, m) for m in members if m.filename.startswith(start)}
+    storages = {
+        m.filename[len(start) :]: _content(data, m) for m in members if m.filename.startswith(start)
+    }
     return Archive(pickle, storages)
 
 
@@ -74,8 +85,14 @@ def _prefix(names: list[str]) -> str:
     if any(name.endswith(".npy") for name in names):
         raise ModelFileError("a NumPy .npz archive; a generator or a torch.save file was expected")
     if any(name.split("/", 1)[-1] == "constants.pkl" for name in names):
-        raise ModelFileError("a TorchScript archive, which contains code; save its state_dict with torch.save instead")
-    if len(folders) != 1 or len(pickles) != 1 or pickles[0] != f"{(prefix := folders.pop())}/data.pkl":
+        raise ModelFileError(
+            "a TorchScript archive, which contains code; save its state_dict with torch.save instead"
+        )
+    if (
+        len(folders) != 1
+        or len(pickles) != 1
+        or pickles[0] != f"{(prefix := folders.pop())}/data.pkl"
+    ):
         raise ModelFileError(
             "a zip archive, but not one written by torch.save; if the model is inside, unpack it first"
         )
@@ -84,11 +101,15 @@ def _prefix(names: list[str]) -> str:
 
 def _check_unique(names: list[str]) -> None:
     if len(names) > MAX_MEMBERS:
-        raise ModelFileError(f"the archive has {len(names)} members, at most {MAX_MEMBERS} are expected")
+        raise ModelFileError(
+            f"the archive has {len(names)} members, at most {MAX_MEMBERS} are expected"
+        )
     seen: set[str] = set()
     for name in names:
         if name.casefold() in seen:
-            raise ModelFileError(f"the archive has two members called {quoted(name)}; do not trust it")
+            raise ModelFileError(
+                f"the archive has two members called {quoted(name)}; do not trust it"
+            )
         seen.add(name.casefold())
 
 
@@ -96,7 +117,9 @@ def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         path, name = member.filename, quoted(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise ModelFileError(f"member {name} is compressed, torch.save never does that; save the model again")
+            raise ModelFileError(
+                f"member {name} is compressed, torch.save never does that; save the model again"
+            )
         if not path.isascii() or "\\" in path or ".." in path.split("/") or member.flag_bits & 1:
             raise ModelFileError(f"the archive has a member called {name}; do not trust this file")
     position = 0
@@ -106,17 +129,29 @@ def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_local_header(data: bytes, member: zipfile.ZipInfo, position: int) -> int:
-    """The end of the member's data. The header before the data must repeat what the directory says of it."""
+    """The end of the member's data. The header before the data must repeat what the directory says
+    of it.
+    """
     start = member.header_offset
     fields = _LOCAL_HEADER.unpack_from(data, start)
-    signature, flags, method, name_size, extra_size = fields[0], fields[2], fields[3], fields[9], fields[10]
+    signature, flags, method, name_size, extra_size = (
+        fields[0],
+        fields[2],
+        fields[3],
+        fields[9],
+        fields[10],
+    )
     content = start + _LOCAL_HEADER.size + name_size + extra_size
     name = data[start + _LOCAL_HEADER.size : start + _LOCAL_HEADER.size + name_size]
     # torch leaves at most a data descriptor of 24 bytes between members
     if not position <= start <= position + 24 or (position == 0 and start != 0):
-        raise ModelFileError("members of the archive overlap or leave room between them; do not trust this file")
+        raise ModelFileError(
+            "members of the archive overlap or leave room between them; do not trust this file"
+        )
     if signature != b"PK\x03\x04" or method != 0 or flags & 1 or name != member.filename.encode():
-        raise ModelFileError(f"the archive gives two accounts of {quoted(member.filename)}; do not trust this file")
+        raise ModelFileError(
+            f"the archive gives two accounts of {quoted(member.filename)}; do not trust this file"
+        )
     return content + member.file_size
 
 

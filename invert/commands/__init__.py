@@ -1,1 +1,3 @@
-"""The commands of `invert` that need no directions and no edits; parsing and printing, heavy imports inside."""
+"""The commands of `invert` that need no directions and no edits; parsing and printing, heavy
+imports inside.
+"""

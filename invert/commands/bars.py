@@ -28,8 +28,12 @@ def progress_bar(name: str) -> AbstractContextManager[Callable[[Any], None]]:
 
 
 @contextmanager
-def stage_bars(label: Callable[[str], str], facts: Callable[[Any], dict[str, str]]) -> Iterator[Callable[[Any], None]]:
-    """A callback for steps that know their `stage`, `step` and `steps`: one bar per stage, with the facts of each."""
+def stage_bars(
+    label: Callable[[str], str], facts: Callable[[Any], dict[str, str]]
+) -> Iterator[Callable[[Any], None]]:
+    """A callback for steps that know their `stage`, `step` and `steps`: one bar per stage, with the
+    facts of each.
+    """
     from tqdm import tqdm
 
     bars: dict[str, Any] = {}
@@ -37,7 +41,9 @@ def stage_bars(label: Callable[[str], str], facts: Callable[[Any], dict[str, str
     def update(step: Any) -> None:
         if step.stage not in bars:
             name = printable(label(step.stage), LONGEST_LABEL)
-            bars[step.stage] = tqdm(total=step.steps, desc=name, unit="step", leave=False, disable=None)
+            bars[step.stage] = tqdm(
+                total=step.steps, desc=name, unit="step", leave=False, disable=None
+            )
         bar = bars[step.stage]
         if found := facts(step):
             bar.set_postfix(found, refresh=False)

@@ -24,7 +24,7 @@ class Batch:
     @contextmanager
     def attempt(self, name: object) -> Iterator[None]:
         """Inside, an error of one of several inputs, or no memory for it, is said and counted."""
-        from invert.memory import free_memory, is_out_of_memory
+        from invert.hardware.memory import free_memory, is_out_of_memory
 
         try:
             yield

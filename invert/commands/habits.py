@@ -21,7 +21,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "output outfile out-file": ("--out", "-o"),
     "out o": ("-o", "--out"),
-    "num-steps n-steps step num-iterations iterations iters iter max-steps epochs max-pti-steps": ("--steps",),
+    "num-steps n-steps step num-iterations iterations iters iter max-steps epochs max-pti-steps": (
+        "--steps",
+    ),
     "first-inv-steps w-steps num-w-steps first-phase-steps": ("--init-steps",),
     "save-video video save-vid gif": ("--save-progress gif",),
     "network-pkl ckpt checkpoint checkpoint-path model model-path pkl stylegan-weights generator g-path weights": (
@@ -38,7 +40,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "cpu no-cuda": ("--device cpu",),
     "fp16 bf16 half-precision mixed-precision": ("--half",),
     "degree alpha factor amount magnitude": ("--strength",),
-    "direction-name edit-direction attribute attr boundary boundary-path editing-direction": ("--direction",),
+    "direction-name edit-direction attribute attr boundary boundary-path editing-direction": (
+        "--direction",
+    ),
     "center center-crop centre centre-crop crop-center": ("--crop centre",),
     "align aligned align-face face-align crop-face": ("--crop face",),
     "resize no-crop keep-aspect": ("--keep-size",),

@@ -19,7 +19,10 @@ CLAUSE_END = re.compile(r"[;,] |$")
 
 def fitting(message: str, command: click.Command) -> str:
     """The message without the clauses that advise options which the command lacks."""
-    known = {name for parameter in command.params for name in parameter.opts} | {"--help", "--debug"}
+    known = {name for parameter in command.params for name in parameter.opts} | {
+        "--help",
+        "--debug",
+    }
     return without_clauses(message, known)
 
 
@@ -28,7 +31,11 @@ def without_clauses(message: str, known: Collection[str]) -> str:
     position = 0
     while (found := OPTION.search(message, position)) is not None:
         position = found.end()
-        starts = [m for m in CLAUSE_START.finditer(message, 0, found.start() + 1) if m.end() <= found.start()]
+        starts = [
+            m
+            for m in CLAUSE_START.finditer(message, 0, found.start() + 1)
+            if m.end() <= found.start()
+        ]
         if found.group() in known or in_code(message, found.start()) or not starts:
             continue
         start, end = starts[-1].start(), clause_end(message, starts[-1].group(), found.end())

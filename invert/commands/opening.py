@@ -15,8 +15,8 @@ from invert.errors import FingerprintError, ModelFileError
 
 if TYPE_CHECKING:
     from invert.generator import Generator
-    from invert.latents import Latent
-    from invert.layer_ranges import LayerRange
+    from invert.latents.latent import Latent
+    from invert.latents.layer_ranges import LayerRange
 
 DEFAULT_NETWORK = "ffhq-mobile"
 
@@ -26,7 +26,7 @@ def open_generator(network: str, device: str) -> Generator:
 
     Sets the CPU allocator before the first tensor.
     """
-    from invert.allocator import keep_large_blocks
+    from invert.hardware.allocator import keep_large_blocks
 
     keep_large_blocks()
     chosen = pick_device(device)
@@ -38,8 +38,10 @@ def open_generator(network: str, device: str) -> Generator:
 
 
 def fetch(*names: str) -> None:
-    """Download what is not in the cache, with a bar for each; names that no registered model has are passed over."""
-    from invert.models import MODELS, cached, ensure
+    """Download what is not in the cache, with a bar for each; names that no registered model has
+    are passed over.
+    """
+    from invert.weights import MODELS, cached, ensure
 
     for name in names:
         if name in MODELS and cached(name, verify=True) is None:
@@ -51,10 +53,11 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
     """The generator that is asked for, or the one the latent file was made with.
 
     That is looked for under its registered name, where the latent remembers it, and by its weights
-    beside the latent and in the current folder. Raises :class:`ModelFileError` where it is not found.
+    beside the latent and in the current folder. Raises :class:`ModelFileError` where it is not
+    found.
     """
-    from invert.latents import Latent
-    from invert.network_files import find_network
+    from invert.latents.latent import Latent
+    from invert.latents.network_files import find_network
 
     if network is not None:
         return open_generator(network, device)
@@ -76,15 +79,15 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
 
 def is_made_with(generator: Generator, path: Path) -> bool:
     """Whether the latent in a file is one of the generator."""
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
     return Latent.load(path).fingerprint == generator.fingerprint
 
 
 def known_network(latent: Latent, folder: Path) -> str | None:
     """The network that a latent in `folder` remembers, if it is there: a file or a registered name."""
-    from invert.models import MODELS
-    from invert.network_files import recorded
+    from invert.latents.network_files import recorded
+    from invert.weights import MODELS
 
     places = recorded(latent.metadata, folder)
     there = [str(place) for place in places if os.path.isfile(place)]
@@ -96,7 +99,7 @@ def known_network(latent: Latent, folder: Path) -> str | None:
 
 def missing_network(path: Path, latent: Latent) -> str:
     """The error for a latent whose network is nowhere: what was looked for, where, and what to do."""
-    from invert.network_files import recorded
+    from invert.latents.network_files import recorded
 
     name = str(latent.metadata.get("generator", ""))
     places = recorded(latent.metadata, path.parent)
@@ -108,7 +111,9 @@ def missing_network(path: Path, latent: Latent) -> str:
 
 
 def open_generator_for(points: Sequence[Point], network: str | None, device: str) -> Generator:
-    """The generator that is asked for, or that of the first latent file; for seeds alone the default one."""
+    """The generator that is asked for, or that of the first latent file; for seeds alone the
+    default one.
+    """
     for point in points:
         if isinstance(point, Path):
             return open_generator_of(point, network, device)
@@ -130,7 +135,9 @@ def open_latents(
     """
     generator = open_generator_for(points, network, device)
     return generator, [
-        load_latent(p, generator, force) if isinstance(p, Path) else generator.sample(p, psi=psi, label=label)
+        load_latent(p, generator, force)
+        if isinstance(p, Path)
+        else generator.sample(p, psi=psi, label=label)
         for p in points
     ]
 
@@ -140,7 +147,7 @@ def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
 
     It remembers where the generator's file is now.
     """
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
     latent = Latent.load(path)
     if force:
@@ -154,7 +161,7 @@ def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
 
 def newest() -> Path:
     """The newest projection in the current folder, named on stderr."""
-    from invert.outputs import newest_projection
+    from invert.projection.outputs import newest_projection
 
     path = newest_projection(Path("."))
     say(f"using {path}", err=True)
@@ -162,7 +169,9 @@ def newest() -> Path:
 
 
 def open_layers(generator: Generator, text: str | None) -> LayerRange | None:
-    """The range of style indices that --layers names, as 0-8 or coarse; None where it was not given."""
-    from invert.layer_ranges import layer_range
+    """The range of style indices that --layers names, as 0-8 or coarse; None where it was not
+    given.
+    """
+    from invert.latents.layer_ranges import layer_range
 
     return None if text is None else layer_range(generator, parse_layers(text))

@@ -16,7 +16,7 @@ class FilePath(click.Path):
     """A path as :class:`Path`; an address of the web is refused with what to do instead."""
 
     def convert(self, value: Any, *others: Any) -> Any:
-        from invert.addresses import refuse_address
+        from invert.files.addresses import refuse_address
 
         refuse_address(str(value))
         return super().convert(value, *others)
@@ -38,12 +38,15 @@ def was_given(parameter: str) -> bool:
     return source is not ParameterSource.DEFAULT
 
 
-def check_network(context: click.Context, parameter: click.Parameter, network: str | None) -> str | None:
+def check_network(
+    context: click.Context, parameter: click.Parameter, network: str | None
+) -> str | None:
     """The name or path that was given.
 
-    Raises :class:`UsageError` for an address of the web, :class:`ModelFileError` for a latent and the like.
+    Raises :class:`UsageError` for an address of the web, :class:`ModelFileError` for a latent and
+    the like.
     """
-    from invert.addresses import refuse_address
+    from invert.files.addresses import refuse_address
 
     if network is not None:
         refuse_address(network)
@@ -72,7 +75,10 @@ point_network_option = click.option(  # where seeds may stand for latent files
     help=f"Registry name or checkpoint file; by default the latent's own, for seeds {DEFAULT_NETWORK}.",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps. auto takes cuda where it is."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, mps. auto takes cuda where it is.",
 )
 noise_option = click.option(
     "--noise",
@@ -89,10 +95,18 @@ psi_option = click.option(
     callback=check_psi,
     help="Truncation of seeds: 0 is the mean face, 1 none (Z has none).",
 )
-class_option = click.option("--class", "label", type=int, help="Class index of a conditional generator.")
-force_option = click.option("--force", is_flag=True, help="Accept a latent made with another generator.")
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace results that are there, whatever they are; an input never."
+class_option = click.option(
+    "--class", "label", type=int, help="Class index of a conditional generator."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable results on stdout.")
+force_option = click.option(
+    "--force", is_flag=True, help="Accept a latent made with another generator."
+)
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace results that are there, whatever they are; an input never.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable results on stdout."
+)
 output_option = click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written.")

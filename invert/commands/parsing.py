@@ -1,4 +1,6 @@
-"""What users type into options, as values. Everything here raises :class:`UsageError` with what was expected."""
+"""What users type into options, as values. Everything here raises :class:`UsageError` with what was
+expected.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 from invert.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from invert.photographs import Crop
+    from invert.projection.framing import Crop
 
 Point = int | Path  # a seed, or a latent file
 MAX_SEEDS = 1_000_000  # in one range
@@ -67,7 +69,9 @@ def parse_crop(text: str | None) -> Crop | None:
         x, y, side = (float(part) for part in text.split(","))
     except ValueError:
         near = did_you_mean(text, ("face", "centre"), CROPS)
-        raise UsageError(f"expected --crop x,y,side in pixels, face or centre; got {text!r}{near}") from None
+        raise UsageError(
+            f"expected --crop x,y,side in pixels, face or centre; got {text!r}{near}"
+        ) from None
     return x, y, side
 
 

@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.batch import Batch
-from invert.commands.destinations import Destinations, check_folder, check_not_inputs, claim, with_suffix_of, with_twin
-from invert.commands.opening import is_made_with, load_latent, newest, open_generator, open_generator_of
+from invert.commands.destinations import (
+    Destinations,
+    check_folder,
+    check_not_inputs,
+    claim,
+    with_suffix_of,
+    with_twin,
+)
+from invert.commands.opening import (
+    is_made_with,
+    load_latent,
+    newest,
+    open_generator,
+    open_generator_of,
+)
 from invert.commands.options import (
     FILE,
     class_option,
@@ -36,7 +49,9 @@ if TYPE_CHECKING:
 @click.option("--seeds", default="0", show_default=True, help="For example 0-3,7.")
 @psi_option
 @class_option
-@click.option("--space", default="W", show_default=True, help="Space of the latents that are written.")
+@click.option(
+    "--space", default="W", show_default=True, help="Space of the latents that are written."
+)
 @click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
 @overwrite_option
 @noise_option
@@ -57,7 +72,7 @@ def generate(
     \b
     Example:  invert generate --seeds 0-3 --psi 0.7 --out samples
     """
-    from invert.spaces import Space
+    from invert.latents.spaces import Space
 
     target = Space.parse(space)
     if target.base == "Z" and not was_given("psi"):
@@ -65,7 +80,8 @@ def generate(
     chosen = {seed: with_twin(out / f"seed{seed:04d}.png") for seed in parse_seeds(seeds)}
     check_folder(out)
     claimed = [
-        claim("generate", files, latents=[seed], network=network, overwrite=overwrite) for seed, files in chosen.items()
+        claim("generate", files, latents=[seed], network=network, overwrite=overwrite)
+        for seed, files in chosen.items()
     ]
     generator = open_generator(network, device)
     batch = Batch(len(chosen), "seeds")
@@ -82,7 +98,12 @@ def generate(
 @latent_network_option
 @click.option("-o", "--output", type=FILE, help="PNG file; NAME.render.png by default.")
 @overwrite_option
-@click.option("--into", "photograph", type=FILE, help="Put the picture back into the photograph it was cut from.")
+@click.option(
+    "--into",
+    "photograph",
+    type=FILE,
+    help="Put the picture back into the photograph it was cut from.",
+)
 @noise_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For --noise random.")
 @force_option
@@ -104,15 +125,19 @@ def render(
     Example:  invert render portrait.pt -o again.png
               invert render friends.smile+3.pt --into friends.jpg -o smiling.png
     """
-    from invert.images import read_image
-    from invert.pasting import paste
+    from invert.images.images import read_image
+    from invert.images.pasting import paste
 
     check_seed(seed)
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
-        raise UsageError(f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png")
+        raise UsageError(
+            f"--output takes one latent, got {len(chosen)}; leave it out for NAME.render.png"
+        )
     if photograph is not None and output is not None and output.resolve() == photograph.resolve():
-        raise UsageError(f"--output is the photograph itself; it would be lost, write to another name than {output}")
+        raise UsageError(
+            f"--output is the photograph itself; it would be lost, write to another name than {output}"
+        )
     batch = Batch(len(chosen), "latents")
     inputs = [*chosen, *(Path(x) for x in (network, photograph) if x is not None)]
     claimed: dict[Path, list[Destinations]] = {}
@@ -123,7 +148,9 @@ def render(
             files = {each.outputs[0] for each in claims}
             check_not_inputs(files, inputs)
             if files & pictures:
-                raise UsageError(f"{path}: its picture would replace that of another; render it alone, with -o")
+                raise UsageError(
+                    f"{path}: its picture would replace that of another; render it alone, with -o"
+                )
             claimed[path] = claims
             pictures |= files
 
@@ -144,9 +171,13 @@ def render(
     batch.finish()
 
 
-def claim_pictures(path: Path, output: Path | None, photograph: Path | None, overwrite: bool) -> list[Destinations]:
-    """A PNG for each point in a latent file: NAME.render.png, with .0, .1, … where there are several."""
-    from invert.latents import Latent
+def claim_pictures(
+    path: Path, output: Path | None, photograph: Path | None, overwrite: bool
+) -> list[Destinations]:
+    """A PNG for each point in a latent file: NAME.render.png, with .0, .1, … where there are
+    several.
+    """
+    from invert.latents.latent import Latent
     from invert.provenance import latent_digest
 
     target = with_suffix_of(output or Path(f"{path.with_suffix('')}.render.png"), ".png")
@@ -154,7 +185,9 @@ def claim_pictures(path: Path, output: Path | None, photograph: Path | None, ove
     files: list[Path | str] = [] if photograph is None else [photograph]
     claims = []
     for k in range(len(points)):
-        where = target if len(points) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
+        where = (
+            target if len(points) == 1 else target.with_name(f"{target.stem}.{k}{target.suffix}")
+        )
         shown = [f"latent {latent_digest(points[k])}", *files]
         claims.append(claim("render", [where], files=shown, overwrite=overwrite))
     return claims

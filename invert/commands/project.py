@@ -14,22 +14,31 @@ from invert.commands.bars import progress_bar
 from invert.commands.batch import Batch
 from invert.commands.destinations import Destinations, check_not_inputs, claim, is_ours
 from invert.commands.opening import fetch, load_latent, open_generator
-from invert.commands.options import FILE, device_option, json_option, network_option, overwrite_option
+from invert.commands.options import (
+    FILE,
+    device_option,
+    json_option,
+    network_option,
+    overwrite_option,
+)
 from invert.commands.parsing import check_seed, parse_crop
 from invert.commands.terminal import say
 from invert.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from invert.latents import Latent
-    from invert.outputs import OutputPaths
+    from invert.latents.latent import Latent
+    from invert.projection.outputs import OutputPaths
 
 PROGRESS = ("gif", "webp")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  # of a folder, for a hint
+# of a folder, for a hint
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
 
 @click.command(no_args_is_help=True)
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@click.option("--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer.")
+@click.option(
+    "--space", default="FNW5", show_default=True, help="W, NW+, SW+, FNW5, FNSW5, … any layer."
+)
 @network_option
 @click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
 @overwrite_option
@@ -37,15 +46,33 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  
 @click.option("--steps", type=int, help="Updates; the preset's by default. 0 renders the start.")
 @click.option("--init-steps", type=int, help="Updates of the W+ start of F… spaces.")
 @click.option(
-    "--init", metavar="START", help="encoder, two-stage, mean, or a latent file. An encoder where one fits, by default."
+    "--init",
+    metavar="START",
+    help="encoder, two-stage, mean, or a latent file. An encoder where one fits, by default.",
 )
 @click.option(
-    "--encoder", "encoder_file", type=FILE, help="Start from what this encoder sees (`invert train encoder`)."
+    "--encoder",
+    "encoder_file",
+    type=FILE,
+    help="Start from what this encoder sees (`invert train encoder`).",
 )
-@click.option("--lr", type=float, help="Learning rate of styles and noise; not that of a two-stage start.")
-@click.option("--dist-weight", type=float, help="Keeps values distributed like generated ones ([S] 7.2); 0: not.")
-@click.option("--perceptual", help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.")
-@click.option("--half", is_flag=True, help="Steps in bfloat16, for processors that have it; the result in full.")
+@click.option(
+    "--lr", type=float, help="Learning rate of styles and noise; not that of a two-stage start."
+)
+@click.option(
+    "--dist-weight",
+    type=float,
+    help="Keeps values distributed like generated ones ([S] 7.2); 0: not.",
+)
+@click.option(
+    "--perceptual",
+    help="st-lpips-alex, st-lpips-vgg, lpips-alex, lpips-vgg, lpips-squeeze or none.",
+)
+@click.option(
+    "--half",
+    is_flag=True,
+    help="Steps in bfloat16, for processors that have it; the result in full.",
+)
 @click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… losses.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -55,7 +82,9 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")  
 )
 @click.option("--face", type=int, help="Which face, from 0 at the left; the largest by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
-@click.option("--background", default="white", show_default=True, help="Colour under transparent images.")
+@click.option(
+    "--background", default="white", show_default=True, help="Colour under transparent images."
+)
 @click.option("--frame", type=int, help="Frame of an animation or page of a TIFF.")
 @click.option("--max-pixels", type=int, help="Refuse larger photographs.")
 @click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file.")
@@ -74,26 +103,29 @@ def project(
 ) -> None:
     """Find latents whose images are close to photographs.
 
-    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target, reconstruction, error)
+    Writes per photograph NAME.pt (the latent), NAME.png (its image), NAME.compare.png (target,
+    reconstruction, error)
     and NAME.json (settings and measurements).
 
     \b
     Example:  invert project examples/portrait.png --space FNW5
     """
-    from invert.encoder_files import load_encoder
-    from invert.images import ReadOptions
-    from invert.jobs import ProjectionJob, distance_names, project_file
-    from invert.outputs import output_paths
-    from invert.photographs import Framing
-    from invert.settings import preset
-    from invert.spaces import Space
-    from invert.starts import START_NAMES
+    from invert.encoders.encoder_files import load_encoder
+    from invert.images.images import ReadOptions
+    from invert.latents.spaces import Space
+    from invert.projection.framing import Framing
+    from invert.projection.initialization import START_NAMES
+    from invert.projection.outputs import output_paths
+    from invert.projection.project_file import ProjectionJob, distance_names, project_file
+    from invert.projection.settings import preset
 
     target = Space.parse(space)
     knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual", "half")
     settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
     limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
-    reading = ReadOptions(background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits)
+    reading = ReadOptions(
+        background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits
+    )
     framing = Framing(parse_crop(o["crop"]), o["face"], o["keep_size"], reading)
     job = ProjectionJob(
         target, settings, seed=check_seed(o["seed"]), framing=framing, progress_format=o["save_progress"],
@@ -104,16 +136,26 @@ def project(
     start: str | None = o["init"]
     init: Latent | str | None = start
     if start is not None and start not in START_NAMES and not Path(start).exists():
-        raise UsageError(f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file")
-    inputs = [*images, *(Path(x) for x in (network, start, o["encoder_file"], o["trunk"]) if x is not None)]
+        raise UsageError(
+            f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file"
+        )
+    inputs = [
+        *images,
+        *(Path(x) for x in (network, start, o["encoder_file"], o["trunk"]) if x is not None),
+    ]
     if all(source.is_dir() for source in images):  # before a generator is loaded for nothing
         check_no_folder(images[0])
     names = output_paths(list(images), out, inputs)
     check_not_inputs([path for files in names for path in files.all()], inputs)
     claimed = []
     for source, files in zip(images, names, strict=True):
-        outputs = [*files.all(), *([files.progress(job.progress_format)] if job.progress_format else [])]
-        claimed.append(claim("project", outputs, files=[source], network=network, overwrite=overwrite))
+        outputs = [
+            *files.all(),
+            *([files.progress(job.progress_format)] if job.progress_format else []),
+        ]
+        claimed.append(
+            claim("project", outputs, files=[source], network=network, overwrite=overwrite)
+        )
     for source, files in zip(images, names, strict=True):
         if files.latent.stem != source.stem or files.image.stem != source.stem:
             say(f"{source}: goes to {files.latent}, {files.image.name}", err=True)
@@ -150,13 +192,19 @@ def project(
 
 
 def stale_progress(files: OutputPaths, destinations: Destinations) -> list[Path]:
-    """Animations of an earlier projection of the photograph, which would lie beside the new one's files."""
+    """Animations of an earlier projection of the photograph, which would lie beside the new one's
+    files.
+    """
     paths = [files.progress(kind) for kind in PROGRESS]
-    return [path for path in paths if path not in destinations.outputs and is_ours(path, destinations)]
+    return [
+        path for path in paths if path not in destinations.outputs and is_ours(path, destinations)
+    ]
 
 
 def check_no_folder(source: Path) -> None:
-    """Nothing for a file. Raises :class:`ImageError` for a folder, with what to type for the pictures in it."""
+    """Nothing for a file. Raises :class:`ImageError` for a folder, with what to type for the
+    pictures in it.
+    """
     if not source.is_dir():
         return
     suffixes = sorted({path.suffix for path in source.iterdir() if path.suffix.lower() in PICTURES})

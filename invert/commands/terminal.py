@@ -1,4 +1,6 @@
-"""Text for a terminal: one line of bounded length, in which nothing moves the cursor or hides words."""
+"""Text for a terminal: one line of bounded length, in which nothing moves the cursor or hides
+words.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ LONGEST_VALUE = 500  # of a value that a file holds
 LONGEST_LINE = 1000  # of an error, a warning or a remark
 LONGEST_RESULT = 5000  # of a result: any path that a system allows
 
-# Control and format characters (bidirectional overrides among them), halves of characters, line ends.
+# Control and format characters (bidirectional overrides among them), halves of characters, line
+# ends.
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 JOINERS = "\u200c\u200d"  # format characters that Persian words and emoji need; harmless
 CUT = " … "

@@ -1,4 +1,6 @@
-"""Files that commands leave, named on stdout. Where they may go is checked by :mod:`invert.commands.destinations`."""
+"""Files that commands leave, named on stdout. Where they may go is checked by
+:mod:`invert.commands.destinations`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from invert.generator import Generator
-    from invert.latents import Latent
+    from invert.latents.latent import Latent
 
 
 def write_edited(generator: Generator, latent: Latent, destinations: Destinations) -> None:
@@ -26,18 +28,22 @@ def write_edited(generator: Generator, latent: Latent, destinations: Destination
 
 def write_shown(image: Tensor, latent: Latent, destinations: Destinations) -> None:
     """Write an image [1, 3, H, W] and the latent that it shows, together."""
-    from invert.images import encode_png
-    from invert.latent_files import encode_latent
+    from invert.images.images import encode_png
+    from invert.latents.latent_files import encode_latent
     from invert.provenance import picture_of
 
     picture, path = destinations.outputs
     latent = latent.replace(metadata={**latent.metadata, **destinations.record})
-    destinations.write({picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path)})
+    destinations.write(
+        {picture: encode_png(image, picture_of(latent)), path: encode_latent(latent, path)}
+    )
 
 
-def write_picture(image: Image.Image | Tensor, destinations: Destinations, shown: Latent | None = None) -> None:
+def write_picture(
+    image: Image.Image | Tensor, destinations: Destinations, shown: Latent | None = None
+) -> None:
     """Write one picture: the plain one of the latent `shown`, or another."""
-    from invert.images import encode_png
+    from invert.images.images import encode_png
     from invert.provenance import picture_of
 
     [path] = destinations.outputs
@@ -52,11 +58,13 @@ def write_pictures(
     """Write the pictures of latents, of one size, as rows of one PNG; None leaves a white place."""
     from PIL import Image
 
-    from invert.images import to_picture
+    from invert.images.images import to_picture
 
     height, width = generator.check(next(x for x in latents if x is not None)).image
     sheet = Image.new("RGB", (columns * width, -(-len(latents) // columns) * height), "white")
     for k, latent in enumerate(counted(latents, len(latents), "image")):
         if latent is not None:
-            sheet.paste(to_picture(generator.render(latent)), (k % columns * width, k // columns * height))
+            sheet.paste(
+                to_picture(generator.render(latent)), (k % columns * width, k // columns * height)
+            )
     write_picture(sheet, destinations)

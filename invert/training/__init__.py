@@ -1,1 +1,1 @@
-"""Networks that are trained here."""
+"""The old room of training: encoders are trained in :mod:`invert.encoders`."""

@@ -1,6 +1,8 @@
-"""Draw all figures with one generator, or those that are named: python tools/figures/all.py [NAME …] [--quick].
+"""Draw all figures with one generator, or those that are named: python tools/figures/all.py [NAME
+…] [--quick].
 
-A figure that fails does not stop the others; projections that are finished are kept (`projections.py`).
+A figure that fails does not stop the others; projections that are finished are kept
+(`projections.py`).
 """
 
 from __future__ import annotations

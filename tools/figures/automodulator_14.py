@@ -1,11 +1,11 @@
 """[A] fig. 14: every face with the coarse, and with the middle styles of every other
 
-[A] shows two matrices of faces. Rows keep face A; columns lend it the coarse styles (4 to 8 px), or the middle ones
-(16 to 64 px), of face B. Coarse styles bring B's pose and the shape of its head, middle ones finer traits. On the
-diagonal a face is mixed with itself.
+[A] shows two matrices of faces. Rows keep face A; columns lend it the coarse styles (4 to 8 px), or
+the middle ones (16 to 64 px), of face B. Coarse styles bring B's pose and the shape of its head,
+middle ones finer traits. On the diagonal a face is mixed with itself.
 
-*Follows*: the correlation, over all pictures off the diagonal, of a measured score with that of B, and with that of
-A. The generator's middle range is 16 to 32 px here.
+*Follows*: the correlation, over all pictures off the diagonal, of a measured score with that of B,
+and with that of A. The generator's middle range is 16 to 32 px here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sheet import Sheet
 from studio import Studio, command
 from torch import Tensor
 
-from edits.styles import style_mix
+from edits.style_mixing import style_mix
 
 SEEDS = (0, 8, 44, 42, 75)
 MATRICES = ("coarse", "middle")
@@ -43,7 +43,9 @@ def draw(studio: Studio) -> Figure:
         faces = studio.nets.measure(mixed)
         for score in SCORES:
             with_a, with_b = follow(faces, found, score)
-            rows.append({"styles of B": layers, "score": score, "follows B": with_b, "follows A": with_a})
+            rows.append(
+                {"styles of B": layers, "score": score, "follows B": with_b, "follows A": with_a}
+            )
             follows[layers, score] = with_a, with_b
     coarse, middle = follows["coarse", "yaw"], follows["middle", "yaw"]
     findings = [
@@ -53,8 +55,12 @@ def draw(studio: Studio) -> Figure:
     return Figure(sheet, rows, findings, {"seeds": seeds, "psi": 0.7})
 
 
-def follow(mixed: list[Face | None], own: list[Face | None], score: str) -> tuple[float | None, float | None]:
-    """Correlations of the mixtures' score with that of A and of B; None where there are too few faces."""
+def follow(
+    mixed: list[Face | None], own: list[Face | None], score: str
+) -> tuple[float | None, float | None]:
+    """Correlations of the mixtures' score with that of A and of B; None where there are too few
+    faces.
+    """
     n = len(own)
     table = []
     for k, face in enumerate(mixed):

@@ -1,10 +1,11 @@
 """[A] fig. 18: some styles of a face fixed, the others drawn anew
 
-[A] samples faces that share the coarse styles of a given face (4 to 8 px: shape of the head, pose), or its middle
-styles (16 to 32 px: expression, eyes and brows, accessories), with all other styles random.
+[A] samples faces that share the coarse styles of a given face (4 to 8 px: shape of the head, pose),
+or its middle styles (16 to 32 px: expression, eyes and brows, accessories), with all other styles
+random.
 
-*Spread*: the standard deviation of a measured score over such samples, relative to that of faces drawn whole: small
-where the fixed styles decide the score.
+*Spread*: the standard deviation of a measured score over such samples, relative to that of faces
+drawn whole: small where the fixed styles decide the score.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from record import Figure, Finding
 from sheet import Sheet
 from studio import Studio, command
 
-from edits.styles import style_mix
-from invert.latents import Latent
-from invert.layer_ranges import LayerRange, named_ranges
+from edits.style_mixing import style_mix
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import LayerRange, named_ranges
 
 INPUTS = (19, 33)
 FIXED = ("coarse", "middle")
@@ -39,15 +40,21 @@ def draw(studio: Studio) -> Figure:
     generator = studio.generator
     ranges = named_ranges(generator)
     seeds = range(FIRST_SEED, FIRST_SEED + studio.count(SAMPLES))
-    whole = studio.nets.measure([generator.render(studio.opened(seed, "W+", psi=PSI)) for seed in seeds])
+    whole = studio.nets.measure(
+        [generator.render(studio.opened(seed, "W+", psi=PSI)) for seed in seeds]
+    )
     spread_of_all = spreads(whole)
     sheet = Sheet(("input", *(f"seed {seed}" for seed in seeds[:SHOWN])), TILE)
     rows: list[dict[str, str | int | float | None]] = []
     for name in FIXED:
         for given in INPUTS:
             face = studio.opened(given, "W+", psi=PSI)
-            pictures = [generator.render(sampled(studio, face, ranges[name], seed)) for seed in seeds]
-            sheet.row(f"{name} styles of seed {given} fixed", generator.render(face), *pictures[:SHOWN])
+            pictures = [
+                generator.render(sampled(studio, face, ranges[name], seed)) for seed in seeds
+            ]
+            sheet.row(
+                f"{name} styles of seed {given} fixed", generator.render(face), *pictures[:SHOWN]
+            )
             found = spreads(studio.nets.measure(pictures))
             relative = {f"spread of {s}": found[s] / spread_of_all[s] for s in SCORES if s in found}
             rows.append({"fixed": name, "input": given, **relative})

@@ -1,11 +1,12 @@
 """Beyond [S]: a little distribution regularization, always
 
-[S] turns eq. 7.2 on for long projections. At a tenth of the weight at which it leaves hardly a difference to generated
-values it costs no likeness in short ones either, so it is the default of F… spaces with style vectors (`--dist-weight
-0.1`).
+[S] turns eq. 7.2 on for long projections. At a tenth of the weight at which it leaves hardly a
+difference to generated values it costs no likeness in short ones either, so it is the default of F…
+spaces with style vectors (`--dist-weight 0.1`).
 
-Projections into FNW5; *response* is the mean over smile, glasses, age and yaw of the change of the attribute's score
-from −s to +s over that of generated faces (1: reacts as they do). The distance of a generated w is in fig. 7.4.
+Projections into FNW5; *response* is the mean over smile, glasses, age and yaw of the change of the
+attribute's score from −s to +s over that of generated faces (1: reacts as they do). The distance of
+a generated w is in fig. 7.4.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio, command
 from targets import faces
 
-from invert.settings import preset
+from invert.projection.settings import preset
 
 SPACE = "FNW5"
 STEPS = 200
@@ -42,7 +43,11 @@ def draw(studio: Studio) -> Figure:
                 {
                     "image": name,
                     "weight": weight,
-                    **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
+                    **{
+                        key: value
+                        for key, value in metrics.items()
+                        if key.startswith("wasserstein")
+                    },
                     MAIN: metrics[MAIN],
                     "mse": metrics["mse"],
                     "response": relative_responses(studio, projected.latent)["all"],
@@ -50,7 +55,9 @@ def draw(studio: Studio) -> Figure:
             )
             if k < ON_SHEET:
                 made = Tile(projected.image, f"{MAIN} {metrics[MAIN]:.3f}")
-                sheet.row(f"{name}, weight {weight:g}", image, made, *pictures(studio, projected.latent))
+                sheet.row(
+                    f"{name}, weight {weight:g}", image, made, *pictures(studio, projected.latent)
+                )
     findings = [
         finding(rows, "wasserstein styles", at_most=0.5),
         finding(rows, "wasserstein features", at_most=0.5),
@@ -61,12 +68,16 @@ def draw(studio: Studio) -> Figure:
     known = [pair for pair in zip(*responses, strict=True) if None not in pair]
     grown = mean(b for _, b in known) / mean(a for a, _ in known) if known else None
     findings.append(Finding("response with the term over that without, mean", grown, at_least=1))
-    return Figure(sheet, rows, findings, {"space": SPACE, "steps": STEPS, "weights": WEIGHTS, "edits": EDITS})
+    return Figure(
+        sheet, rows, findings, {"space": SPACE, "steps": STEPS, "weights": WEIGHTS, "edits": EDITS}
+    )
 
 
 def finding(rows: list[dict[str, Any]], key: str, at_most: float | None = None) -> Finding:
     """The value with the term over that without, on average over the images."""
-    without, with_term = ([row[key] for row in rows if row["weight"] == weight] for weight in WEIGHTS)
+    without, with_term = (
+        [row[key] for row in rows if row["weight"] == weight] for weight in WEIGHTS
+    )
     ratio = geometric_mean(b / a for a, b in zip(without, with_term, strict=True))
     return Finding(f"{key} with the term over that without, geometric mean", ratio, at_most=at_most)
 

@@ -1,13 +1,14 @@
 """Beyond [S]: edits of close fits that repaint
 
-[S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of generated faces moves:
-when a mouth closes, the fitted teeth show through. The carrier "repaint" moves F_5 by what the edit does to its W+
-companion, as "difference" does; what was fitted beyond the companion moves along, and gives way where the edit paints
-something else.
+[S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of
+generated faces moves: when a mouth closes, the fitted teeth show through. The carrier "repaint"
+moves F_5 by what the edit does to its W+ companion, as "difference" does; what was fitted beyond
+the companion moves along, and gives way where the edit paints something else.
 
-Projections into FNW5; *share* is the mean change of the score from −s to +s over that of generated faces in NW+.
-*Identity* is the mean distance of the face descriptor from that of the unedited projection (0.6 and less is usually one
-person). *One way* is the score after the edit that is shown, of the portrait.
+Projections into FNW5; *share* is the mean change of the score from −s to +s over that of generated
+faces in NW+. *Identity* is the mean distance of the face descriptor from that of the unedited
+projection (0.6 and less is usually one person). *One way* is the score after the edit that is
+shown, of the portrait.
 """
 
 from __future__ import annotations
@@ -42,10 +43,14 @@ def draw(studio: Studio) -> Figure:
         for k, (name, projected) in enumerate(projections.items()):
             if k < SHOWN:
                 pictures = {
-                    edit: studio.generator.render(edited(studio, projected.latent, edit, EDITS[edit], carry=carry))
+                    edit: studio.generator.render(
+                        edited(studio, projected.latent, edit, EDITS[edit], carry=carry)
+                    )
                     for edit in carried
                 }
-                sheet.row(f"{name}, {carry}", projected.image, *(pictures.get(edit) for edit in EDITS))
+                sheet.row(
+                    f"{name}, {carry}", projected.image, *(pictures.get(edit) for edit in EDITS)
+                )
                 found = studio.nets.measure(list(pictures.values()))
                 one_way[f"{name}, {carry}"] = {
                     edit: None if face is None else face.scores[edit]
@@ -53,14 +58,24 @@ def draw(studio: Studio) -> Figure:
                 }
         for edit in carried:
             size = abs(EDITS[edit])
-            mean = mean_response(responses(studio, points, along(studio, edit, size, carry=carry), before), edit)
+            mean = mean_response(
+                responses(studio, points, along(studio, edit, size, carry=carry), before), edit
+            )
             generated = reference(studio, edit, size, edit)
             shown = one_way[f"{next(iter(projections))}, {carry}"][edit]
             part = share(mean["change"], generated["change"])
             rows.append(
-                {"direction": f"{edit} ±{size:g}", "carried by": carry, "share": part, "one way": shown, **mean}
+                {
+                    "direction": f"{edit} ±{size:g}",
+                    "carried by": carry,
+                    "share": part,
+                    "one way": shown,
+                    **mean,
+                }
             )
-    rows.sort(key=lambda row: [f"{name} ±{abs(s):g}" for name, s in EDITS.items()].index(row["direction"]))
+    rows.sort(
+        key=lambda row: [f"{name} ±{abs(s):g}" for name, s in EDITS.items()].index(row["direction"])
+    )
     settings = {"space": SPACE, "steps": STEPS, "edits": EDITS, "images": list(images)}
     return Figure(sheet, rows, [], settings, one_way)
 

@@ -29,7 +29,9 @@ def numbers(name: str) -> list[int]:
 
 
 def description(path: Path) -> tuple[str, str]:
-    """Heading and text of a figure: the first line of its script's docstring, and the rest. Nothing is run."""
+    """Heading and text of a figure: the first line of its script's docstring, and the rest. Nothing
+    is run.
+    """
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     heading, _, body = text.partition("\n")
     return heading.strip().rstrip("."), body.strip()

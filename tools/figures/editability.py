@@ -1,4 +1,6 @@
-"""How well a point can be edited: the responses to a few directions, each relative to generated faces."""
+"""How well a point can be edited: the responses to a few directions, each relative to generated
+faces.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,18 @@ from editing import along, edited, mean_response, reference, responses, share
 from studio import Studio
 from torch import Tensor
 
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 EDITS = {"smile": -3.0, "glasses": 3.0, "age": 3.0, "yaw": 2.0}
 SHOWN = ("smile", "glasses")
 
 
 def relative_responses(studio: Studio, point: Latent) -> dict[str, float | None]:
-    """Change of each attribute's score from −s to +s over the mean of generated faces; "pixels" and "all" too.
+    """Change of each attribute's score from −s to +s over the mean of generated faces; "pixels" and
+    "all" too.
 
-    "all" is the mean over the attributes; "pixels" compares the mean absolute change of the picture in the same way.
+    "all" is the mean over the attributes; "pixels" compares the mean absolute change of the picture
+    in the same way.
     """
     before = studio.nets.measure([studio.generator.render(point)])
     found: dict[str, float | None] = {}

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from directions.catalog import find
 from edits.along import edit
-from edits.attribute_catalog import find_model
-from edits.carriers import CARRIERS
-from invert.latents import Latent
-from invert.spaces import Space
+from edits.attributes.catalog import find_model
+from edits.feature_edits import CARRIERS
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
 
 Mover = Callable[[Latent, int], Latent]  # a point and a sign, ±1
 
@@ -29,7 +29,8 @@ class Response:
 
     change    by score, that of +s minus that of −s; empty where a face was not found
     pixels    mean absolute difference of the two pictures, as a fraction of the range
-    identity  mean descriptor distance of the two from the unedited picture; None where a face was not found
+    identity  mean descriptor distance of the two from the unedited picture; None where a face was
+              not found
     """
 
     change: dict[str, float]
@@ -43,7 +44,13 @@ def repaint_mark() -> str:
 
 
 def edited(
-    studio: Studio, latent: Latent, name: str, strength: float, *, carry: str = "auto", mask: Tensor | None = None
+    studio: Studio,
+    latent: Latent,
+    name: str,
+    strength: float,
+    *,
+    carry: str = "auto",
+    mask: Tensor | None = None,
 ) -> Latent:
     """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
     if latent.features is not None and carry in ("auto", "repaint"):
@@ -63,26 +70,36 @@ def along(studio: Studio, name: str, strength: float, *, carry: str = "auto") ->
 
 
 def responses(
-    studio: Studio, points: Sequence[Latent], mover: Mover, before: Sequence[Face | None] | None = None
+    studio: Studio,
+    points: Sequence[Latent],
+    mover: Mover,
+    before: Sequence[Face | None] | None = None,
 ) -> list[Response]:
-    """The response of each point to an edit; `before` are the unedited faces, measured here if they are not given."""
+    """The response of each point to an edit; `before` are the unedited faces, measured here if they
+    are not given.
+    """
     if before is None:
         before = studio.nets.measure([studio.generator.render(point) for point in points])
     images = [studio.generator.render(mover(point, sign)) for point in points for sign in (1, -1)]
     found = studio.nets.measure(images)
     return [
-        response(images[2 * k : 2 * k + 2], found[2 * k : 2 * k + 2], unedited) for k, unedited in enumerate(before)
+        response(images[2 * k : 2 * k + 2], found[2 * k : 2 * k + 2], unedited)
+        for k, unedited in enumerate(before)
     ]
 
 
-def response(images: Sequence[Tensor], found: Sequence[Face | None], before: Face | None) -> Response:
+def response(
+    images: Sequence[Tensor], found: Sequence[Face | None], before: Face | None
+) -> Response:
     """From the pictures and faces of +s and −s, and the unedited face."""
     pixels = pixel_change(*images)
     up, down = found
     if up is None or down is None:
         return Response({}, pixels, None)
     change = {score: up.scores[score] - down.scores[score] for score in up.scores}
-    identity = None if before is None else mean(descriptor_distance(face, before) for face in (up, down))
+    identity = (
+        None if before is None else mean(descriptor_distance(face, before) for face in (up, down))
+    )
     return Response(change, pixels, identity)
 
 

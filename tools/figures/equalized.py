@@ -12,8 +12,8 @@ from studio import DISTANCES, Studio
 from targets import portrait
 
 from edits.equalize import equalize
-from invert.metrics import projection_metrics
-from invert.variables import distribution_parts
+from invert.metrics.reconstruction import projection_metrics
+from invert.projection.variables import distribution_parts
 
 AMOUNTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LIMITS = {"styles": (-2.5, 2.5)}
@@ -41,7 +41,9 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
         values, generated = distribution_parts(generator, point)["styles"]
         bars = histogram(values, generated, LIMITS["styles"], TILE)
         captions = (f"styles: W1 = {wasserstein['styles']:.3f}", f"{MAIN} {metrics[MAIN]:.3f}")
-        columns.append([Tile(bars, captions[0]), Tile(picture, captions[1]), *pictures(studio, point)])
+        columns.append(
+            [Tile(bars, captions[0]), Tile(picture, captions[1]), *pictures(studio, point)]
+        )
         response = relative_responses(studio, point)
         rows.append(
             {
@@ -51,7 +53,11 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
                 **{f"response, {name}": value for name, value in response.items()},
             }
         )
-    labels = (f"styles of {space}, {steps} steps", "picture", *(f"{name} {EDITS[name]:+g}" for name in SHOWN))
+    labels = (
+        f"styles of {space}, {steps} steps",
+        "picture",
+        *(f"{name} {EDITS[name]:+g}" for name in SHOWN),
+    )
     for label, tiles in zip(labels, zip(*columns, strict=True), strict=True):
         sheet.row(label, *tiles)
     first, last = rows[0], rows[-1]
@@ -59,8 +65,18 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
     if first["response, all"] and last["response, all"] is not None:
         growth = last["response, all"] / first["response, all"]
     findings = [
-        Finding("response to equal strengths, amount 1 over amount 0", growth, at_least=1 if grows else None),
+        Finding(
+            "response to equal strengths, amount 1 over amount 0",
+            growth,
+            at_least=1 if grows else None,
+        ),
         Finding(f"{MAIN}, amount 1 over amount 0", last[MAIN] / first[MAIN]),
     ]
-    settings = {"space": space, "steps": steps, "start": projected.start, "dist_weight": 0.0, "edits": EDITS}
+    settings = {
+        "space": space,
+        "steps": steps,
+        "start": projected.start,
+        "dist_weight": 0.0,
+        "edits": EDITS,
+    }
     return Figure(sheet, rows, findings, settings)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edits.masks import feathered
 from edits.mixer import mix
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 STEPS = 200
 PAIRS = ((0, 1), (1, 0), (2, 0))  # numbers of the images: the face, and whose middle it gets
@@ -50,7 +50,9 @@ def pairs(studio: Studio) -> Iterator[Pair]:
 def swapped(studio: Studio, pair: Pair, keep_styles: int) -> Tensor:
     """The first face with the middle of the second, the last styles the first's."""
     mask = oval(studio.generator.resolution)
-    return studio.generator.render(mix(studio.generator, *pair.points, mask, keep_styles=keep_styles))
+    return studio.generator.render(
+        mix(studio.generator, *pair.points, mask, keep_styles=keep_styles)
+    )
 
 
 def colour(image: Tensor, mask: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Faces in pictures, measured by nets: pose, mouth, age, glasses, identity. Instruments, independent of the generator.
+"""Faces in pictures, measured by nets: pose, mouth, age, glasses, identity. Instruments,
+independent of the generator.
 
-The nets run in node (`tools/label_faces.mjs` says how to install them); the scores are those that the directions were
-learned from (`tools/face_scores.py`), and the glasses score of `tools/face_glasses.py`.
+The nets run in node (`tools/label_faces.mjs` says how to install them); the scores are those that
+the directions were learned from (`tools/face_scores.py`), and the glasses score of
+`tools/face_glasses.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from invert.images import area_downscale, to_images
+from invert.images.images import area_downscale, to_images
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # tools are scripts, not a package
 from face_glasses import glasses_score
@@ -29,7 +31,8 @@ HAPPY = 1  # of the seven expressions
 class Face:
     """One face: scores by name, and the descriptor [128].
 
-    yaw            nose tip right of the eyes' middle, in eye distances: turned to the viewer's right
+    yaw            nose tip right of the eyes' middle, in eye distances: turned to the viewer's
+                   right
     pitch          nose tip high between eyes and chin: looking up
     smile          probability of a happy face
     mouth-corners  corners above the middle of the lips, in eye distances
@@ -50,10 +53,14 @@ class FaceNets:
     packages: Path
 
     def measure(self, images: Sequence[Tensor]) -> list[Face | None]:
-        """The face in each square image [1, 3, H, H]; None where none was found. About a second per image."""
+        """The face in each square image [1, 3, H, H]; None where none was found. About a second per
+        image.
+        """
         if not images:
             return []
-        pictures = np.stack([np.asarray(to_images(area_downscale(image, SIDE))[0]) for image in images])
+        pictures = np.stack(
+            [np.asarray(to_images(area_downscale(image, SIDE))[0]) for image in images]
+        )
         labels = label_faces(pictures, self.packages)
         return [None if face is None else read(face) for face in labels]
 
@@ -73,5 +80,7 @@ def read(labels: Mapping[str, np.ndarray]) -> Face:
 
 
 def descriptor_distance(a: Face, b: Face) -> float:
-    """Euclidean distance of two faces' descriptors: 0 for the same picture, under 0.6 usually the same person."""
+    """Euclidean distance of two faces' descriptors: 0 for the same picture, under 0.6 usually the
+    same person.
+    """
     return float(np.linalg.norm(a.descriptor - b.descriptor))

@@ -1,13 +1,15 @@
 """[S] fig. 4.1: two faces mixed by a mask, in pixels and in NSW+
 
-[S] states that a mixture of style maps and noise maps under a mask aligns parts like mouths and noses, and passes
-from one face to the other in a believable way, where a mixture of pixels shows an edge or a double exposure; and that
-fine styles, which hold the colours, want a smoother mask than coarse ones.
+[S] states that a mixture of style maps and noise maps under a mask aligns parts like mouths and
+noses, and passes from one face to the other in a believable way, where a mixture of pixels shows an
+edge or a double exposure; and that fine styles, which hold the colours, want a smoother mask than
+coarse ones.
 
-Two numbers, over pairs of generated faces and masks that part them left/right and top/bottom. *Edge*: the step from
-pixel to pixel across the edge of a hard mask over that a little further away (1: no edge). *Detail*: fine detail
-where a soft mask is half-way, over the mean of both faces' own there (1: a picture in its own right; a double
-exposure has less). `invert mix` smooths masks by layer by itself.
+Two numbers, over pairs of generated faces and masks that part them left/right and top/bottom.
+*Edge*: the step from pixel to pixel across the edge of a hard mask over that a little further away
+(1: no edge). *Detail*: fine detail where a soft mask is half-way, over the mean of both faces' own
+there (1: a picture in its own right; a double exposure has less). `invert mix` smooths masks by
+layer by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +42,16 @@ def half(side: int, where: str) -> Tensor:
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
     side = generator.resolution
-    sheet = Sheet(("face a", "face b", "pixels, hard mask", "NSW+, hard mask", "pixels, soft mask", "NSW+, soft mask"))
+    sheet = Sheet(
+        (
+            "face a",
+            "face b",
+            "pixels, hard mask",
+            "NSW+, hard mask",
+            "pixels, soft mask",
+            "NSW+, soft mask",
+        )
+    )
     values: dict[str, list[float]] = {}
 
     def mixtures(first: int, second: int, where: str) -> list[Tensor]:
@@ -51,7 +62,10 @@ def draw(studio: Studio) -> Figure:
         soft = feathered(hard, FEATHER * side)
         row = [a, b]
         for mask in (hard, soft):
-            row += [torch.lerp(a, b, mask.expand_as(a)), generator.render(mix(generator, x, y, mask))]
+            row += [
+                torch.lerp(a, b, mask.expand_as(a)),
+                generator.render(mix(generator, x, y, mask)),
+            ]
         for name, in_pixels, in_space in (("pixels", row[2], row[4]), ("NSW+", row[3], row[5])):
             values.setdefault(f"{name} edge", []).append(step_ratio(in_pixels, hard))
             values.setdefault(f"{name} detail", []).append(detail_ratio(in_space, a, b, soft))
@@ -74,7 +88,13 @@ def draw(studio: Studio) -> Figure:
         }
         for name in ("pixels", "NSW+")
     ]
-    settings = {"shown": SHOWN, "pairs": pairs, "feather": FEATHER, "mixtures": len(values["NSW+ edge"]), "psi": 0.7}
+    settings = {
+        "shown": SHOWN,
+        "pairs": pairs,
+        "feather": FEATHER,
+        "mixtures": len(values["NSW+ edge"]),
+        "psi": 0.7,
+    }
     return Figure(sheet, rows, settings=settings)
 
 

@@ -1,11 +1,12 @@
 """[S] fig. 4.2: a face becomes another one under a travelling mask
 
-[S] moves the mask of fig. 4.1 over the picture and shows a spatial transition from one face to the other, from left
-to right and from top to bottom, with every picture on the way believable.
+[S] moves the mask of fig. 4.1 over the picture and shows a spatial transition from one face to the
+other, from left to right and from top to bottom, with every picture on the way believable.
 
-*Elsewhere*: how far the pictures on the way differ, more than the mask's soft edge away from it, from the face that
-should be there, as a fraction of the range; beside it the same for the plain interpolation of both latents, which has
-no place. *Evenness*: the largest perceptual step between neighbouring pictures over the mean step.
+*Elsewhere*: how far the pictures on the way differ, more than the mask's soft edge away from it,
+from the face that should be there, as a fraction of the range; beside it the same for the plain
+interpolation of both latents, which has no place. *Evenness*: the largest perceptual step between
+neighbouring pictures over the mean step.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sheet import Sheet
 from studio import Studio, command
 from travels import FRAMES, travel_row
 
-from edits.styles import Travel
+from edits.style_mixing import Travel
 
 SHOWN: tuple[tuple[int, int, Travel], ...] = ((9, 64, "right"), (54, 75, "down"))
 TILE = 200

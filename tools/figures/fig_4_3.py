@@ -1,10 +1,11 @@
 """[S] fig. 4.3: four faces in one latent of twice the size
 
-[S] lays four sampled churches as points of FNSW5 on one larger set of maps, with a soft mask between them, and
-renders a picture of twice the width and height from that single latent.
+[S] lays four sampled churches as points of FNSW5 on one larger set of maps, with a soft mask
+between them, and renders a picture of twice the width and height from that single latent.
 
-Here four faces: 32×32 cells of F_5, a 2048 px image, which this generator never made in training. *Edge* as in fig.
-4.1 for the cross where the four meet, beside that of the four pictures put side by side.
+Here four faces: 32×32 cells of F_5, a 2048 px image, which this generator never made in training.
+*Edge* as in fig. 4.1 for the cross where the four meet, beside that of the four pictures put side
+by side.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sheet import Sheet, Tile
 from studio import Studio, command
 
 from edits.canvas import Placement, place
-from invert.spaces import Space
+from invert.latents.spaces import Space
 
 SEEDS = (0, 25, 35, 75)  # left to right, then the next row
 SPACE = "FNSW5"
@@ -42,7 +43,11 @@ def draw(studio: Studio) -> Figure:
         for name, x in (("four pictures side by side", beside), (f"one latent of {SPACE}", image))
     ]
     sheet = Sheet(
-        ("four pictures side by side", f"one latent of {SPACE}, {image.shape[3]} x {image.shape[2]} px"), TILE
+        (
+            "four pictures side by side",
+            f"one latent of {SPACE}, {image.shape[3]} x {image.shape[2]} px",
+        ),
+        TILE,
     )
     sheet.row("", Tile(beside), Tile(image))
     return Figure(sheet, rows, settings={"seeds": SEEDS, "feather": FEATHER, "psi": 0.7})

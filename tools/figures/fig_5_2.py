@@ -1,12 +1,13 @@
 """[S] fig. 5.2: three eyes and eyes on the forehead
 
-[S] moves, crops and mixes points of FNSW5 so that two faces share one eye, or a second pair of eyes lies on the
-forehead, and then edits them with attribute models: eyes that were added close with the others, and glasses become
-glasses for three. So F_5 and the style maps keep what a part *is*, wherever it lies.
+[S] moves, crops and mixes points of FNSW5 so that two faces share one eye, or a second pair of eyes
+lies on the forehead, and then edits them with attribute models: eyes that were added close with the
+others, and glasses become glasses for three. So F_5 and the style maps keep what a part *is*,
+wherever it lies.
 
-The first row is mixed on canvases of cells of F_5 (64 px each); a) and b) are 20 cells wide. The rows below are edits
-of that one latent by attribute models, which need no companion. *Share*: how much the added eyes change, in pixels,
-relative to those that the face had.
+The first row is mixed on canvases of cells of F_5 (64 px each); a) and b) are 20 cells wide. The
+rows below are edits of that one latent by attribute models, which need no companion. *Share*: how
+much the added eyes change, in pixels, relative to those that the face had.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from studio import Studio, command
 from torch import Tensor
 
 from edits.canvas import Placement, place
-from edits.styles import interpolate
-from edits.windows import Box
+from edits.cropping import Box
+from edits.style_mixing import interpolate
 from invert.generator import Generator
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SPACE = "FNSW5"
 THREE_EYES = {"a": (0, 71), "b": (51, 47)}  # seeds of the left and the right face
-FOREHEAD = {"c": (30, 18), "d": (64, 35)}  # seeds whose eyes are averaged; seeds of the face and of the eyes
+# seeds whose eyes are averaged; seeds of the face and of the eyes
+FOREHEAD = {"c": (30, 18), "d": (64, 35)}
 EYE_DISTANCE = 4  # cells of F_5 between the eyes of an aligned face
 FROM_EYE = 10  # column of the right eye, in which the second face begins
 EYES: Box = (4, 6, 8, 3)
@@ -54,10 +56,15 @@ def draw(studio: Studio) -> Figure:
         face, other = (studio.opened(seed, SPACE) for seed in seeds)
         eyes = interpolate(generator, face, other, 0.5) if name == "c" else other
         crop = EYES if name == "c" else EYES_AND_NOSE
-        placements = [Placement(face), Placement(eyes, (ON_FOREHEAD[0], ON_FOREHEAD[1] - (crop[3] - 3)), crop)]
+        placements = [
+            Placement(face),
+            Placement(eyes, (ON_FOREHEAD[0], ON_FOREHEAD[1] - (crop[3] - 3)), crop),
+        ]
         points[name] = place(generator, (16, 16), placements, feather=cell)
         boxes[name] = {OWN: EYES, ADDED: (*placements[1].at, 8, 3)}
-    sheet = Sheet([f"{name}: seeds {a} and {b}" for name, (a, b) in {**THREE_EYES, **FOREHEAD}.items()])
+    sheet = Sheet(
+        [f"{name}: seeds {a} and {b}" for name, (a, b) in {**THREE_EYES, **FOREHEAD}.items()]
+    )
     before = {name: generator.render(point) for name, point in points.items()}
     sheet.row(f"mixed in {SPACE}", *before.values())
     rows = []
@@ -67,11 +74,24 @@ def draw(studio: Studio) -> Figure:
             for name, point in points.items():
                 after = generator.render(edited(studio, point, direction, strength, carry="model"))
                 tiles.append(Tile(after))
-                change = {part: change_in(before[name], after, box, cell) for part, box in boxes[name].items()}
+                change = {
+                    part: change_in(before[name], after, box, cell)
+                    for part, box in boxes[name].items()
+                }
                 shares[name] = change[ADDED] / change[OWN]
             sheet.row(f"{direction} {strength:+g}", *tiles)
-            rows.append({"edit": f"{direction} {strength:+g}", **{f"share, {name}": s for name, s in shares.items()}})
-    settings = {"three eyes": THREE_EYES, "forehead": FOREHEAD, "psi": 0.7, "edits": EDITS if rows else []}
+            rows.append(
+                {
+                    "edit": f"{direction} {strength:+g}",
+                    **{f"share, {name}": s for name, s in shares.items()},
+                }
+            )
+    settings = {
+        "three eyes": THREE_EYES,
+        "forehead": FOREHEAD,
+        "psi": 0.7,
+        "edits": EDITS if rows else [],
+    }
     return Figure(sheet, rows, settings=settings)
 
 

@@ -2,8 +2,9 @@
 
 [S] opens projections into FNW5 as FNSW5 and mixes them with a mask over the middle of the face.
 
-*To a*, *to b*: distances of the mixture's face descriptor from those of the two projections; under 0.6 two pictures
-usually show one person. *Outside*: mean absolute difference from a where the mask is 0, as a fraction of the range.
+*To a*, *to b*: distances of the mixture's face descriptor from those of the two projections; under
+0.6 two pictures usually show one person. *Outside*: mean absolute difference from a where the mask
+is 0, as a fraction of the range.
 """
 
 from __future__ import annotations
@@ -22,15 +23,21 @@ def draw(studio: Studio) -> Figure:
     for pair in pairs(studio):
         a, b = pair.pictures
         mixed = swapped(studio, pair, keep_styles=0)
-        sheet.row(f"{pair.names[0]} with the middle of {pair.names[1]}", a, b, mixed, a + mask * (b - a))
+        sheet.row(
+            f"{pair.names[0]} with the middle of {pair.names[1]}", a, b, mixed, a + mask * (b - a)
+        )
         of_a, of_b, of_mixed = studio.nets.measure([a, b, mixed])
         outside = (mixed - a).abs().mean(1, keepdim=True)[mask == 0].mean().item() / 2
         rows.append(
             {
                 "a": pair.names[0],
                 "b": pair.names[1],
-                "to a": None if of_a is None or of_mixed is None else descriptor_distance(of_a, of_mixed),
-                "to b": None if of_b is None or of_mixed is None else descriptor_distance(of_b, of_mixed),
+                "to a": None
+                if of_a is None or of_mixed is None
+                else descriptor_distance(of_a, of_mixed),
+                "to b": None
+                if of_b is None or of_mixed is None
+                else descriptor_distance(of_b, of_mixed),
                 "outside": outside,
             }
         )

@@ -1,9 +1,10 @@
 """[S] fig. 6.2, continued: five more faces, and the means over all ten
 
-[S] gives ranges over its photographs: 10 to 15 % lower LPIPS after 250 steps, 25 to 35 % lower at convergence.
+[S] gives ranges over its photographs: 10 to 15 % lower LPIPS after 250 steps, 25 to 35 % lower at
+convergence.
 
-Five more generated faces, measured as for the figure before. It is drawn after that one, with the same defaults, and
-means are over the pictures of both.
+Five more generated faces, measured as for the figure before. It is drawn after that one, with the
+same defaults, and means are over the pictures of both.
 """
 
 from __future__ import annotations

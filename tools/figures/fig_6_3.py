@@ -1,9 +1,10 @@
 """[S] fig. 6.3: a photograph moved by 50 and 100 px
 
-[S] projects an image and the same image moved aside: FNW5 follows the shift, while in NW+, which knows faces only where
-training had them, even a small one gives an unnatural picture.
+[S] projects an image and the same image moved aside: FNW5 follows the shift, while in NW+, which
+knows faces only where training had them, even a small one gives an unnatural picture.
 
-The portrait is moved right, its left border drawn out. Distances are ST-LPIPS with VGG at 256 px after equal steps.
+The portrait is moved right, its left border drawn out. Distances are ST-LPIPS with VGG at 256 px
+after equal steps.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def draw(studio: Studio) -> Figure:
         for pixels in SHIFTS[1:]:
             change = values[pixels] / values[0] - 1
             limit = 0.1 if space == "FNW5" else None
-            findings.append(Finding(f"{space}, {pixels} px: relative change of {MAIN}", change, at_most=limit))
+            findings.append(
+                Finding(f"{space}, {pixels} px: relative change of {MAIN}", change, at_most=limit)
+            )
     return Figure(sheet, rows, findings, {"steps": STEPS, "shifts": SHIFTS})
 
 

@@ -1,11 +1,11 @@
 """[S] fig. 6.4: equal edits of projections into NW+ and into FNW5
 
-[S] edits both projections of a photograph with the same strength: the change is comparable, and FNW5 keeps the detail
-and the background that NW+ never had.
+[S] edits both projections of a photograph with the same strength: the change is comparable, and
+FNW5 keeps the detail and the background that NW+ never had.
 
-*Response* is the change of the attribute's score from −s to +s over that of generated faces (1: reacts as they do),
-the mean over the images. *Identity* is the mean distance of the face descriptor from that of the unedited projection;
-under 0.6 two pictures usually show one person.
+*Response* is the change of the attribute's score from −s to +s over that of generated faces (1:
+reacts as they do), the mean over the images. *Identity* is the mean distance of the face descriptor
+from that of the unedited projection; under 0.6 two pictures usually show one person.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio, command
 from targets import faces
 
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SPACES = ("NW+", "FNW5")
 STEPS = 200
@@ -29,7 +29,9 @@ MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:
-    sheet = Sheet(("photograph", "projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE)
+    sheet = Sheet(
+        ("photograph", "projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE
+    )
     points: dict[str, list[Latent]] = {space: [] for space in SPACES}
     distances: dict[str, list[float]] = {space: [] for space in SPACES}
     for name, image in faces(studio.generator, studio.count(IMAGES)).items():
@@ -38,7 +40,8 @@ def draw(studio: Studio) -> Figure:
             points[space].append(projected.latent)
             distances[space].append(studio.measured(projected, image)[MAIN])
             pictures = [
-                studio.generator.render(edited(studio, projected.latent, d, strength)) for d, strength in EDITS.items()
+                studio.generator.render(edited(studio, projected.latent, d, strength))
+                for d, strength in EDITS.items()
             ]
             tile = Tile(projected.image, f"{MAIN} {distances[space][-1]:.3f}")
             sheet.row(f"{name}, {space}", image if space == SPACES[0] else None, tile, *pictures)
@@ -46,7 +49,9 @@ def draw(studio: Studio) -> Figure:
     for direction, strength in EDITS.items():
         generated = reference(studio, direction, abs(strength), direction)
         for space in SPACES:
-            found = mean_response(responses(studio, points[space], along(studio, direction, abs(strength))), direction)
+            found = mean_response(
+                responses(studio, points[space], along(studio, direction, abs(strength))), direction
+            )
             rows.append(
                 {
                     "edit": f"{direction} ±{abs(strength):g}",

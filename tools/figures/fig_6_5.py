@@ -1,7 +1,7 @@
 """[S] fig. 6.5: one projection becomes another under a travelling mask
 
-[S] opens projections into FNW5 as FNSW5 and moves a mask over them: features, style maps and noise are mixed, and
-faces that were never sampled pass into each other.
+[S] opens projections into FNW5 as FNSW5 and moves a mask over them: features, style maps and noise
+are mixed, and faces that were never sampled pass into each other.
 
 The numbers are those of fig. 4.2.
 """
@@ -14,17 +14,21 @@ from studio import Studio, command
 from targets import faces
 from travels import FRAMES, travel_row
 
-from edits.styles import Travel
+from edits.style_mixing import Travel
 
 STEPS = 200
-PAIRS: tuple[tuple[int, int, Travel], ...] = ((0, 1, "right"), (2, 0, "down"))  # numbers of the images
+# numbers of the images
+PAIRS: tuple[tuple[int, int, Travel], ...] = ((0, 1, "right"), (2, 0, "down"))
 TILE = 200
 
 
 def draw(studio: Studio) -> Figure:
     images = faces(studio.generator, 3)
     names = list(images)
-    points = [studio.generator.convert(studio.project(i, "FNW5", STEPS).latent, "FNSW5") for i in images.values()]
+    points = [
+        studio.generator.convert(studio.project(i, "FNW5", STEPS).latent, "FNSW5")
+        for i in images.values()
+    ]
     sheet = Sheet(tile=TILE)
     rows = [
         {

@@ -1,11 +1,11 @@
 """[S] fig. 6.6: a face with one eye
 
-[S] projects a picture of a face with one eye, which no generator of faces makes, into FNW5, and edits it: smile, age
-and glasses come in their places, and the eye stays one.
+[S] projects a picture of a face with one eye, which no generator of faces makes, into FNW5, and
+edits it: smile, age and glasses come in their places, and the eye stays one.
 
-The portrait with skin in the place of one eye (`targets.one_eyed`). *Error there*: mean absolute difference from the
-target in that place, as a fraction of the range, beside the same for the rest of the picture. [S] also shows that the
-picture need not be square; fig. 6.7 does so here.
+The portrait with skin in the place of one eye (`targets.one_eyed`). *Error there*: mean absolute
+difference from the target in that place, as a fraction of the range, beside the same for the rest
+of the picture. [S] also shows that the picture need not be square; fig. 6.7 does so here.
 """
 
 from __future__ import annotations
@@ -37,9 +37,23 @@ def draw(studio: Studio) -> Figure:
         projected = studio.project(target, space, STEPS)
         error[space], elsewhere = errors(projected.image, target)
         distance = studio.measured(projected, target)[MAIN]
-        pictures = [generator.render(edited(studio, projected.latent, d, s)) for d, s in EDITS.items()]
-        sheet.row(space, target if not rows else None, Tile(projected.image, f"{MAIN} {distance:.3f}"), *pictures)
-        rows.append({"space": space, MAIN: distance, "error there": error[space], "error elsewhere": elsewhere})
+        pictures = [
+            generator.render(edited(studio, projected.latent, d, s)) for d, s in EDITS.items()
+        ]
+        sheet.row(
+            space,
+            target if not rows else None,
+            Tile(projected.image, f"{MAIN} {distance:.3f}"),
+            *pictures,
+        )
+        rows.append(
+            {
+                "space": space,
+                MAIN: distance,
+                "error there": error[space],
+                "error elsewhere": elsewhere,
+            }
+        )
     ratio = error["FNW5"] / error["NW+"]
     finding = Finding("error in the place of the eye, FNW5 over NW+", ratio, at_most=1)
     return Figure(sheet, rows, [finding], {"steps": STEPS, "edits": EDITS})

@@ -1,11 +1,12 @@
 """[S] fig. 6.7: two people in one latent
 
-[S] projects a photograph of four people into one FNW5 latent at a size where each face is as large as the generator
-makes them, and edits all of them at once with attribute models.
+[S] projects a photograph of four people into one FNW5 latent at a size where each face is as large
+as the generator makes them, and edits all of them at once with attribute models.
 
-Here a picture of 2048×1024 px: the portrait and a generated face. Both are found by themselves and get a companion
-each, by which edits repaint them. First both are edited, then, with a mask, only the left one. *Outside* is the mean
-absolute change, as a fraction of the range, where the mask is 0. The faces are measured each on its own.
+Here a picture of 2048×1024 px: the portrait and a generated face. Both are found by themselves and
+get a companion each, by which edits repaint them. First both are edited, then, with a mask, only
+the left one. *Outside* is the mean absolute change, as a fraction of the range, where the mask is
+0. The faces are measured each on its own.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from targets import generated, portrait, two_people
 from torch import Tensor
 
 from directions.catalog import find
-from edits.attribute_catalog import carrier_for
-from invert.companions import ensure_companion
+from edits.attributes.catalog import carrier_for
+from invert.projection.companion import ensure_companion
 
 SEED = 1003
 STEPS = 200
@@ -47,15 +48,24 @@ def draw(studio: Studio) -> Figure:
     before = people(studio, projected.image)
     distance = studio.measured(projected, target)[MAIN]
     sheet = Sheet()
-    sheet.row(f"target, and one latent of FNW5: {MAIN} {distance:.3f}", Tile(target), Tile(projected.image))
+    sheet.row(
+        f"target, and one latent of FNW5: {MAIN} {distance:.3f}",
+        Tile(target),
+        Tile(projected.image),
+    )
     rows, findings = [], []
     for name, strength in EDITS.items():
         tiles = []
         carry, _ = carrier_for("auto", generator, point, find(name))
         for where, region in (("both", None), ("left", mask)):
-            image = generator.render(edited(studio, point, name, strength, carry=carry, mask=region))
+            image = generator.render(
+                edited(studio, point, name, strength, carry=carry, mask=region)
+            )
             tiles.append(Tile(image, f"{name} {strength:+g}, {where}"))
-            changes = [change(face, start, name) for face, start in zip(people(studio, image), before, strict=True)]
+            changes = [
+                change(face, start, name)
+                for face, start in zip(people(studio, image), before, strict=True)
+            ]
             outside = change_where(image, projected.image, mask == 0) if where == "left" else None
             rows.append(
                 {
@@ -94,7 +104,10 @@ def change(face: Face | None, before: Face | None, score: str) -> float | None:
 
 def identities(found: list[Face | None], wanted: list[Face | None]) -> list[float | None]:
     """Descriptor distances of the projected people from the target's."""
-    return [None if a is None or b is None else descriptor_distance(a, b) for a, b in zip(found, wanted, strict=True)]
+    return [
+        None if a is None or b is None else descriptor_distance(a, b)
+        for a, b in zip(found, wanted, strict=True)
+    ]
 
 
 def change_where(a: Tensor, b: Tensor, where: Tensor) -> float:

@@ -1,12 +1,14 @@
 """[S] fig. 6.8: how an edit reaches F_5
 
-[S] moves generated points along a direction, with all styles in NW+ (what is wanted), with the styles alone in FNW5,
-and with an attribute model for F_5 and the styles. Styles alone leave pose and glasses as they are and change only
-what should not change; the attribute model does as the edit in NW+.
+[S] moves generated points along a direction, with all styles in NW+ (what is wanted), with the
+styles alone in FNW5, and with an attribute model for F_5 and the styles. Styles alone leave pose
+and glasses as they are and change only what should not change; the attribute model does as the edit
+in NW+.
 
-Generated faces; *share* is the mean change of the score from −s to +s over that of the edit in NW+. The carrier
-"difference" takes F_5 of the same edit in W+ and is exact on generated points: it shows that the instruments agree
-with themselves. *Identity* is the mean distance of the face descriptor from that of the unedited face.
+Generated faces; *share* is the mean change of the score from −s to +s over that of the edit in NW+.
+The carrier "difference" takes F_5 of the same edit in W+ and is exact on generated points: it shows
+that the instruments agree with themselves. *Identity* is the mean distance of the face descriptor
+from that of the unedited face.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from record import Figure, Finding
 from sheet import Sheet
 from studio import Studio, command
 
-from invert.latents import Latent
+from invert.latents.latent import Latent
 
 SEEDS = range(600_000, 600_032)
 SHOWN = 2
@@ -36,7 +38,10 @@ def draw(studio: Studio) -> Figure:
     opened = [studio.opened(seed, SPACE) for seed in seeds]
     before = studio.nets.measure([generator.render(point) for point in plain])
     ways: dict[str, list[Latent]] = {"NW+": plain, **dict.fromkeys(CARRIERS, opened)}
-    carried = {name: [c for c in CARRIERS if c != "model" or has_model(studio, name, SPACE)] for name in EDITS}
+    carried = {
+        name: [c for c in CARRIERS if c != "model" or has_model(studio, name, SPACE)]
+        for name in EDITS
+    }
     signs = [(name, sign * strength) for name, strength in EDITS.items() for sign in (-1, 1)]
     sheet = Sheet(("face", *(f"{name} {s:+g}" for name, s in signs)), TILE)
     for k in range(min(SHOWN, len(seeds))):
@@ -57,10 +62,19 @@ def draw(studio: Studio) -> Figure:
             found = mean_response(responses(studio, ways[way], mover, before), name)
             whole = found["change"] if way == "NW+" else whole
             part = share(found["change"], whole)
-            rows.append({"direction": f"{name} ±{strength:g}", "carried by": way, "share": part, **found})
+            rows.append(
+                {"direction": f"{name} ±{strength:g}", "carried by": way, "share": part, **found}
+            )
             if name == "yaw" and way in WANTED:
                 least, most = WANTED[way]
-                findings.append(Finding(f"yaw, {way}: share of the change in NW+", part, at_least=least, at_most=most))
+                findings.append(
+                    Finding(
+                        f"yaw, {way}: share of the change in NW+",
+                        part,
+                        at_least=least,
+                        at_most=most,
+                    )
+                )
     return Figure(sheet, rows, findings, {"seeds": list(seeds), "edits": EDITS, "psi": 0.7})
 
 

@@ -1,11 +1,11 @@
 """[S] fig. 6.9: where the projection starts, and when it stops
 
-[S] compares starts from the encoder and from a random point, after 250 steps and at convergence. From a random point
-the picture is poor and edits fail however long one optimizes. From the encoder convergence is up to 25 % closer
-(LPIPS), but edits get worse.
+[S] compares starts from the encoder and from a random point, after 250 steps and at convergence.
+From a random point the picture is poor and edits fail however long one optimizes. From the encoder
+convergence is up to 25 % closer (LPIPS), but edits get worse.
 
-As in [S], without the distribution term (`--dist-weight 0`). Steps count those of a two-stage start. *Response* is the
-change of the smile's score from −s to +s over that of generated faces.
+As in [S], without the distribution term (`--dist-weight 0`). Steps count those of a two-stage
+start. *Response* is the change of the smile's score from −s to +s over that of generated faces.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio, command
 from targets import faces
 
-from invert.latents import Latent
-from invert.spaces import Space
-from invert.starts import StartName, starts_for
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.projection.initialization import StartName, starts_for
 
 SPACE = "FNW5"
 EARLY, LATE = 200, 600
@@ -37,7 +37,9 @@ def draw(studio: Studio) -> Figure:
     names = starts_for(generator, next(iter(images.values())), Space.parse(SPACE))
     starts: dict[str, StartName | Latent] = {name: name for name in names}
     starts["random"] = studio.opened(RANDOM_SEED, SPACE, psi=1.0)
-    sheet = Sheet(("image", *(f"{start}, {steps} steps" for start in starts for steps in (EARLY, LATE))), TILE)
+    sheet = Sheet(
+        ("image", *(f"{start}, {steps} steps" for start in starts for steps in (EARLY, LATE))), TILE
+    )
     generated = reference(studio, EDIT, STRENGTH, EDIT)
     rows: list[dict[str, Any]] = []
     for name, image in images.items():
@@ -47,11 +49,17 @@ def draw(studio: Studio) -> Figure:
             for steps in (EARLY, LATE)
         }
         distances = {key: studio.measured(p, image)[MAIN] for key, p in made.items()}
-        sheet.row(name, image, *(Tile(p.image, f"{MAIN} {distances[key]:.3f}") for key, p in made.items()))
-        smiles = [generator.render(edited(studio, p.latent, EDIT, -STRENGTH)) for p in made.values()]
+        sheet.row(
+            name, image, *(Tile(p.image, f"{MAIN} {distances[key]:.3f}") for key, p in made.items())
+        )
+        smiles = [
+            generator.render(edited(studio, p.latent, EDIT, -STRENGTH)) for p in made.values()
+        ]
         sheet.row(f"{name}, {EDIT} {-STRENGTH:+g}", None, *smiles)
         for (start, steps), projected in made.items():
-            found = mean_response(responses(studio, [projected.latent], along(studio, EDIT, STRENGTH)), EDIT)
+            found = mean_response(
+                responses(studio, [projected.latent], along(studio, EDIT, STRENGTH)), EDIT
+            )
             rows.append(
                 {
                     "image": name,
@@ -66,10 +74,19 @@ def draw(studio: Studio) -> Figure:
     findings = []
     for row in rows:
         if row["start"] == first and row["steps"] == LATE:
-            early = next(r for r in rows if (r["image"], r["start"], r["steps"]) == (row["image"], first, EARLY))
+            early = next(
+                r
+                for r in rows
+                if (r["image"], r["start"], r["steps"]) == (row["image"], first, EARLY)
+            )
             what = f"{row['image']}, start {first}: {MAIN} lower at {LATE} steps than at {EARLY} by"
             findings.append(Finding(what, 1 - row[MAIN] / early[MAIN]))
-    settings = {"steps": [EARLY, LATE], "random seed": RANDOM_SEED, "edit": EDIT, "strength": STRENGTH}
+    settings = {
+        "steps": [EARLY, LATE],
+        "random seed": RANDOM_SEED,
+        "edit": EDIT,
+        "strength": STRENGTH,
+    }
     return Figure(sheet, rows, findings, settings)
 
 

@@ -1,7 +1,8 @@
 """[S] fig. 7.10 and 7.11: projections into FNW5 with distribution regularization
 
-[S] regularizes styles, F_5 and R_5. Without it long optimization drives F_5 far from what the generator makes, and
-edits fail; with it one can optimize long, up to 17.5 % closer (LPIPS) than without, and still edit.
+[S] regularizes styles, F_5 and R_5. Without it long optimization drives F_5 far from what the
+generator makes, and edits fail; with it one can optimize long, up to 17.5 % closer (LPIPS) than
+without, and still edit.
 
 Numbers as for fig. 7.8. This generator has no R_5.
 """

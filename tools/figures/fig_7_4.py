@@ -1,9 +1,10 @@
 """[S] fig. 7.4: styles of projections are not distributed as generated ones
 
-[S] pools all values of the styles of a projection into NW+ and compares them with those of W: Wasserstein distances
-of 0.55 to 0.65, where a generated w has 0.047 ± 0.028.
+[S] pools all values of the styles of a projection into NW+ and compares them with those of W:
+Wasserstein distances of 0.55 to 0.65, where a generated w has 0.047 ± 0.028.
 
-Grey: values of 4096 generated w; line: the projection. *Deviation* is the standard deviation over generated w.
+Grey: values of 4096 generated w; line: the projection. *Deviation* is the standard deviation over
+generated w.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio, command
 from targets import faces
 
-from invert.distributions import wasserstein
-from invert.variables import distribution_parts
+from invert.latents.distributions import wasserstein
+from invert.projection.variables import distribution_parts
 
 SPACE = "NW+"
 STEPS = (200, 600)
@@ -30,14 +31,21 @@ MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:
-    random, generated = distribution_parts(studio.generator, studio.generator.sample(RANDOM))["styles"]
+    random, generated = distribution_parts(studio.generator, studio.generator.sample(RANDOM))[
+        "styles"
+    ]
     distances = wasserstein(random, generated)
     usual = distances.mean().item()
     images = faces(studio.generator, studio.count(IMAGES))
     sheet = Sheet(tuple(images), TILE)
     sheet.row("", *images.values())
     rows: list[dict[str, Any]] = [
-        {"styles": "generated w", "steps": None, "wasserstein": usual, "deviation": distances.std().item()}
+        {
+            "styles": "generated w",
+            "steps": None,
+            "wasserstein": usual,
+            "deviation": distances.std().item(),
+        }
     ]
     findings = []
     for steps in STEPS:
@@ -49,9 +57,13 @@ def draw(studio: Studio) -> Figure:
             values, _ = distribution_parts(studio.generator, projected.latent)["styles"]
             picture = histogram(values, generated, LIMITS, TILE)
             tiles.append(Tile(picture, f"W1 = {found[-1]:.3f}, {MAIN} {metrics[MAIN]:.3f}"))
-            rows.append({"styles": name, "steps": steps, "wasserstein": found[-1], MAIN: metrics[MAIN]})
+            rows.append(
+                {"styles": name, "steps": steps, "wasserstein": found[-1], MAIN: metrics[MAIN]}
+            )
         sheet.row(f"{SPACE}, {steps} steps", *tiles)
-        findings.append(Finding(f"{steps} steps: mean distance over that of a generated w", mean(found) / usual))
+        findings.append(
+            Finding(f"{steps} steps: mean distance over that of a generated w", mean(found) / usual)
+        )
     return Figure(sheet, rows, findings, {"steps": STEPS, "random faces": len(RANDOM)})
 
 

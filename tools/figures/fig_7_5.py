@@ -1,11 +1,12 @@
 """[S] fig. 7.5: equalized styles of a projection into NW+
 
-[S] moves the values of a projection's styles towards the distribution of W, their order kept, and edits the result
-with one strength. The further it is moved the less it looks like the photograph, but the more natural, and the
-stronger it reacts to edits.
+[S] moves the values of a projection's styles towards the distribution of W, their order kept, and
+edits the result with one strength. The further it is moved the less it looks like the photograph,
+but the more natural, and the stronger it reacts to edits.
 
-*Response*: the change of a score from −s to +s over that of generated faces (1: reacts as they do); "all" is the mean
-over smile, glasses, age and yaw, "pixels" the same for the mean absolute change of the picture.
+*Response*: the change of a score from −s to +s over that of generated faces (1: reacts as they do);
+"all" is the mean over smile, glasses, age and yaw, "pixels" the same for the mean absolute change
+of the picture.
 """
 
 from __future__ import annotations

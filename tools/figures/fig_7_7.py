@@ -1,7 +1,7 @@
 """[S] fig. 7.7: equalized styles and features of a long projection into FNW5
 
-[S] repeats fig. 7.6 with a projection that ran to convergence: it has lost what its parts mean, and equalization
-makes it worse.
+[S] repeats fig. 7.6 with a projection that ran to convergence: it has lost what its parts mean, and
+equalization makes it worse.
 
 As in [S], without the distribution term (`--dist-weight 0`). The numbers are those of fig. 7.5.
 """

@@ -12,8 +12,12 @@ BINS = 60
 DPI = 100
 
 
-def histogram(values: Tensor, generated: Tensor, limits: tuple[float, float], side: int) -> Image.Image:
-    """Densities of all `values` (line) and of `generated` ones (filled) in a square picture; what is outside is cut."""
+def histogram(
+    values: Tensor, generated: Tensor, limits: tuple[float, float], side: int
+) -> Image.Image:
+    """Densities of all `values` (line) and of `generated` ones (filled) in a square picture; what
+    is outside is cut.
+    """
     figure = Figure(figsize=(side / DPI, side / DPI), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -27,4 +31,6 @@ def histogram(values: Tensor, generated: Tensor, limits: tuple[float, float], si
     axes.set_yticks([])
     axes.tick_params(labelsize=7)
     canvas.draw()
-    return Image.frombuffer("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert("RGB")
+    return Image.frombuffer("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba())).convert(
+        "RGB"
+    )

@@ -1,7 +1,8 @@
 """Write docs/reproduction.md from the figures that were drawn: python tools/figures/page.py.
 
-What a paper states is in the docstring of each figure's script, what we found in its JSON file; no number is typed
-here. Figures without a JSON file, or with one of a quick run, are listed as not yet run.
+What a paper states is in the docstring of each figure's script, what we found in its JSON file; no
+number is typed here. Figures without a JSON file, or with one of a quick run, are listed as not yet
+run.
 """
 
 from __future__ import annotations
@@ -69,7 +70,10 @@ def section(script: Path, heading: str, text: str, record: Mapping[str, Any] | N
     if record is None:
         return "\n\n".join([*parts, "*Not yet run.*"])
     parts.append(f"![{heading}]({FIGURES}/{script.stem}.jpg)")
-    if record["projected with"] not in (None, defaults_mark()) or record["edited with"] not in (None, repaint_mark()):
+    if record["projected with"] not in (None, defaults_mark()) or record["edited with"] not in (
+        None,
+        repaint_mark(),
+    ):
         parts.append(EARLIER)
     if record["rows"]:
         parts.append(table(record["rows"]))
@@ -81,10 +85,17 @@ def section(script: Path, heading: str, text: str, record: Mapping[str, Any] | N
 def finding(record: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table that compares what should be with what is."""
     bounds = [
-        f"{sign} {record[key]:g}" for key, sign in (("at_least", "≥"), ("at_most", "≤")) if record[key] is not None
+        f"{sign} {record[key]:g}"
+        for key, sign in (("at_least", "≥"), ("at_most", "≤"))
+        if record[key] is not None
     ]
     verdict = {None: "", True: "holds", False: "**differs**"}[record["holds"]]
-    return {"": record["what"], "ours": record["value"], "expected": " and ".join(bounds), " ": verdict}
+    return {
+        "": record["what"],
+        "ours": record["value"],
+        "expected": " and ".join(bounds),
+        " ": verdict,
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -103,7 +114,9 @@ def cell(value: Any) -> str:
 
 
 @click.command()
-@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), default=DOCS, show_default=True)
+@click.option(
+    "--docs", type=click.Path(path_type=Path, file_okay=False), default=DOCS, show_default=True
+)
 def main(docs: Path) -> None:
     """Write DOCS/reproduction.md from DOCS/figures."""
     path = docs / PAGE

@@ -13,14 +13,14 @@ from typing import Any
 from torch import Tensor
 
 from invert.commands.bars import progress_bar
-from invert.encoder_files import bundled_encoders
+from invert.encoders.encoder_files import bundled_encoders
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.perceptual import PerceptualDistance
-from invert.projector import project
-from invert.settings import ProjectionSettings, preset
-from invert.spaces import Space
-from invert.starts import StartName, find_encoder, starts_for
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.initialization import StartName, find_encoder, starts_for
+from invert.projection.projector import project
+from invert.projection.settings import ProjectionSettings, preset
 
 KEY = "kept_projection"  # in the latent's metadata
 
@@ -39,7 +39,8 @@ class Projected:
 
 @dataclass(frozen=True)
 class Projections:
-    """Projections of one generator in a folder; they are found again by everything that makes them differ.
+    """Projections of one generator in a folder; they are found again by everything that makes them
+    differ.
 
     A change of the projector itself is not seen: empty the folder after one.
     """
@@ -58,9 +59,11 @@ class Projections:
         perceptual: PerceptualDistance | None = None,
         crop_perceptual: PerceptualDistance | None = None,
     ) -> Projected:
-        """The projection of `image` [1, 3, H, W] as `invert.project` makes it, if it is not in the folder already.
+        """The projection of `image` [1, 3, H, W] as `invert.project` makes it, if it is not in the
+        folder already.
 
-        `perceptual` and `crop_perceptual` save loading what the settings name. One that is interrupted is not kept; the
+        `perceptual` and `crop_perceptual` save loading what the settings name. One that is
+        interrupted is not kept; the
         interrupt goes on.
         """
         init = init or default_start(self.generator, image, space)
@@ -89,14 +92,18 @@ class Projections:
 
 @cache
 def defaults_mark() -> str:
-    """A short hash of what projections of figures depend on by default: settings and the encoders that come along."""
+    """A short hash of what projections of figures depend on by default: settings and the encoders
+    that come along.
+    """
     presets = [asdict(preset("fast", space)) for space in ("NW+", "FNW5")]
     encoders = [file_digest(path) for path in sorted(bundled_encoders().values())]
     return hashlib.sha256(json.dumps([presets, encoders], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def default_start(generator: Generator, image: Tensor, space: str) -> StartName:
-    """The encoder wherever there is one, so that spaces are compared from one start; else what `project` takes."""
+    """The encoder wherever there is one, so that spaces are compared from one start; else what
+    `project` takes.
+    """
     possible = starts_for(generator, image, Space.parse(space))
     return "encoder" if "encoder" in possible else possible[0]
 
@@ -109,14 +116,23 @@ def projection_key(
     init: Latent | StartName,
     seed: int,
 ) -> str:
-    """A hash of all that a projection depends on: the generator, the image, space, settings, start and seed."""
+    """A hash of all that a projection depends on: the generator, the image, space, settings, start
+    and seed.
+    """
     start: Any = init
     if isinstance(init, Latent):
         start = [str(init.space), *(digest(t) for t in init.tensors())]
     elif init == "encoder":
         path = find_encoder(generator, image, Space.parse(space))
         start = [init, path and file_digest(path)]
-    facts = [generator.fingerprint, digest(image), str(Space.parse(space)), asdict(settings), start, seed]
+    facts = [
+        generator.fingerprint,
+        digest(image),
+        str(Space.parse(space)),
+        asdict(settings),
+        start,
+        seed,
+    ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 

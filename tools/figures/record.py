@@ -11,7 +11,7 @@ from typing import Any
 
 from sheet import Sheet
 
-from invert.atomic import write_atomically
+from invert.files.atomic_files import write_atomically
 
 DIGITS = 5  # significant ones that are kept
 
@@ -51,7 +51,9 @@ class Figure:
 
 
 def write_record(path: Path, figure: Figure, facts: Mapping[str, Any]) -> None:
-    """Write the numbers of a figure with the facts of the run; floats keep five digits, NaN becomes null."""
+    """Write the numbers of a figure with the facts of the run; floats keep five digits, NaN becomes
+    null.
+    """
     content = {
         **facts,
         "settings": dict(figure.settings),

@@ -1,4 +1,6 @@
-"""Projections with distribution regularization at several weights, short and long (figures 7.8 to 7.11)."""
+"""Projections with distribution regularization at several weights, short and long (figures 7.8 to
+7.11).
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from studio import DISTANCES, Studio
 from targets import faces
 from torch import Tensor
 
-from invert.companions import fitted, own_styles
-from invert.latents import Latent
-from invert.settings import ProjectionSettings
-from invert.variables import distribution_parts
+from invert.latents.latent import Latent
+from invert.projection.companion import fitted, own_styles
+from invert.projection.settings import ProjectionSettings
+from invert.projection.variables import distribution_parts
 
 DEFAULT = 200  # steps
 WEIGHTS, LONG_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 1.0)  # λ at DEFAULT steps, and in the long runs
@@ -31,7 +33,9 @@ Run = dict[str, Any]
 
 
 def regularized_figure(studio: Studio, images: int, space: str, long: int) -> Figure:
-    """The portrait and generated faces projected into `space`, in `DEFAULT` and `long` steps; findings are of means."""
+    """The portrait and generated faces projected into `space`, in `DEFAULT` and `long` steps;
+    findings are of means.
+    """
     weights = LONG_WEIGHTS if studio.quick else WEIGHTS
     ways = [(DEFAULT, weight) for weight in weights] + [(long, weight) for weight in LONG_WEIGHTS]
     sheet = Sheet([f"lambda = {weight:g}, {steps} steps" for steps, weight in ways], TILE)
@@ -43,15 +47,24 @@ def regularized_figure(studio: Studio, images: int, space: str, long: int) -> Fi
 
 
 def project_all(
-    studio: Studio, name: str, image: Tensor, space: str, ways: Sequence[tuple[int, float]], sheet: Sheet
+    studio: Studio,
+    name: str,
+    image: Tensor,
+    space: str,
+    ways: Sequence[tuple[int, float]],
+    sheet: Sheet,
 ) -> list[Run]:
-    """One picture, projected with every number of steps and weight; a column each is drawn on the sheet."""
+    """One picture, projected with every number of steps and weight; a column each is drawn on the
+    sheet.
+    """
     columns, runs = [], []
     for steps, weight in ways:
         projected = studio.project(image, space, steps, dist_weight=weight)
         metrics = studio.measured(projected, image)
         tiles = []
-        for part, (values, generated) in distribution_parts(studio.generator, projected.latent).items():
+        for part, (values, generated) in distribution_parts(
+            studio.generator, projected.latent
+        ).items():
             spread = WIDE * generated.std().item()
             limits = LIMITS.get(part, (-spread, spread))
             bars = histogram(values, generated, limits, TILE)
@@ -78,7 +91,9 @@ def project_all(
 
 
 def means(runs: Sequence[Run]) -> list[Run]:
-    """One run per number of steps and weight, with the mean over the pictures of every value; None where one misses."""
+    """One run per number of steps and weight, with the mean over the pictures of every value; None
+    where one misses.
+    """
     groups: dict[tuple[int, float], list[Run]] = {}
     for run in runs:
         groups.setdefault((run["steps"], run["weight"]), []).append(run)
@@ -92,10 +107,14 @@ def means(runs: Sequence[Run]) -> list[Run]:
 
 
 def unexplained(studio: Studio, point: Latent) -> dict[str, float]:
-    """The share of the variance of F_i that likely styles miss (`invert.companions`), where there is F_i."""
+    """The share of the variance of F_i that likely styles miss (`invert.projection.companion`),
+    where there is F_i.
+    """
     if point.features is None:
         return {}
-    _, missed = fitted(studio.generator, point, None, own_styles(point), ProjectionSettings.companion_steps)
+    _, missed = fitted(
+        studio.generator, point, None, own_styles(point), ProjectionSettings.companion_steps
+    )
     return {"F_i missed by styles": missed.item()}
 
 
@@ -104,11 +123,19 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
     found = []
     for steps in (DEFAULT, long):
         plain, *others = [run for run in runs if run["steps"] == steps]
-        falls = {run["weight"]: plain["wasserstein styles"] / run["wasserstein styles"] for run in others}
+        falls = {
+            run["weight"]: plain["wasserstein styles"] / run["wasserstein styles"] for run in others
+        }
         farther = {run["weight"]: run[MAIN] / plain[MAIN] for run in others}
         for weight, fall in falls.items():
-            found.append(Finding(f"{steps} steps, λ = {weight:g}: fall of the styles' Wasserstein distance", fall))
-            found.append(Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight]))
+            found.append(
+                Finding(
+                    f"{steps} steps, λ = {weight:g}: fall of the styles' Wasserstein distance", fall
+                )
+            )
+            found.append(
+                Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight])
+            )
         equal = [fall for weight, fall in falls.items() if farther[weight] <= 1 + TOLERANCE]
         what = f"{steps} steps: largest of these falls at equal {MAIN}, 1 where there is none"
         found.append(Finding(what, max(equal, default=1.0), at_least=5))

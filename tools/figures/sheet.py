@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from invert.atomic import write_atomically
 from invert.errors import UsageError
-from invert.images import to_images
+from invert.files.atomic_files import write_atomically
+from invert.images.images import to_images
 
 TILE = 256  # height of a picture in pixels
 GAP = 6
@@ -46,11 +46,16 @@ class Sheet:
 
     def row(self, label: str, *tiles: Tile | Tensor | Image.Image | None) -> None:
         """Add a row. Bare pictures get no caption."""
-        self.rows.append((label, [t if t is None or isinstance(t, Tile) else Tile(t) for t in tiles]))
+        self.rows.append(
+            (label, [t if t is None or isinstance(t, Tile) else Tile(t) for t in tiles])
+        )
 
     def draw(self) -> Image.Image:
         """The sheet as one picture. Raises :class:`UsageError` when nothing is on it."""
-        pictures = [[None if t is None else scaled(t.picture, self.tile) for t in tiles] for _, tiles in self.rows]
+        pictures = [
+            [None if t is None else scaled(t.picture, self.tile) for t in tiles]
+            for _, tiles in self.rows
+        ]
         if not any(picture for row in pictures for picture in row):
             raise UsageError("expected at least one picture on a sheet, got none")
         count = max(len(row) for row in pictures)
@@ -73,7 +78,9 @@ class Sheet:
         pen = ImageDraw.Draw(sheet)
         for left, text in zip(lefts, columns, strict=False):
             pen.multiline_text((left, 2), text, "black", font, spacing=SPACING)
-        for (label, _), row, texts, height in zip(self.rows, pictures, captions, heights, strict=True):
+        for (label, _), row, texts, height in zip(
+            self.rows, pictures, captions, heights, strict=True
+        ):
             pen.text((GAP, top), label, "black", font)
             y = top + (LINE if label else 0)
             for left, picture, text in zip(lefts, row, texts, strict=False):
@@ -99,7 +106,9 @@ def scaled(picture: Tensor | Image.Image, height: int) -> Image.Image:
     image = to_images(picture)[0] if isinstance(picture, Tensor) else picture.convert("RGB")
     if image.height == height:
         return image
-    return image.resize((max(1, round(image.width * height / image.height)), height), Image.Resampling.LANCZOS)
+    return image.resize(
+        (max(1, round(image.width * height / image.height)), height), Image.Resampling.LANCZOS
+    )
 
 
 def wrap(text: str, width: int, font: Font) -> str:

@@ -1,4 +1,6 @@
-"""What every figure script has at hand: the generator, projections, distances and face nets, and its command."""
+"""What every figure script has at hand: the generator, projections, distances and face nets, and
+its command.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ from torch import Tensor
 import invert
 from invert.errors import ModelUnavailableError, UsageError
 from invert.generator import Generator
-from invert.latents import Latent
-from invert.metrics import projection_metrics, reconstruction_metrics
-from invert.perceptual import PerceptualDistance, load_perceptual
-from invert.settings import preset
-from invert.spaces import Space
-from invert.starts import StartName
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.metrics.perceptual import PerceptualDistance, load_perceptual
+from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
+from invert.projection.initialization import StartName
+from invert.projection.settings import preset
 
 DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
 OPTIONAL_DISTANCE = "lpips-vgg"  # reported where its trunk is in torch's cache
@@ -41,13 +43,16 @@ KEPT = Path("out/figures/projections")
 
 @dataclass
 class Studio:
-    """One generator and what figures do with it. `quick` makes everything short, to see that it runs."""
+    """One generator and what figures do with it. `quick` makes everything short, to see that it
+    runs.
+    """
 
     generator: Generator
     quick: bool = False
     kept: Path = KEPT
     packages: Path | None = None
-    shared: dict[Any, Any] = field(default_factory=dict)  # results that several figures of one process use
+    # results that several figures of one process use
+    shared: dict[Any, Any] = field(default_factory=dict)
     defaults: str | None = None  # `defaults_mark` once something was projected
     edits: str | None = None  # `editing.repaint_mark` once a point with F_i was edited
 
@@ -73,7 +78,9 @@ class Studio:
     def nets(self) -> FaceNets:
         """The face nets. Raises :class:`UsageError` without the folder they are installed in."""
         if self.packages is None:
-            raise UsageError("this figure measures faces; give --packages FOLDER, see tools/label_faces.mjs")
+            raise UsageError(
+                "this figure measures faces; give --packages FOLDER, see tools/label_faces.mjs"
+            )
         return FaceNets(self.packages)
 
     def project(
@@ -85,7 +92,8 @@ class Studio:
         dist_weight: float | None = None,
         init: Latent | StartName | None = None,
     ) -> Projected:
-        """A projection with the default settings in `steps` updates in all: those of a two-stage start are counted.
+        """A projection with the default settings in `steps` updates in all: those of a two-stage
+        start are counted.
 
         `dist_weight` is λ of [S] eq. 7.2 where it is not the default's.
         """
@@ -104,14 +112,20 @@ class Studio:
         )  # fmt: skip
 
     def measured(self, projected: Projected, target: Tensor) -> dict[str, Any]:
-        """Distances, mse and psnr of a projection to its target, and Wasserstein distances by part, in one level."""
-        found = projection_metrics(self.generator, projected.latent, projected.image, target, self.distances)
+        """Distances, mse and psnr of a projection to its target, and Wasserstein distances by part,
+        in one level.
+        """
+        found = projection_metrics(
+            self.generator, projected.latent, projected.image, target, self.distances
+        )
         wasserstein = found.pop("wasserstein")
         return {**found, **{f"wasserstein {part}": value for part, value in wasserstein.items()}}
 
     def opened(self, seed: int, space: str, *, psi: float = 0.7) -> Latent:
         """A generated face as a point of a space."""
-        return self.generator.convert(self.generator.sample(seed, psi=psi, space="W"), Space.parse(space))
+        return self.generator.convert(
+            self.generator.sample(seed, psi=psi, space="W"), Space.parse(space)
+        )
 
 
 Draw = Callable[[Studio], Figure]
@@ -121,8 +135,18 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
     """The options that all figure commands share."""
     folder = click.Path(path_type=Path, file_okay=False)
     for option in (
-        click.option("--packages", type=folder, help="Where the npm packages of tools/label_faces.mjs are installed."),
-        click.option("--kept", type=folder, default=KEPT, show_default=True, help="Folder of finished projections."),
+        click.option(
+            "--packages",
+            type=folder,
+            help="Where the npm packages of tools/label_faces.mjs are installed.",
+        ),
+        click.option(
+            "--kept",
+            type=folder,
+            default=KEPT,
+            show_default=True,
+            help="Folder of finished projections.",
+        ),
         click.option("--network", default="ffhq-mobile", show_default=True),
         click.option("--quick", is_flag=True, help="A few steps and faces, to see that it runs."),
         click.option("--out", type=folder, help=f"{DOCS} by default, with --quick {QUICK_OUT}."),
@@ -148,7 +172,10 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
     facts = {
         "figure": name,
         "quick": studio.quick,
-        "generator": {"name": studio.generator.name, "fingerprint": studio.generator.fingerprint[:16]},
+        "generator": {
+            "name": studio.generator.name,
+            "fingerprint": studio.generator.fingerprint[:16],
+        },
         "torch": torch.__version__,
         "projected with": studio.defaults,
         "edited with": studio.edits,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.images import area_downscale, crop_to, read_image, to_images, to_tensor
+from invert.images.images import area_downscale, crop_to, read_image, to_images, to_tensor
 
 PORTRAIT = Path(__file__).resolve().parents[2] / "examples" / "portrait.png"
 FIRST_SEED = 1000  # of the faces that benchmarks/spaces.py projects too
@@ -49,7 +49,8 @@ def eight_bit(image: Tensor) -> Tensor:
 
 
 def shifted(image: Tensor, pixels: int, border: Border = "replicate") -> Tensor:
-    """The content moved right by `pixels` on a canvas of the same size; what comes in is the border, drawn out, or
+    """The content moved right by `pixels` on a canvas of the same size; what comes in is the
+    border, drawn out, or
     mirrored ("reflect"). Raises :class:`UsageError` for a shift of the whole width or more."""
     width = image.shape[3]
     if not abs(pixels) < width:
@@ -59,9 +60,13 @@ def shifted(image: Tensor, pixels: int, border: Border = "replicate") -> Tensor:
 
 
 def two_people(left: Tensor, right: Tensor) -> Tensor:
-    """Two square pictures of one size side by side; a mirrored strip of each, 1/16 wide, softens the seam."""
+    """Two square pictures of one size side by side; a mirrored strip of each, 1/16 wide, softens
+    the seam.
+    """
     if left.shape != right.shape:
-        raise UsageError(f"expected two pictures of one size, got {list(left.shape)} and {list(right.shape)}")
+        raise UsageError(
+            f"expected two pictures of one size, got {list(left.shape)} and {list(right.shape)}"
+        )
     width = left.shape[3]
     reach = width // 32
     wide_left = F.pad(left, (0, width, 0, 0), mode="replicate").clone()
@@ -81,13 +86,17 @@ FILL_STEPS = 1500
 
 
 def one_eyed(image: Tensor) -> Tensor:
-    """An aligned face whose eye on the viewer's right is skin: smoothly filled, with the texture of the cheek."""
+    """An aligned face whose eye on the viewer's right is skin: smoothly filled, with the texture of
+    the cheek.
+    """
     side = image.shape[2]
     x, y, a, b = RIGHT_EYE
     grid = (torch.arange(side, dtype=image.dtype) + 0.5) / side
     radius = (((grid[None] - x) / a) ** 2 + ((grid[:, None] - y) / b) ** 2).sqrt()[None, None]
     inside = ((1 - radius) / 0.15 + 0.5).clamp(0, 1)  # 1 in the ellipse, soft at its edge
-    return eight_bit(torch.lerp(image, smooth_fill(image, radius < 1.1) + cheek_texture(image), inside))
+    return eight_bit(
+        torch.lerp(image, smooth_fill(image, radius < 1.1) + cheek_texture(image), inside)
+    )
 
 
 def cheek_texture(image: Tensor) -> Tensor:
@@ -102,10 +111,17 @@ def cheek_texture(image: Tensor) -> Tensor:
 
 
 def smooth_fill(image: Tensor, hole: Tensor) -> Tensor:
-    """The image with the hole [1, 1, H, W] filled by the solution of Laplace's equation, made at 128 px."""
+    """The image with the hole [1, 1, H, W] filled by the solution of Laplace's equation, made at
+    128 px.
+    """
     small = area_downscale(image, FILL_SIDE)
     gap = F.interpolate(hole.to(image.dtype), small.shape[2:], mode="area") > 0
-    kernel = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=image.dtype)[None, None].expand(3, -1, -1, -1) / 4
+    kernel = (
+        torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=image.dtype)[None, None].expand(
+            3, -1, -1, -1
+        )
+        / 4
+    )
     filled = small
     for _ in range(FILL_STEPS):
         mean = F.conv2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)

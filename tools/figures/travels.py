@@ -1,4 +1,6 @@
-"""A row of pictures under a travelling mask, and how well each stays what it should be away from the mask's edge."""
+"""A row of pictures under a travelling mask, and how well each stays what it should be away from
+the mask's edge.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,19 @@ from seams import change_outside
 from sheet import Sheet, Tile
 from studio import Studio
 
-from edits.styles import Travel, frames, interpolate, travelling_mask
-from invert.latents import Latent
+from edits.style_mixing import Travel, frames, interpolate, travelling_mask
+from invert.latents.latent import Latent
 
 FRAMES = 7
 
 
-def travel_row(studio: Studio, sheet: Sheet, label: str, a: Latent, b: Latent, travel: Travel) -> dict[str, Any]:
+def travel_row(
+    studio: Studio, sheet: Sheet, label: str, a: Latent, b: Latent, travel: Travel
+) -> dict[str, Any]:
     """Add the pictures from a to b to the sheet; their numbers.
 
-    elsewhere   mean difference, more than the soft edge away from it, from the face that should be there
+    elsewhere   mean difference, more than the soft edge away from it, from the face that should be
+                there
     evenness    the largest perceptual step between neighbouring pictures over the mean step
     """
     generator = studio.generator

@@ -22,8 +22,12 @@ Details = Mapping[str, Mapping[str, Any]]  # what was measured, by picture, spac
 
 
 def two_spaces_figure(studio: Studio, first: int, before: Details | None = None) -> Figure:
-    """Five of `targets.faces`, from the one with number `first`; findings are means over those `before` too."""
-    sheet = Sheet(("image", *(f"{space}, {steps} steps" for steps in WANTED for space in SPACES)), TILE)
+    """Five of `targets.faces`, from the one with number `first`; findings are means over those
+    `before` too.
+    """
+    sheet = Sheet(
+        ("image", *(f"{space}, {steps} steps" for steps in WANTED for space in SPACES)), TILE
+    )
     details: dict[str, Mapping[str, Any]] = dict(before or {})
     rows: list[dict[str, Any]] = []
     chosen = list(faces(studio.generator, first + studio.count(IMAGES)).items())[first:]
@@ -42,7 +46,9 @@ def two_spaces_figure(studio: Studio, first: int, before: Details | None = None)
                     "seconds": projected.seconds,
                 }
                 tiles.append(Tile(projected.image, f"{MAIN} {found[MAIN]:.3f}"))
-            rows.append({"image": name, "steps": steps, **values, "ratio": values["FNW5"] / values["NW+"]})
+            rows.append(
+                {"image": name, "steps": steps, **values, "ratio": values["FNW5"] / values["NW+"]}
+            )
         sheet.row(name, *tiles)
     names = [distance.name for distance in studio.distances]
     missing = {"lpips-vgg": "its trunk is not in torch's cache"} if "lpips-vgg" not in names else {}
@@ -56,9 +62,14 @@ def findings_of(details: Details, distances: list[str]) -> list[Finding]:
     found = []
     for steps, share in WANTED.items():
         for distance in distances:
-            pairs = [[details[key(image, space, steps)][distance] for space in SPACES] for image in images]
+            pairs = [
+                [details[key(image, space, steps)][distance] for space in SPACES]
+                for image in images
+            ]
             lower = 1 - mean(b / a for a, b in pairs)
-            what = f"{steps} steps, {len(images)} pictures: {distance} lower in FNW5 by (mean share)"
+            what = (
+                f"{steps} steps, {len(images)} pictures: {distance} lower in FNW5 by (mean share)"
+            )
             found.append(Finding(what, lower, at_least=share if distance == MAIN else None))
     return found
 

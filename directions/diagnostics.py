@@ -1,0 +1,131 @@
+"""What a direction does, as far as linear models can tell, and whether it is a direction of this W
+space at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from directions.direction import Direction
+from directions.w_space import WSpace
+from invert.errors import UsageError
+
+RANDOM_VECTORS = 1000
+SEED = 0
+# cosines of random unit vectors have a standard deviation of 1/√w_dim: 0.044 for 512
+COSINE_SIGMAS = 4.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Facts of a direction in one W space; `to_json` for files and `--json`.
+
+    spread_ratio  standard deviation of W along it, over the root mean square of that along random
+                  unit vectors
+    random_range  the same ratio of 98 % of random unit vectors (1st to 99th percentile)
+    cosines       with each known attribute's direction
+    leakage       change of each known attribute's linear score per step, in standard deviations of
+                  that score
+    correlation   of ⟨w, v⟩ with given scores over given latents; None without them
+    meaningful    False when nothing tells the direction from a random vector
+    verdict       that in words, with the threshold
+    """
+
+    spread_ratio: float
+    random_range: tuple[float, float]
+    cosines: Mapping[str, float]
+    leakage: Mapping[str, float]
+    correlation: float | None
+    meaningful: bool
+    verdict: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"random_range": list(self.random_range)}
+
+
+def measure(
+    direction: Direction,
+    space: WSpace,
+    attributes: Sequence[Direction] = (),
+    *,
+    held_out: tuple[Tensor, Tensor] | None = None,
+) -> Measurement:
+    """Compare a direction with random vectors of the W space and with the known attributes.
+
+    `attributes` are regressions, as `directions.catalog.scores` returns them: the linear score of
+    one is ⟨w, u⟩ / step.
+    Linear scores know only w: a W+ direction counts as the mean of its rows over its layers, and a
+    layer range as if
+    it were all layers. `held_out` are ws [N, w_dim] and scores [N].
+
+    A direction is taken for noise when the spread of W along it lies within that of 98 % of random
+    vectors and no
+    cosine exceeds 4/√w_dim: so look vectors of another W space, StyleGAN1's for instance. Raises
+    :class:`UsageError`
+    for other widths.
+    """
+    for d in (direction, *attributes):
+        if d.w_dim != space.w_dim:
+            raise UsageError(f"direction {d.name!r} is {d.w_dim} wide, the W space {space.w_dim}")
+    moved = mean_row(direction)
+    vector = F.normalize(moved, dim=0)
+    known = {a.name: mean_row(a) for a in attributes}
+    cosines = {name: F.cosine_similarity(vector, u, dim=0).item() for name, u in known.items()}
+    leakage = {a.name: direction.step * (moved @ known[a.name]).item() / a.step for a in attributes}
+    scale, low, high = random_spread(space)
+    ratio = space.spread(vector) / scale
+    limit = COSINE_SIGMAS * space.w_dim**-0.5
+    # a direction that is itself among the attributes has cosine 1 there, which says nothing about W
+    nearest = max((abs(c) for name, c in cosines.items() if name != direction.name), default=0.0)
+    meaningful = not low <= ratio <= high or nearest > limit
+    verdict = (
+        f"W spreads {ratio:.2f} times as far along it as along random vectors (98 % of those {low:.2f} to {high:.2f}), "
+        f"largest cosine with another attribute {nearest:.2f} (random below {limit:.2f}): "
+        + (
+            "a direction of this W space"
+            if meaningful
+            else "not to be told from noise in this W space"
+        )
+    )
+    found = None if held_out is None else correlation(vector, *held_out)
+    return Measurement(ratio, (low, high), cosines, leakage, found, meaningful, verdict)
+
+
+def mean_row(direction: Direction) -> Tensor:
+    """What one step per unit moves the average layer in range by [w_dim]; of one vector, that
+    vector.
+    """
+    if direction.vectors.ndim == 1:
+        return direction.vectors
+    first, stop = direction.layers or (0, len(direction.vectors))
+    return direction.vectors[first:stop].mean(0)
+
+
+def random_spread(space: WSpace) -> tuple[float, float, float]:
+    """Spread of W along random unit vectors: root mean square, and 1st and 99th percentile over it."""
+    generator = torch.Generator().manual_seed(SEED)
+    vectors = F.normalize(torch.randn(RANDOM_VECTORS, space.w_dim, generator=generator), dim=1)
+    spreads = (space.samples @ vectors.T).std(0)
+    # E ⟨w − w̄, v⟩² over the sphere is the mean variance
+    scale = space.samples.var(0).mean().sqrt().item()
+    low, high = (torch.quantile(spreads, q).item() / scale for q in (0.01, 0.99))
+    return scale, low, high
+
+
+def correlation(vector: Tensor, ws: Tensor, scores: Tensor) -> float:
+    """Pearson's r of ⟨w, v⟩ and scores. Raises :class:`UsageError` unless there are three or more
+    of both.
+    """
+    if ws.ndim != 2 or ws.shape[1] != len(vector) or scores.shape != ws.shape[:1] or len(ws) < 3:
+        raise UsageError(
+            f"expected three or more ws [N, {len(vector)}] with scores [N], "
+            f"got {list(ws.shape)} and {list(scores.shape)}"
+        )
+    along = ws.cpu().double() @ vector.double()
+    return torch.corrcoef(torch.stack([along, scores.cpu().double()]))[0, 1].item()

@@ -1,0 +1,126 @@
+"""The faces that directions are learned from: seeds, or latent files, and the CSV that scores them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from invert.errors import LatentError, UsageError
+from invert.files.regular_files import read_regular
+from invert.latents.latent import Latent
+from invert.projection.companion import ensure_companion
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
+
+Subject = int | Path  # a seed, or a latent file
+
+MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Rows of a CSV: `subjects[k]` has score `scores[k]`."""
+
+    subjects: tuple[Subject, ...]
+    scores: Tensor  # [N], float64
+
+
+def read_scores(path: str | Path) -> ScoreTable:
+    """The table in a CSV of rows `seed,score` or `latent file,score`.
+
+    A first row whose score is no number is a heading. Latent files are relative to the CSV's
+    folder. Raises
+    :class:`UsageError`, `PATH: line 3: what is wrong`, for anything that is not such a row, for an
+    empty table and for
+    a subject that comes twice.
+    """
+    path = Path(path)
+    try:
+        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+        lines = [
+            (n, row)
+            for n, row in enumerate(csv.reader(io.StringIO(text)), start=1)
+            if any(map(str.strip, row))
+        ]
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); expected a CSV of seed,score"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"{path}: not a CSV text file ({error}); expected rows of seed,score"
+        ) from error
+    if lines and len(lines[0][1]) == 2 and number(lines[0][1][1]) is None:
+        del lines[0]
+    table: dict[Subject, float] = {}
+    for n, row in lines:
+        score = number(row[1]) if len(row) == 2 else None
+        if score is None or not row[0].strip():
+            raise UsageError(
+                f"{path}: line {n}: expected `seed,score` or `latent file,score`, got {','.join(row)!r:.80}"
+            )
+        if not math.isfinite(score):
+            raise UsageError(f"{path}: line {n}: the score is {row[1].strip()}; leave that row out")
+        name = row[0].strip()
+        subject: Subject = int(name) if name.isdecimal() else path.parent / name
+        if subject in table:
+            raise UsageError(f"{path}: line {n}: {name} comes twice; keep one of its scores")
+        table[subject] = score
+    if not table:
+        raise UsageError(f"{path}: no rows; expected `seed,score` or `latent file,score`")
+    return ScoreTable(tuple(table), torch.tensor(list(table.values()), dtype=torch.float64))
+
+
+def number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def style_vectors(generator: Generator, subjects: Sequence[Subject], *, psi: float = 1.0) -> Tensor:
+    """w [N, w_dim] of seeds (truncated by psi) and of latents in W; W+ styles [N, num_ws, w_dim] if
+    any is not in W.
+
+    Of a latent with features it is the companion, which is made where there is none and can be one.
+    Raises
+    :class:`LatentError` where there cannot, for Z and for style maps; :class:`FingerprintError` for
+    another
+    generator's.
+    """
+    if not subjects:
+        raise UsageError("expected at least one seed or latent file, got none")
+    seeds = [s for s in subjects if isinstance(s, int)]
+    of_seeds = iter(generator.sample(seeds, psi=psi).styles if seeds else ())
+    vectors = [
+        next(of_seeds) if isinstance(s, int) else styles_of_file(generator, s) for s in subjects
+    ]
+    if all(v.ndim == 1 for v in vectors):
+        return torch.stack(vectors)
+    return torch.stack([v.expand(generator.num_ws, -1) if v.ndim == 1 else v for v in vectors])
+
+
+def styles_of_file(generator: Generator, path: Path) -> Tensor:
+    """[w_dim] or [num_ws, w_dim] of the one latent in a file."""
+    latent = Latent.load(path)
+    generator.check(latent)
+    if len(latent) != 1:
+        raise LatentError(f"{path}: holds {len(latent)} latents, expected one per file")
+    latent = ensure_companion(generator, latent)
+    if latent.companion is not None and latent.places is None:
+        return latent.companion[0].to(generator.device, generator.dtype)
+    styles = latent.styles
+    if latent.space.base == "Z" or latent.space.layer or isinstance(styles, tuple):
+        raise LatentError(
+            f"{path}: a latent of {latent.space} has no W+ styles; project into W+ or keep its companion"
+        )
+    return styles[0].to(generator.device, generator.dtype)

@@ -1,0 +1,144 @@
+"""Attribute model files: safetensors with tensors `basis`, `kernel`, `offset` and one JSON metadata
+key `invert`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from edits.attributes.flow import LinearFlow
+from edits.attributes.model import AttributeModel
+from invert.checkpoints import JSON
+from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.source import naming, read_file
+from invert.errors import FingerprintError, ModelFileError, UsageError
+from invert.files.atomic_files import write_atomically
+from invert.files.file_kinds import FileKind
+from invert.generator import Generator
+from invert.latents.layer_ranges import styles_inside
+from invert.latents.spaces import Space
+from invert.recognition import expecting
+
+ARCHITECTURE, VERSION = "attribute-model", 1
+MAX_BYTES = 256 << 20  # 1024 channels of 3×3 in float64 are 75 MB
+TENSORS = ("basis", "kernel", "offset")
+
+
+def save_attribute_model(
+    model: AttributeModel, path: Path, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write `model` in the precision it has: old file or new file, never torn. Raises
+    :class:`UsageError`.
+
+    A `record` says what it was made from (:mod:`invert.provenance`).
+    """
+    if path.suffix != ".safetensors":
+        raise UsageError(
+            f"{path}: attribute models are written as .safetensors; give the file that suffix"
+        )
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "version": VERSION,
+        "direction": model.direction,
+        "layer": model.layer,
+        "fingerprint": model.fingerprint,
+        "rgb_scale": model.flow.rgb_scale,
+        "limit": model.limit,
+        "training": dict(model.training),
+        **(record or {}),
+    }
+    tensors = {"basis": model.flow.basis, "kernel": model.flow.kernel, "offset": model.offset}
+    data = safetensors.torch.save(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+        {"invert": json.dumps(metadata, sort_keys=True, allow_nan=False)},
+    )
+    write_atomically(path, lambda file: file.write(data))
+
+
+def load_attribute_model(path: Path, generator: Generator | None = None) -> AttributeModel:
+    """The model in `path`; with a generator only if it is that one's.
+
+    Raises :class:`ModelFileError` (`PATH: what is wrong; what to do`), :class:`FingerprintError`
+    for another generator.
+    """
+    with expecting(FileKind.ATTRIBUTE_MODEL, path), naming(path):
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise ModelFileError(
+                f"{path.stat().st_size} bytes, an attribute model has at most {MAX_BYTES}"
+            )
+        metadata, tensors = load_safetensors(read_file(path))
+        kind, version = metadata.get("architecture"), metadata.get("version")
+        if kind != ARCHITECTURE or version != VERSION:
+            found = f"{str(kind)[:40]} version {str(version)[:10]}"
+            raise ModelFileError(
+                f"expected an {ARCHITECTURE} of version {VERSION}, got {found}; train one with `invert train attribute`"
+            )
+        try:
+            model = build(metadata, tensors)
+        except UsageError as error:
+            raise ModelFileError(f"{error}; the file is damaged, train it again") from error
+    if generator is not None:
+        try:
+            check_fits(model, generator)
+        except FingerprintError as error:
+            raise FingerprintError(f"{path}: {error}") from error
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from error
+    return model
+
+
+def build(metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> AttributeModel:
+    if set(tensors) != set(TENSORS):
+        raise ModelFileError(
+            f"expected tensors {', '.join(TENSORS)}, found {sorted(tensors)[:5]}; train it again"
+        )
+    direction, layer, fingerprint = (
+        metadata.get("direction"),
+        metadata.get("layer"),
+        metadata.get("fingerprint"),
+    )
+    scale, limit, training = (
+        metadata.get("rgb_scale"),
+        metadata.get("limit"),
+        metadata.get("training"),
+    )
+    if not (
+        isinstance(direction, str)
+        and isinstance(fingerprint, str)
+        and type(layer) is int
+        and isinstance(scale, (int, float))
+        and isinstance(limit, (int, float))
+        and isinstance(training, dict)
+    ):
+        raise ModelFileError(
+            "a field is missing or of the wrong type; the file is damaged, train it again"
+        )
+    flow = LinearFlow(tensors["basis"], tensors["kernel"], float(scale))
+    return AttributeModel(
+        direction, layer, fingerprint, tensors["offset"], flow, float(limit), training
+    )
+
+
+def check_fits(model: AttributeModel, generator: Generator) -> None:
+    """Raise :class:`FingerprintError` for another generator, :class:`ModelFileError` for sizes that
+    are not its own.
+    """
+    model.check_generator(generator)
+    if model.layer > generator.num_ws:
+        raise ModelFileError(
+            f"layer {model.layer}, this generator has {generator.num_ws}; the file is damaged"
+        )
+    layer = generator.layer(model.layer)
+    inside = styles_inside(generator, Space("W+", model.layer))
+    expected = (layer.channels, layer.rgb_size is not None, [inside, generator.w_dim])
+    found = (model.flow.basis.shape[0], model.flow.has_rgb, list(model.offset.shape))
+    if expected != found:
+        raise ModelFileError(
+            f"expected (channels, RGB, offset) {expected} at layer {model.layer}, got {found}; the file is damaged"
+        )

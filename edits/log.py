@@ -1,0 +1,96 @@
+"""What was done to a latent, kept in its metadata: enough to do it again, and small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from directions.direction import Direction
+from invert.checkpoints import fingerprint
+from invert.hardware.precision import widened
+from invert.latents.latent import Latent
+from invert.provenance import latent_digest
+
+MAX_EDITS = 100  # entries that a latent carries; older ones are counted
+MAX_PLACEMENTS = 32  # latents of one canvas that an entry names; all are counted
+MAX_TEXT = 100  # characters of a text in an entry
+DIGITS = 16  # of a SHA-256 in hex: to recognize, not to protect
+
+
+def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) -> Latent:
+    """The latent with `edit` and its JSON-like facts appended to `metadata["edits"]`; facts that
+    are None are left out.
+
+    Of more than MAX_EDITS edits the last ones stay, and `metadata["earlier_edits"]` counts the
+    others.
+    `metadata["made_by"]` becomes the edit's name: what an edit returns is no projection any more.
+    """
+    metadata = dict(latent.metadata)
+    before, earlier = metadata.pop("edits", None), metadata.pop("earlier_edits", None)
+    before = before if isinstance(before, list) else []  # files are not trusted
+    earlier = earlier if isinstance(earlier, int) and earlier > 0 else 0
+
+    entry = {
+        "edit": edit,
+        **{name: value for name, value in (facts or {}).items() if value is not None},
+    }
+    edits = [*before, entry]
+    earlier += max(0, len(edits) - MAX_EDITS)
+
+    metadata |= {"made_by": edit, "edits": edits[-MAX_EDITS:]}
+    return latent.replace(metadata=metadata | ({"earlier_edits": earlier} if earlier else {}))
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """The first digits of the SHA-256 of names, shapes and float32 values, the same on every
+    device.
+    """
+    return fingerprint(tensors, {})[:DIGITS]
+
+
+def latent_facts(latent: Latent) -> dict[str, Any]:
+    """How an entry names another latent: its space, the digest that `made_from` has too, and its
+    photograph.
+    """
+    facts: dict[str, Any] = {"space": str(latent.space), "sha256": latent_digest(latent)[:DIGITS]}
+    image = latent.metadata.get("image")
+    file = image.get("file") if isinstance(image, Mapping) else None
+    return facts | ({"image": file[:MAX_TEXT]} if isinstance(file, str) else {})
+
+
+def direction_facts(direction: Direction) -> dict[str, Any]:
+    """The name of a direction, the digest of its vectors, its W space, and the length of one unit
+    of strength.
+    """
+    return {
+        "name": direction.name,
+        "sha256": digest({"vectors": direction.vectors}),
+        "w_space": direction.w_space[:MAX_TEXT],
+        "step": direction.step,
+    }
+
+
+def offset_facts(offset: Tensor) -> dict[str, Any]:
+    """The digest and the Euclidean norm of an offset [num_ws, w_dim] that belongs to no direction."""
+    return {"sha256": digest({"offset": offset}), "norm": offset.norm().item()}
+
+
+def moved_layers(offset: Tensor) -> list[int]:
+    """The half-open range from the first style to the last that an offset [num_ws, w_dim] moves;
+    empty for zero.
+    """
+    rows = offset.flatten(1).any(dim=1).nonzero().flatten().tolist()
+    return [rows[0], rows[-1] + 1] if rows else [0, 0]
+
+
+def mask_facts(mask: Tensor | None) -> dict[str, Any] | None:
+    """Width and height of a mask [1, 1, H, W], its digest, and the share of the image that it
+    covers.
+    """
+    if mask is None:
+        return None
+    height, width = mask.shape[2:]
+    covered = widened(mask).mean().item()
+    return {"size": [width, height], "sha256": digest({"mask": mask}), "covered": round(covered, 6)}

@@ -1,0 +1,156 @@
+"""Two latents by layer, in between, and in sums; layers sampled anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from edits.blending import blend_noise, elementwise
+from edits.common_space import check_same_canvas, join_styles, to_common_space
+from edits.log import latent_facts, record
+from edits.mixer import mix
+from invert.arguments import check_number, whole
+from invert.errors import LatentError, UsageError
+from invert.generator import Generator
+from invert.latents.latent import Latent
+from invert.latents.layer_ranges import LayerRange, layer_range, styles_inside
+from invert.latents.shapes import Size
+
+Travel = Literal["right", "left", "down", "up"]
+TRAVELS: tuple[Travel, ...] = ("right", "left", "down", "up")
+TRAVEL_EDGE = 0.25  # of the image's side: width of the soft edge of a travelling mask
+
+
+def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRange) -> Latent:
+    """`a` with the styles of `layers` from `b`: "coarse", "middle", "fine", or a half-open range of
+    style indices.
+
+    Noise stays a's. In F… spaces F_i and R_i come from b when the range holds all styles they were
+    made of, and from a
+    when it holds none: exactly what mixing in W+ gives. Raises :class:`LatentError` when it holds
+    some of them.
+    """
+    start, stop = layer_range(generator, layers)
+    facts = {"layers": [start, stop], "from": latent_facts(b)}
+    a, b = to_common_space(generator, [a, b], base="W+")
+    check_same_canvas(generator, [a, b])
+    inside = styles_inside(generator, a.space)
+    taken = [start <= j < stop for j in range(generator.num_ws)]
+    if any(taken[:inside]) and not all(taken[:inside]):
+        raise LatentError(
+            f"layers {start} to {stop} hold some of the first {inside} styles, which {a.space} has only together, as "
+            f"features; take all or none of them, or mix latents of W+"
+        )
+    pairs = zip(a.style_list(), b.style_list(), taken[a.space.first - 1 :], strict=True)
+    styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
+    early = b if inside and all(taken[:inside]) else a
+    companion = None
+    whole = a.places is None and b.places is None
+    if whole and a.companion is not None and b.companion is not None:
+        companion = torch.where(
+            torch.tensor(taken, device=generator.device)[:, None], b.companion, a.companion
+        )
+    mixed = a.replace(styles=styles, features=early.features, rgb=early.rgb, companion=companion)
+    return record(mixed, "style_mix", facts)
+
+
+def resample(
+    generator: Generator,
+    latent: Latent,
+    layers: str | LayerRange,
+    seed: int,
+    *,
+    psi: float = 1.0,
+    label: int | None = None,
+) -> Latent:
+    """The latent with the styles of `layers` drawn anew from `seed`, the others fixed: conditional
+    sampling.
+
+    [A] fig. 18. `psi` is the truncation of the sample, `label` the class for a conditional
+    generator. Raises what
+    :func:`style_mix` and `Generator.sample` raise.
+    """
+    other = generator.sample(seed, psi=psi, label=label)
+    start, stop = layer_range(generator, layers)
+    mixed = style_mix(generator, latent, other, (start, stop))
+    facts = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
+    return record(mixed.replace(metadata=latent.metadata), "resample", facts)
+
+
+def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
+    """a + t(b − a), t in [0, 1], in the common space of both ([S] eq. 4.1); noise keeps its
+    variance.
+
+    Z is interpolated as the w it maps to. Raises :class:`UsageError` for t outside,
+    :class:`LatentError` for images of
+    different sizes.
+    """
+    check_number("t", t, 0, 1)
+    facts = {"t": float(t), "to": latent_facts(b)}
+    a, b = to_common_space(generator, [a, b])
+    check_same_canvas(generator, [a, b])
+    parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
+    noise = None
+    if a.noise is not None and b.noise is not None:
+        pairs = zip(a.noise, b.noise, strict=True)
+        noise = tuple(blend_noise(n, p, n.new_full((1, 1, 1, 1), t)) for n, p in pairs)
+    return record(a.replace(**parts, noise=noise), "interpolate", facts)
+
+
+def frames(
+    generator: Generator, a: Latent, b: Latent, count: int, mask_travel: Travel | None = None
+) -> Iterator[Latent]:
+    """`count` latents from a to b, both included: interpolated or, with `mask_travel`, mixed under
+    a moving mask.
+
+    The mask has a soft edge and travels "right", "left", "down" or "up", b behind it ([S] fig.
+    4.2). Made one by one:
+    style maps are large. Raises :class:`UsageError` at once, not at the first frame.
+    """
+    if whole(count) is None or count < 2:
+        raise UsageError(f"expected at least 2 frames, got {count!r}")
+    if mask_travel is not None and mask_travel not in TRAVELS:
+        raise UsageError(f"unknown mask travel {mask_travel!r}; known: {', '.join(TRAVELS)}")
+    a, b = to_common_space(generator, [a, b])
+    image = check_same_canvas(generator, [a, b])
+
+    def generate() -> Iterator[Latent]:
+        for k in range(count):
+            t = k / (count - 1)
+            if mask_travel is None:
+                yield interpolate(generator, a, b, t)
+            else:
+                yield mix(generator, a, b, travelling_mask(image, mask_travel, t))
+
+    return generate()
+
+
+def travelling_mask(image: Size, travel: Travel, t: float) -> Tensor:
+    """[1, 1, H, W]: 1 behind an edge that has gone the fraction t of its way; all 0 at t = 0, all 1
+    at t = 1.
+    """
+    axis = 1 if travel in ("right", "left") else 0
+    side = image[axis]
+    position = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    if travel in ("left", "up"):
+        position = position.flip(0)
+    ramp = ((t * (1 + TRAVEL_EDGE) - position) / TRAVEL_EDGE).clamp(0, 1)
+    line = ramp[None, :] if axis == 1 else ramp[:, None]
+    return line.expand(*image)[None, None].contiguous()
+
+
+def combine(generator: Generator, a: Latent, b: Latent, c: Latent) -> Latent:
+    """a + (b − c) in the common space of all: what b has and c has not, given to a.
+
+    With b = c exactly a. Noise stays a's: a sum of three maps would not be noise of unit variance.
+    Raises
+    :class:`LatentError` for images of different sizes.
+    """
+    facts = {"plus": latent_facts(b), "minus": latent_facts(c)}
+    a, b, c = to_common_space(generator, [a, b, c])
+    check_same_canvas(generator, [a, b, c])
+    parts = elementwise(lambda x, y, z: x + (y - z), [a, b, c])
+    return record(a.replace(**parts), "combine", facts)

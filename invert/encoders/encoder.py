@@ -1,0 +1,194 @@
+"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3): where a projection starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from invert.encoders.backbones import LAST_WIDTH, WIDTHS, TrunkName, load_imagenet, new_trunk
+from invert.encoders.encoder_heads import MapHead, StyleHead
+from invert.errors import FingerprintError, UsageError
+from invert.generator import Generator
+from invert.hardware.precision import full_precision
+from invert.images.images import area_downscale
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+
+# pixels of a training-size image as the trunk sees it; a 1024 px image at ¼ ([S] algorithm 3)
+INPUT_SIDE = 256
+MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the trunk and F_i, and R_i
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """What an encoder was built for: all its tensor shapes follow from it.
+
+    Sizes are those of a square generator of as many layers. An encoder sees any shape, as images
+    and maps grow alike.
+    """
+
+    layer: int  # i of F_i
+    channels: int  # of F_i
+    size: int  # side of F_i in cells at the training size
+    rgb_size: int | None  # side of R_i; None where the generator has no R_i
+    num_ws: int
+    w_dim: int
+    resolution: int  # of the generator, in pixels
+    trunk: TrunkName = "efficientnet-b0"
+
+    @classmethod
+    def of(
+        cls, generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0"
+    ) -> EncoderShape:
+        """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such
+        cells.
+        """
+        facts = generator.layer(layer)
+        half = facts.nominal // 2 if facts.rgb_is_half else facts.nominal
+        shape = cls(
+            layer=layer,
+            channels=facts.channels,
+            size=facts.nominal,
+            rgb_size=None if facts.rgb_cells is None else half,
+            num_ws=generator.num_ws,
+            w_dim=generator.w_dim,
+            resolution=generator.network.nominal_resolution,
+            trunk=trunk,
+        )
+        sides = (shape.size, shape.rgb_size)
+        strides = {shape.input_side / side for side in sides if side is not None}
+        if not strides <= set(WIDTHS):
+            height, width = facts.cells
+            raise UsageError(
+                f"layer {layer} has {width}×{height} cells, expected 1/2 to 1/32 of the encoder's "
+                f"{shape.input_side} px input; choose another layer"
+            )
+        return shape
+
+    @property
+    def input_side(self) -> int:
+        """Side in pixels at which the trunk sees a training-size image that is a square."""
+        return min(INPUT_SIDE, self.resolution)
+
+    def can_see(self, generator: Generator, images: Tensor) -> bool:
+        """Whether images [N, 3, H, W] are whole feature cells and not too small for the trunk."""
+        step, scale = generator.step(Space("W+", self.layer)), self.input_side / self.resolution
+        return all(side % step == 0 and side * scale >= max(WIDTHS) for side in images.shape[2:])
+
+    def input_size(self, generator: Generator, images: Tensor) -> tuple[int, int]:
+        """(h, w) at which the trunk sees images [N, 3, H, W]. Raises :class:`UsageError` for what
+        it cannot see.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise UsageError(f"expected images [N, 3, H, W], got {list(images.shape)}")
+        height, width = images.shape[2:]
+        scale = self.input_side / self.resolution
+        if not self.can_see(generator, images):
+            raise UsageError(
+                f"the encoder takes images of whole feature cells and at least {max(WIDTHS) / scale:g} px a side, "
+                f"got {width}×{height}"
+            )
+        return round(height * scale), round(width * scale)
+
+
+class Encoding(NamedTuple):
+    """F_i [N, C, H, W], R_i [N, 3, h, w] or None, and styles of all layers [N, num_ws, w_dim]."""
+
+    features: Tensor
+    rgb: Tensor | None
+    styles: Tensor
+
+
+class Encoder(nn.Module):
+    """An EfficientNet with a head each for F_i, R_i and the styles.
+
+    The styles before layer i are no part of the point: they make its companion, by which edits
+    reach F_i without
+    training.
+    """
+
+    def __init__(self, shape: EncoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.fingerprint = ""  # of the generator it was trained for
+        self.trunk = new_trunk(shape.trunk)
+        self.feature_head = MapHead(shape.input_side // shape.size, MAP_WIDTH, shape.channels)
+        self.register_buffer("feature_mean", torch.zeros(shape.channels, 1, 1))
+        self.register_buffer("feature_std", torch.ones(shape.channels, 1, 1))
+        self.rgb_head: MapHead | None = None
+        if shape.rgb_size is not None:
+            self.rgb_head = MapHead(shape.input_side // shape.rgb_size, RGB_WIDTH, 3)
+        self.style_head = StyleHead(LAST_WIDTH, MAP_WIDTH, shape.num_ws * shape.w_dim)
+        self.register_buffer("w_avg", torch.zeros(shape.w_dim))
+        self.feature_mean: Tensor
+        self.feature_std: Tensor
+        self.w_avg: Tensor
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Encoding:
+        """The encoding of images [N, 3, h, w] in [−1, 1] at the trunk's scale."""
+        activations = self.trunk.extract_endpoints(
+            images.contiguous(memory_format=torch.channels_last)
+        )
+        features, mixed = self.feature_head(activations)
+        rgb = None if self.rgb_head is None else self.rgb_head(activations)[0]
+        offsets = self.style_head(activations["reduction_6"], mixed)
+        styles = self.w_avg + offsets.reshape(len(images), self.shape.num_ws, self.shape.w_dim)
+        return Encoding(self.feature_mean + self.feature_std * features, rgb, styles)
+
+    def encode(self, generator: Generator, images: Tensor) -> Latent:
+        """The point of FW_i for images [N, 3, H, W] in [−1, 1] at the generator's scale, of any
+        size F_i can cover.
+
+        Raises :class:`FingerprintError` for another generator, :class:`UsageError` for a size that
+        is not whole cells
+        or that the trunk cannot see.
+        """
+        if generator.fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"expected the generator that this encoder was trained for ({self.fingerprint[:12]}), got "
+                f"{generator.name or 'another'} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
+            )
+        h, w = self.shape.input_size(generator, images)
+        with torch.inference_mode(), full_precision():
+            small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
+            encoding = self(small)
+            features, rgb, styles = (None if t is None else t.clone() for t in encoding)
+        assert features is not None
+        assert styles is not None
+        return Latent(
+            Space("W+", self.shape.layer),
+            styles[:, self.shape.layer - 1 :].clone(),
+            generator.fingerprint,
+            features=features,
+            rgb=rgb,
+            companion=styles,
+            metadata=generator.reference,
+        )
+
+
+def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> Encoder:
+    """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean
+    whatever it sees.
+
+    The trunk has random weights if it is efficientnet-b0, those of ImageNet if it is
+    efficientnet-lite0.
+    """
+    encoder = Encoder(EncoderShape.of(generator, layer, trunk))
+    if trunk == "efficientnet-lite0":
+        load_imagenet(encoder.trunk)
+    encoder.fingerprint = generator.fingerprint
+    encoder.w_avg.copy_(generator.w_avg)
+    for head in (encoder.feature_head, encoder.rgb_head, encoder.style_head):
+        if head is not None:
+            for parameter in head.leave.parameters():
+                nn.init.zeros_(parameter)
+    return encoder
+
+
+def shape_facts(shape: EncoderShape) -> dict[str, int | None]:
+    return dataclasses.asdict(shape)

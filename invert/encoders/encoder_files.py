@@ -1,0 +1,128 @@
+"""Encoder files: safetensors with half-precision weights and JSON metadata, and the ones that come
+with the package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.source import naming, read_file
+from invert.encoders.encoder import Encoder, EncoderShape, shape_facts
+from invert.errors import FingerprintError, ModelFileError
+from invert.files.atomic_files import write_atomically
+from invert.files.file_kinds import FileKind
+from invert.generator import Generator
+from invert.recognition import expecting
+
+ARCHITECTURE = "encoder"
+VERSION = 2
+MAX_BYTES = 256 << 20
+BUNDLED = "encoders"  # folder of package invert.weights
+
+
+def save_encoder(
+    encoder: Encoder, path: Path, facts: Mapping[str, Any], record: Mapping[str, Any] | None = None
+) -> None:
+    """Write the file, atomically, weights as float16. `facts` say how it was made and measured.
+
+    A `record` says what from (:mod:`invert.provenance`).
+    """
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "version": VERSION,
+        "fingerprint": encoder.fingerprint,
+        "shape": shape_facts(encoder.shape),
+        "facts": dict(facts),
+        **(record or {}),
+    }
+    tensors = {
+        name: t.detach().cpu().to(torch.float16 if t.is_floating_point() else t.dtype).contiguous()
+        for name, t in encoder.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    data = safetensors.torch.save(tensors, {"invert": json.dumps(metadata, sort_keys=True)})
+    write_atomically(path, lambda file: file.write(data))
+
+
+def load_encoder(path: Path, generator: Generator) -> Encoder:
+    """The encoder in a file, on the generator's device, in evaluation mode.
+
+    Raises :class:`ModelFileError` for a file that holds none, :class:`FingerprintError` for another
+    generator's.
+    """
+    with expecting(FileKind.ENCODER, path, f"expected an encoder of version {VERSION}"):
+        metadata, tensors = read_container(path)
+    if metadata.get("fingerprint") != generator.fingerprint:
+        raise FingerprintError(
+            f"{path}: an encoder of another generator ({str(metadata.get('fingerprint'))[:12]}), expected one of "
+            f"{generator.name} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
+        )
+    try:
+        shape = EncoderShape(**metadata["shape"])
+        if shape != EncoderShape.of(generator, shape.layer, shape.trunk):
+            raise ValueError("its shapes are not this generator's")
+        encoder = Encoder(shape)
+        state = encoder.state_dict()
+        counters = {k: v for k, v in state.items() if k.endswith("num_batches_tracked")}
+        encoder.load_state_dict({**{k: v.float() for k, v in tensors.items()}, **counters})
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path}: damaged encoder file ({str(error).splitlines()[0][:120]})"
+        ) from error
+    encoder.fingerprint = generator.fingerprint
+    return encoder.to(generator.device, generator.dtype).eval().requires_grad_(False)
+
+
+def read_container(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Metadata and tensors of an encoder file of our version. Raises :class:`ModelFileError` for
+    any other file.
+    """
+    with naming(path):
+        if not path.exists():
+            raise ModelFileError("cannot be read (no such file); expected an encoder file")
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise ModelFileError(
+                f"larger than {MAX_BYTES >> 20} MiB, expected an encoder; check the path"
+            )
+        metadata, tensors = load_safetensors(read_file(path))
+        if metadata.get("architecture") != ARCHITECTURE or metadata.get("version") != VERSION:
+            found = f"{str(metadata.get('architecture'))[:40]} version {str(metadata.get('version'))[:10]}"
+            raise ModelFileError(
+                f"expected an encoder of version {VERSION}, got {found}; train or update one"
+            )
+    return metadata, tensors
+
+
+def bundled_encoder(generator: Generator, layer: int) -> Path | None:
+    """The file of the encoder that comes with the package for a generator's layer; None where there
+    is none.
+    """
+    return bundled_encoders().get((generator.fingerprint, layer))
+
+
+def bundled_encoders() -> Mapping[tuple[str, int], Path]:
+    """All encoder files that come with the package, as :func:`encoders_in` gives them."""
+    return encoders_in(Path(str(resources.files("invert.weights"))) / BUNDLED)
+
+
+@cache
+def encoders_in(folder: Path) -> Mapping[tuple[str, int], Path]:
+    """(generator fingerprint, layer) → file, of all encoder files in a folder. Reads headers only."""
+    found: dict[tuple[str, int], Path] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads(file.metadata()["invert"])
+        found[metadata["fingerprint"], metadata["shape"]["layer"]] = path
+    return MappingProxyType(found)

@@ -1,0 +1,1 @@
+"""The machine: its allocator, processor, memory and precision."""

@@ -1,0 +1,1 @@
+"""Pictures: files, colours, masks, animations, and the square around a face."""

@@ -1,0 +1,289 @@
+"""An image file nobody vouches for: one decoded Pillow frame, or one :class:`ImageError`.
+
+The bytes are read once and with a limit, the kind of file is told by its content, sizes are judged
+by the header before anything is decoded, and Pillow's process-wide settings are left as they are.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
+
+from invert.errors import ImageError, ImageWarning, UsageError
+from invert.files.regular_files import read_regular
+from invert.images.image_headers import check_headers
+
+# Formats of pictures, with decoders that start no other program (EPS would call Ghostscript).
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
+PLUGINS = {  # kind: (Pillow's name for it, module that registers it, package to install)
+    "HEIC": ("HEIF", "pillow_heif.HeifImagePlugin", "pillow-heif"),
+    "AVIF": ("AVIF", "pillow_avif", "pillow-avif-plugin"),
+    "JPEG XL": ("JXL", "pillow_jxl.JpegXLImagePlugin", "pillow-jxl-plugin"),
+}
+HINTS = {
+    errno.EFBIG: "save it smaller or raise max_bytes",
+    errno.EAGAIN: "wait until it is complete",
+}
+_warning_filters = threading.Lock()  # warnings.catch_warnings swaps state of the whole process
+MAX_PIXELS = 64_000_000  # width × height of a picture, read or made
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What is accepted as a picture. Raises :class:`UsageError` for values that make no sense."""
+
+    background: str = "white"  # shown through transparent parts; any CSS colour
+    max_pixels: int = MAX_PIXELS  # width × height, as the header declares it
+    max_bytes: int = 256 * 2**20  # of the file
+    min_side: int = 16  # pixels
+    max_aspect: float = 16.0  # longer side / shorter side
+    # of an animation or a multi-page file; None: the first, with a warning
+    frame: int | None = None
+    allow_truncated: bool = False  # keep what could be decoded of a damaged file; the rest is black
+
+    def __post_init__(self) -> None:
+        try:
+            ImageColor.getcolor(self.background, "RGB")
+        except ValueError:
+            raise UsageError(
+                f"background {self.background!r} is no colour; expected a name or #rrggbb"
+            ) from None
+        for name, least in (
+            ("max_pixels", 1),
+            ("max_bytes", 1),
+            ("min_side", 1),
+            ("max_aspect", 1),
+        ):
+            if not getattr(self, name) >= least:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        if self.frame is not None and self.frame < 0:
+            raise UsageError(
+                f"frame is {self.frame}, expected 0 or more; frames are counted from 0"
+            )
+
+
+DEFAULTS = ReadOptions()
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """The path for a one-line message: newlines, control characters and undecodable bytes escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
+
+
+@contextmanager
+def as_image_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside, warnings of Pillow become an :class:`ImageWarning`, exceptions an
+    :class:`ImageError`, each
+    one line that starts with the path."""
+    with _warning_filters, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # decoders raise nearly every type there is on damaged files
+            raise ImageError(
+                f"{shown(path)}: damaged or truncated image ({one_line(error)}); get the file again "
+                f"(--allow-truncated keeps what can be decoded)"
+            ) from error
+    for warning in caught:
+        if isinstance(warning.message, ImageWarning):
+            warnings.warn(warning.message, stacklevel=4)
+        # judged by max_pixels
+        elif not issubclass(warning.category, Image.DecompressionBombWarning):
+            warnings.warn(
+                f"{shown(path)}: {one_line(warning.message).rstrip('.')}; it was skipped",
+                ImageWarning,
+                stacklevel=4,
+            )
+
+
+def one_line(message: object) -> str:
+    return " ".join(str(message).split()) or type(message).__name__
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """The content of a regular file of 1 … `max_bytes` bytes. Raises :class:`ImageError`."""
+    name = shown(path)
+    try:
+        data = read_regular(path, max_bytes)
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file; check the name") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name}: is a directory; give an image file") from None
+    except PermissionError:
+        raise ImageError(f"{name}: permission denied; make the file readable") from None
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ImageError(
+            f"{name}: cannot be read ({reason}); {HINTS.get(error.errno or 0, 'give an image file')}"
+        ) from None
+    if not data:
+        raise ImageError(f"{name}: empty file; get it again")
+    return data
+
+
+def load_frame(path: str | os.PathLike[str], options: ReadOptions) -> Image.Image:
+    """The decoded frame in the mode and orientation of the file. Call inside
+    :func:`as_image_errors`.
+    """
+    name = shown(path)
+    data = read_bytes(path, options.max_bytes)
+    check_headers(name, data)
+    image = open_image(name, data, options)
+    if image.format == "PNG" and not options.allow_truncated:
+        # Decoding alone skips the checksums of the pixel data.
+        Image.open(io.BytesIO(data), formats=["PNG"]).verify()
+    check_pixels(name, image.size, options)
+    select_frame(name, image, options.frame)
+    check_pixels(name, image.size, options)
+    check_shape(name, image.size, options)
+    try:
+        image.load()
+    except OSError as error:
+        if not options.allow_truncated:
+            raise
+        image.tile = []  # no more to decode: what came before the damage is the picture
+        if image.getbbox() is None:
+            raise
+        notice(name, f"damaged ({one_line(error)}); the part that could not be decoded is black")
+    return image
+
+
+def load_picture(name: str, picture: Image.Image, options: ReadOptions) -> Image.Image:
+    """A picture at hand, decoded, if its size is allowed. Call inside :func:`as_image_errors`."""
+    check_pixels(name, picture.size, options)
+    check_shape(name, picture.size, options)
+    picture.load()
+    return picture
+
+
+def picture_name(picture: Image.Image) -> str:
+    """What messages call a picture at hand: the file that Pillow opened it from, if any."""
+    return shown(getattr(picture, "filename", "") or "the picture")
+
+
+def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageFile:
+    """The image with only its header parsed."""
+    kind = kind_of(data)
+    formats = list(FORMATS)
+    if kind in PLUGINS:
+        formats.append(PLUGINS[kind][0])
+        if not has_decoder(kind):
+            package = PLUGINS[kind][2]
+            raise ImageError(
+                f"{name}: {kind} needs a plugin; pip install {package}, or save the picture as PNG or JPEG"
+            )
+    Image.init()
+    formats = [f for f in formats if f in Image.OPEN]
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:  # beyond twice Pillow's own limit, whatever ours is
+        raise ImageError(
+            f"{name}: too large, more than {(Image.MAX_IMAGE_PIXELS or 0) * 2e-6:.0f} Mpx, limit "
+            f"{options.max_pixels / 1e6:.4g} Mpx; make it smaller"
+        ) from None
+    except UnidentifiedImageError:
+        if kind and kind not in PLUGINS:
+            raise ImageError(
+                f"{name}: not a raster image (looks like {kind}); give a PNG or JPEG"
+            ) from None
+        if data.startswith(b"\x89PNG") and b"\0\0\0\0" in (data[16:20], data[20:24]):
+            raise ImageError(f"{name}: zero-sized PNG; get the file again") from None
+        claims = [f for f in formats if (accept := Image.OPEN[f][1]) and accept(data[:16])]
+        if claims:
+            raise ImageError(
+                f"{name}: {claims[0]} file with a damaged header, or of a variety that Pillow cannot "
+                f"decode; save it as an 8-bit PNG"
+            ) from None
+        raise ImageError(
+            f"{name}: not a raster image of a known format; give a PNG or JPEG"
+        ) from None
+
+
+def has_decoder(kind: str) -> bool:
+    """Whether Pillow can decode this kind, once the plugin, if it is installed, has registered
+    itself.
+    """
+    format_name, module, _ = PLUGINS[kind]
+    Image.init()
+    if format_name not in Image.OPEN:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            return False
+    return format_name in Image.OPEN
+
+
+def kind_of(data: bytes) -> str | None:
+    """What the first bytes say, for files that are not pictures or need a plugin; None for all
+    others.
+    """
+    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer"
+    if head.startswith(b"<"):
+        return "HTML" if b"html" in head else "SVG" if b"<svg" in head else "XML"
+    if head.startswith(b"%pdf"):
+        return "PDF"
+    if head.startswith(b"%!ps"):
+        return "PostScript"
+    if head.startswith((b"pk\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"\x80\2", b"\x80\4")):
+        return "an archive or a model file"
+    if data[4:8] == b"ftyp":
+        box = data[8 : min(int.from_bytes(data[:4], "big"), 512)]
+        brands = {box[k : k + 4] for k in range(0, len(box), 4)}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF"
+        heic = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+        return "HEIC" if brands & heic else "a video"
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JPEG XL"
+    return "text" if head and all(32 <= c < 127 or c in b"\t\r\n" for c in head) else None
+
+
+def select_frame(name: str, image: Image.Image, frame: int | None) -> None:
+    # The further frames of a phone's MPO are previews and gain maps, no pictures of their own.
+    count = 1 if image.format == "MPO" and frame is None else getattr(image, "n_frames", 1)
+    if frame is None:
+        if count > 1:
+            notice(name, f"has {count} frames; the first is taken, choose another with --frame")
+    elif frame >= count:
+        raise ImageError(
+            f"{name}: has {count} frame(s), no frame {frame}; give --frame 0…{count - 1}"
+        )
+    elif frame:
+        image.seek(frame)
+
+
+def check_pixels(name: str, size: tuple[int, int], options: ReadOptions) -> None:
+    if size[0] * size[1] > options.max_pixels:
+        raise ImageError(
+            f"{name}: {size[0]}×{size[1]} px is too large, limit {options.max_pixels / 1e6:.4g} Mpx; make it "
+            f"smaller or use --max-pixels"
+        )
+
+
+def check_shape(name: str, size: tuple[int, int], options: ReadOptions) -> None:
+    if min(size) < options.min_side:
+        raise ImageError(
+            f"{name}: {size[0]}×{size[1]} px is too small, at least {options.min_side} px a side are needed; "
+            f"use a larger copy"
+        )
+    if max(size) > options.max_aspect * min(size):
+        raise ImageError(
+            f"{name}: {size[0]}×{size[1]} px is more than {options.max_aspect:g} times as long as wide; crop it first"
+        )
+
+
+def notice(name: str, what: str) -> None:
+    warnings.warn(f"{name}: {what}", ImageWarning, stacklevel=2)

@@ -1,0 +1,344 @@
+"""Pictures: files, crops and tensors. The only place where pixel ranges change.
+
+Everywhere else images are float32 RGB [N, 3, H, W] in [−1, 1]; here they are also 8-bit sRGB
+`PIL.Image.Image`. As in Pillow and torch, sizes of pictures are (width, height), sizes of tensors
+(height, width).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from invert.errors import UsageError
+from invert.files.atomic_files import write_atomically
+from invert.files.file_kinds import FileKind
+from invert.images.animation_files import check_animation, mp4_animation, pillow_animation
+from invert.images.image_colour import to_srgb
+from invert.images.image_files import (
+    DEFAULTS,
+    ReadOptions,
+    as_image_errors,
+    load_frame,
+    load_picture,
+    picture_name,
+    shown,
+)
+from invert.images.mask_files import read_mask
+from invert.provenance import KEY, Record, as_text
+from invert.recognition import expecting
+
+__all__ = [
+    "ReadOptions",
+    "area_downscale",
+    "convert_picture",
+    "crop_to",
+    "encode_animation",
+    "encode_png",
+    "error_map",
+    "fit_canvas",
+    "hstack",
+    "read_image",
+    "read_mask",
+    "square_crop",
+    "to_images",
+    "to_tensor",
+    "write_animation",
+    "write_png",
+]
+
+ERROR_COLOURS = np.array(  # black, violet, red, orange, yellow, white: brighter is always worse
+    [(0, 0, 0), (60, 20, 110), (170, 40, 90), (235, 110, 40), (250, 205, 80), (255, 255, 255)]
+)
+
+
+def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) -> Image.Image:
+    """The picture in `path` as 8-bit sRGB, upright, opaque and without metadata, whatever the file
+    held.
+
+    EXIF orientation is applied, ICC colours are converted, alpha lies on `options.background`,
+    16-bit and
+    float values are scaled. Raises :class:`ImageError` (`PATH: WHAT; HINT`); warns with
+    :class:`ImageWarning` about everything in the file that the result does not show.
+    """
+    with expecting(FileKind.PICTURE, path), as_image_errors(path):
+        return to_srgb(shown(path), load_frame(path, options), options.background)
+
+
+def convert_picture(picture: Image.Image, options: ReadOptions = DEFAULTS) -> Image.Image:
+    """A picture of any mode, opened by Pillow or made in memory, as :func:`read_image` gives it.
+
+    Its present frame is taken, and `picture` stays as it is but for being loaded. Raises and warns
+    as :func:`read_image`; :class:`UsageError` for `options.frame`, which is for files.
+    """
+    if options.frame is not None:
+        raise UsageError("frame chooses one of a file's; call seek(frame) of a picture at hand")
+    name = picture_name(picture)
+    with as_image_errors(name):
+        return to_srgb(name, load_picture(name, picture, options), options.background)
+
+
+def square_crop(
+    image: Image.Image, box: tuple[float, float, float] | None = None
+) -> tuple[float, float, float]:
+    """(x, y, side) in pixels: the largest centred square, or `box` if it lies inside the image.
+
+    Raises :class:`UsageError` for a box that is not finite, is empty or leaves the image.
+    """
+    if box is None:
+        side = min(image.size)
+        return (image.width - side) / 2, (image.height - side) / 2, float(side)
+    checked_box(image, box)
+    return box
+
+
+def crop_to(image: Image.Image, box: Sequence[float], size: tuple[int, int]) -> Image.Image:
+    """The part `box` of the image resampled to `size` (width, height).
+
+    `box` is (x, y, side) or (x, y, width, height) in pixels, fractions allowed. Lanczos where it
+    shrinks,
+    bicubic where it enlarges; a whole-pixel box at its own size is an exact copy. Raises
+    :class:`UsageError`.
+    """
+    if min(size) < 1:
+        raise UsageError(f"size is {size[0]}×{size[1]}, expected at least 1×1")
+    left, top, right, bottom = checked_box(image, box)
+    shrinks = right - left > size[0] or bottom - top > size[1]
+    method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    return image.resize(size, method, box=(left, top, right, bottom))
+
+
+def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of (x, y, side) or (x, y, width, height), which must lie inside."""
+    if len(box) not in (3, 4) or not all(math.isfinite(v) for v in box):
+        raise UsageError(f"crop is {tuple(box)}, expected finite x,y,side or x,y,width,height")
+    x, y, width, height = box[0], box[1], box[2], box[-1]
+    slack = 1e-6 * max(image.size)  # rounding of whoever computed the box
+    if not (
+        width > 0
+        and height > 0
+        and min(x, y) >= -slack
+        and x + width <= image.width + slack
+        and y + height <= image.height + slack
+    ):
+        raise UsageError(
+            f"crop {', '.join(f'{v:g}' for v in box)} leaves the image or is empty, expected it inside "
+            f"{image.width}×{image.height} px; choose a smaller one"
+        )
+    return max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
+
+
+def fit_canvas(
+    image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None
+) -> Image.Image:
+    """The largest centred crop whose sides are multiples of `multiple` (width, height): no
+    resampling.
+
+    Neither side is longer than `max_side`. Raises :class:`UsageError` where not even one multiple
+    fits.
+    """
+    steps = (multiple, multiple) if isinstance(multiple, int) else multiple
+    if min(steps) < 1 or (max_side is not None and max_side < 1):
+        raise UsageError(f"multiple is {multiple} and max_side {max_side}, expected at least 1")
+    width, height = (
+        min(side, max_side or side) // step * step
+        for side, step in zip(image.size, steps, strict=True)
+    )
+    if not width or not height:
+        limit = f" and at most {max_side} px a side" if max_side else ""
+        raise UsageError(
+            f"an image of {image.width}×{image.height} px holds no canvas of a multiple of "
+            f"{steps[0]}×{steps[1]} px{limit}; use a larger image or resample it"
+        )
+    x, y = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((x, y, x + width, y + height))
+
+
+def to_tensor(images: Image.Image | Sequence[Image.Image]) -> Tensor:
+    """float32 [N, 3, H, W] in [−1, 1] from 8-bit RGB pictures of one size: x / 127.5 − 1.
+
+    Raises :class:`UsageError` for other modes, mixed sizes or no picture at all.
+    """
+    pictures = [images] if isinstance(images, Image.Image) else list(images)
+    kinds = sorted({(picture.mode, *picture.size) for picture in pictures})
+    if len(kinds) != 1 or kinds[0][0] != "RGB":
+        came = ", ".join(f"{mode} {width}×{height}" for mode, width, height in kinds) or "none"
+        raise UsageError(
+            f"expected RGB pictures of one size, got {came}; read_image and crop_to make them"
+        )
+    stacked = np.stack([np.asarray(picture) for picture in pictures])
+    return (
+        torch.from_numpy(stacked)
+        .permute(0, 3, 1, 2)
+        .to(torch.float32)
+        .div(127.5)
+        .sub(1)
+        .contiguous()
+    )
+
+
+def to_images(tensor: Tensor) -> list[Image.Image]:
+    """N 8-bit RGB pictures from [N, 3, H, W] in [−1, 1]: rounded half up, values outside are
+    clamped.
+
+    The exact inverse of :func:`to_tensor`. Raises :class:`UsageError` for another shape, and for
+    NaN.
+    """
+    if tensor.ndim != 4 or tensor.shape[1] != 3:
+        raise UsageError(f"expected an image tensor [N, 3, H, W], got {list(tensor.shape)}")
+    x = tensor.detach().to("cpu", torch.float32)
+    if bool(x.isnan().any()):
+        raise UsageError(
+            "an image tensor holds NaN and has no picture; look for the step that diverged"
+        )
+    levels = x.add(1).mul(127.5).add(0.5).floor().clamp(0, 255).to(torch.uint8)
+    return [Image.fromarray(pixels) for pixels in levels.permute(0, 2, 3, 1).contiguous().numpy()]
+
+
+def to_picture(image: Image.Image | Tensor) -> Image.Image:
+    """One picture as it is, or from [3, H, W] or [1, 3, H, W] in [−1, 1]."""
+    if isinstance(image, Image.Image):
+        return image
+    batch = image[None] if image.ndim == 3 else image
+    if batch.shape[0] != 1:
+        raise UsageError(f"expected one image, got a batch {list(image.shape)}; index it first")
+    return to_images(batch)[0]
+
+
+def write_png(
+    image: Image.Image | Tensor, path: str | os.PathLike[str], record: Record | None = None
+) -> None:
+    """Write one picture to a `.png`, atomically: equal pixels and records give equal bytes.
+
+    There is no metadata in it but a `record` of what it was made from (:mod:`invert.provenance`).
+    Raises
+    :class:`InvertError` naming the path when the disk or the folder refuses.
+    """
+    check_suffix(path, ".png")
+    data = encode_png(image, record)
+    write_atomically(Path(path), lambda f: f.write(data))
+
+
+def encode_png(image: Image.Image | Tensor, record: Record | None = None) -> bytes:
+    """One picture as the bytes of a PNG, with a record in its text chunk `invert` if there is one."""
+    bare = to_picture(image).copy()
+    bare.info.clear()  # Pillow would write the profile and the resolution found there
+    chunks = PngInfo()
+    if record is not None:
+        chunks.add_text(KEY, as_text(record))
+    encoded = io.BytesIO()  # in memory first: Pillow hides why writing to a file failed
+    bare.save(encoded, format="PNG", pnginfo=chunks)
+    return encoded.getvalue()
+
+
+def write_animation(
+    frames: Tensor | Iterable[Image.Image],
+    path: str | os.PathLike[str],
+    fps: float = 20.0,
+    record: Record | None = None,
+) -> None:
+    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically; with a record if
+    there is one.
+
+    Raises :class:`UsageError` for no frames, mixed sizes, and what
+    `animation_files.check_animation` refuses.
+    """
+    data = encode_animation(frames, path, fps, record)
+    write_atomically(Path(path), lambda f: f.write(data))
+
+
+def encode_animation(
+    frames: Tensor | Iterable[Image.Image],
+    path: str | os.PathLike[str],
+    fps: float,
+    record: Record | None = None,
+) -> bytes:
+    """The bytes of an animation of the kind that `path` ends in; raises as :func:`write_animation`
+    does.
+    """
+    suffix = check_animation(path, fps)
+    pictures = to_images(frames) if isinstance(frames, Tensor) else list(frames)
+    sizes = sorted({picture.size for picture in pictures})
+    if len(sizes) != 1:
+        raise UsageError(f"{shown(path)}: expected frames of one size, got {sizes or 'no frames'}")
+    comment = None if record is None else as_text(record)
+    if suffix == ".mp4":
+        return mp4_animation(pictures, fps, comment)
+    return pillow_animation(pictures, suffix, fps, comment)
+
+
+def check_suffix(path: str | os.PathLike[str], *allowed: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in allowed:
+        raise UsageError(f"{shown(path)}: expected a name that ends in {' or '.join(allowed)}")
+    return suffix
+
+
+def area_downscale(images: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """[N, 3, h, w] by box filter, for perceptual terms; a side that is no longer than asked stays
+    as it is.
+
+    `size` is (height, width), or the shorter side, the longer one following in proportion.
+    """
+    height, width = images.shape[-2:]
+    if isinstance(size, int):
+        scale = min(1.0, size / min(height, width))
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+    h, w = min(size[0], height), min(size[1], width)
+    if (h, w) == (height, width):
+        return images
+    # the same averages; deterministic backward on every device
+    if height % h == 0 and width % w == 0:
+        return F.avg_pool2d(images, (height // h, width // w))
+    return F.interpolate(images, (h, w), mode="area")
+
+
+def error_map(
+    a: Image.Image | Tensor, b: Image.Image | Tensor, full_scale: float = 0.25
+) -> Image.Image:
+    """Where two pictures differ: black (equal), violet, red, orange, yellow, white (`full_scale` or
+    more).
+
+    The value is mean |a − b| over R, G, B, as a fraction of the whole range; colours are linear in
+    it.
+    Raises :class:`UsageError` for pictures of different sizes.
+    """
+    first, second = to_picture(a).convert("RGB"), to_picture(b).convert("RGB")
+    if first.size != second.size:
+        raise UsageError(f"expected two pictures of one size, got {first.size} and {second.size}")
+    if not full_scale > 0:
+        raise UsageError(f"full_scale is {full_scale}, expected more than 0")
+    error = np.abs(np.asarray(first, np.float32) - np.asarray(second, np.float32)).mean(-1) / 255
+    position = np.clip(error / full_scale, 0, 1) * (len(ERROR_COLOURS) - 1)
+    knots = np.arange(len(ERROR_COLOURS))
+    channels = [np.interp(position, knots, ERROR_COLOURS[:, c]) for c in range(3)]
+    return Image.fromarray((np.stack(channels, axis=-1) + 0.5).astype(np.uint8))
+
+
+def hstack(images: Sequence[Image.Image | Tensor], gap: int = 0) -> Image.Image:
+    """One RGB strip of pictures of equal height, left to right, with `gap` white pixels between
+    them.
+    """
+    pictures = [to_picture(image) for image in images]
+    heights = sorted({picture.height for picture in pictures})
+    if len(heights) != 1 or gap < 0:
+        raise UsageError(
+            f"expected pictures of one height and gap ≥ 0, got heights {heights}, gap {gap}"
+        )
+    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
+    strip = Image.new("RGB", (width, heights[0]), "white")
+    x = 0
+    for picture in pictures:
+        strip.paste(picture, (x, 0))
+        x += picture.width + gap
+    return strip

@@ -1,0 +1,3 @@
+"""Points of the latent spaces: what they are, their sizes, their files, conversions and
+distributions.
+"""

@@ -1,0 +1,93 @@
+"""The same image as a point of another space ([S] chapter 3): styles are spread out, early layers
+are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from invert.latents.latent import Latent, Styles
+from invert.latents.shapes import Shapes
+from invert.latents.spaces import Space
+from invert.networks.network import SynthesisNetwork
+
+
+def convert_latent(
+    network: SynthesisNetwork, latent: Latent, target: Space, sizes: Shapes
+) -> Latent:
+    """`latent`, of map sizes `sizes`, as a point of `target`; the caller has checked that it is
+    possible.
+    """
+    source = latent.space
+    styles = layer_styles(network, latent)
+    noise: Sequence[Tensor] = latent.noise or constant_noise(network, source, sizes, len(latent))
+    x, rgb = latent.features, latent.rgb
+    if target.layer:
+        if x is None:
+            x = network.start().expand(len(latent), -1, -1, -1)
+        x, rgb = network.run(x, rgb, styles, noise, source.first, target.layer)
+    skipped = target.first - source.first
+    kept: Styles
+    if target.base == "Z":
+        kept = latent.styles
+    elif target.base == "W":
+        kept = styles[0]
+    elif target.spatial:
+        kept = tuple(s if s.ndim == 4 else s[:, :, None, None] for s in styles[skipped:])
+    else:
+        kept = torch.stack(styles[skipped:], 1)
+    return Latent(
+        target,
+        kept,
+        latent.fingerprint,
+        features=x,
+        rgb=rgb,
+        noise=tuple(noise[skipped:]) if target.noise else None,
+        label=latent.label if target.base == "Z" else None,
+        companion=companion_of(latent, styles, target),
+        places=latent.places if target.layer == source.layer else None,
+        origin=latent.origin if target.layer == source.layer else None,
+        metadata=latent.metadata,
+    )
+
+
+def companion_of(latent: Latent, styles: Sequence[Tensor], target: Space) -> Tensor | None:
+    """The W+ styles that make the latent's early features: its own where it has them all as
+    vectors.
+
+    None outside the F… spaces, and for the companions of a canvas at another layer: their places
+    are cells of F_i.
+    """
+    if target.layer is None or (latent.places is not None and target.layer != latent.space.layer):
+        return None
+    if latent.space.layer or any(s.ndim == 4 and s.shape[2:] != (1, 1) for s in styles):
+        return latent.companion
+    return torch.stack([s.flatten(1) for s in styles], 1)
+
+
+def layer_styles(network: SynthesisNetwork, latent: Latent) -> list[Tensor]:
+    """The style, vector or map, of every layer from `space.first` on, whatever the space."""
+    if latent.space.base == "W+":
+        return latent.style_list()
+    w = latent.style_tensor()
+    if latent.space.base == "Z":
+        w = network.mapping(w, latent.label)
+    return [w] * (network.num_ws - latent.space.first + 1)
+
+
+def constant_noise(
+    network: SynthesisNetwork, space: Space, sizes: Shapes, batch: int
+) -> list[Tensor]:
+    """The noise maps [batch, 1, H, W] saved with the weights, from layer `space.first` on.
+
+    On a canvas larger than the training size they repeat.
+    """
+    maps = []
+    for k, (h, w) in enumerate(sizes.noise):
+        n = network.noise_const(space.first + k)
+        n = n.repeat(1, 1, -(-h // n.shape[2]), -(-w // n.shape[3]))[:, :, :h, :w]
+        maps.append(n.expand(batch, -1, -1, -1))
+    return maps

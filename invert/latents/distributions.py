@@ -1,0 +1,35 @@
+"""One-dimensional distributions of a generator's latents, as sorted values ([S] chapter 7)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invert.hardware.precision import widened
+
+
+def group_means(ordered: Tensor, n: int) -> Tensor:
+    """n ascending values [n]: the means of n equal groups of the ascending values [m].
+
+    [S] 7.2, step 4. Where n does not divide m, border values are shared by their fraction; n > m
+    repeats values.
+    """
+    m = ordered.shape[0]
+    if m % n == 0:
+        return ordered.view(n, -1).mean(1)
+    exact = widened(ordered)
+    total = torch.nn.functional.pad(exact.cumsum(0), (1, 0))
+    edges = torch.arange(n + 1, device=exact.device, dtype=exact.dtype) * (m / n)
+    low = edges.long().clamp(max=m - 1)
+    at_edges = total[low] + (edges - low) * exact[low]
+    return (at_edges.diff() / (m / n)).to(ordered)
+
+
+def wasserstein(values: Tensor, ordered: Tensor) -> Tensor:
+    """Wasserstein-1 distances [N] between each row of values [N, …] and the distribution of
+    `ordered` [m].
+
+    The mean distance of equal quantiles, each group of the larger sample taken at its mean.
+    """
+    rows = values.flatten(1).sort(dim=1).values
+    return (rows - group_means(ordered, rows.shape[1])).abs().mean(1)

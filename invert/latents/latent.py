@@ -1,0 +1,194 @@
+"""A point in a latent space: its parts, its space, and the generator it belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invert.errors import LatentError
+from invert.latents.latent_checks import check_parts
+from invert.latents.spaces import Space
+
+Styles = Tensor | tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A batch of N ≥ 1 points of one space. Immutable; checked against its space on construction.
+
+    space        a :class:`Space`, or its name such as "FNW5"
+    styles       Z: [N, z_dim]. W: [N, w_dim]. W+ from layer i: [N, num_ws − i + 1, w_dim], w_i
+                 first. Spatial: a tuple of maps [N, w_dim, h, w], one per layer ≥ i, stored at any
+                 size up to the layer's
+    features     F_i [N, C, H, W]; None outside the F… spaces
+    rgb          R_i [N, 3, h, w]; None where the generator has none there (i = 1, or no RGB skip at
+                 all)
+    noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; () at the last layer, which
+                 makes the image; None outside the N… spaces
+    label        c [N, c_dim] of a conditional generator, only where styles are z
+    companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features:
+                 never rendered, but edits are carried into F_i by what they do to the companion's
+                 F_i. With `places` [N, K, num_ws, w_dim]
+    places       (x, y) [N, K, 2] in whole cells of F_i: where on a canvas each of K companions has
+                 its left upper cell
+    origin       (companion, F_i) or (companion, F_i, R_i) as they were before the first edit, where
+                 an edit let go of some of them: what they held comes back when the companion does
+    fingerprint  of the generator's weights
+    metadata     JSON-like facts that travel with the file: generator name, image and crop,
+                 projection settings
+    """
+
+    space: Space
+    styles: Styles
+    fingerprint: str
+    features: Tensor | None = None
+    rgb: Tensor | None = None
+    noise: tuple[Tensor, ...] | None = None
+    label: Tensor | None = None
+    companion: Tensor | None = None
+    places: Tensor | None = None
+    origin: tuple[Tensor, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", Space.parse(self.space))
+        check_parts(self)
+
+    def __len__(self) -> int:
+        return self.tensors()[0].shape[0]
+
+    def __getitem__(self, index: int | slice) -> Latent:
+        """The chosen points; an integer keeps the batch axis."""
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"latent {index} of a batch of {len(self)}")
+            index = slice(index % len(self), index % len(self) + 1)
+        return self.map(lambda t: t[index])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
+        """The latent with `function` applied to every tensor."""
+
+        def each(part: Any) -> Any:
+            if part is None:
+                return None
+            return tuple(function(t) for t in part) if isinstance(part, tuple) else function(part)
+
+        return self.replace(**{name: each(getattr(self, name)) for name in PARTS})
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Latent:
+        """The latent there and in that precision; itself where it is so already."""
+        moved = self.map(lambda t: t.to(device=device, dtype=dtype))
+        same = all(a is b for a, b in zip(self.tensors(), moved.tensors(), strict=True))
+        return self if same else moved
+
+    def detach(self) -> Latent:
+        return self.map(Tensor.detach)
+
+    def replace(self, **changes: Any) -> Latent:
+        """A copy with some fields changed, checked again. New features or companion, unless
+        `origin` comes with them,
+        are a new beginning: the old origin is dropped. So are the old places where no companion is
+        left."""
+        if {"features", "rgb", "companion"} & changes.keys():
+            changes.setdefault("origin", None)
+        if changes.get("companion", self.companion) is None:
+            changes.setdefault("places", None)
+        return dataclasses.replace(self, **changes)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the point, styles first."""
+        parts = (getattr(self, name) for name in PARTS)
+        return [
+            t
+            for part in parts
+            if part is not None
+            for t in (part if isinstance(part, tuple) else (part,))
+        ]
+
+    def style_list(self) -> list[Tensor]:
+        """One style per layer from `space.first` on: vectors [N, w_dim] or maps [N, w_dim, h, w]
+        (W+ spaces only).
+        """
+        if self.space.base != "W+":
+            raise LatentError(f"{self.space} has no style per layer; convert to W+ first")
+        return list(self.styles) if isinstance(self.styles, tuple) else list(self.styles.unbind(1))
+
+    def style_tensor(self) -> Tensor:
+        """The styles as the one tensor that they are, except in spaces of style maps
+        (:class:`LatentError`).
+        """
+        if isinstance(self.styles, tuple):
+            raise LatentError(f"{self.space} has a style map per layer; use style_list()")
+        return self.styles
+
+    def own_origin(self) -> tuple[Tensor, ...]:
+        """(companion, F_i) or (companion, F_i, R_i) as they are now: where edits from here on
+        begin.
+        """
+        return tuple(t for t in (self.companion, self.features, self.rgb) if t is not None)
+
+    @classmethod
+    def cat(cls, latents: Sequence[Latent]) -> Latent:
+        """One batch of several latents of the same space, generator and sizes. Keeps the first
+        one's metadata.
+
+        Companions are kept where all have them in the same sizes and number, else none is. An
+        edited and an unedited
+        point go together: what was not edited is its own origin.
+        """
+        if not latents:
+            raise LatentError("expected at least one latent, got none")
+        first = latents[0]
+        for other in latents[1:]:
+            if other.space != first.space or other.fingerprint != first.fingerprint:
+                raise LatentError(
+                    f"expected latents of one space and generator, got {first.space} and {other.space}"
+                    + ("" if other.fingerprint == first.fingerprint else " of different generators")
+                )
+        if (
+            len(
+                {
+                    tuple(None if t is None else t.shape[1:] for t in (x.companion, x.places))
+                    for x in latents
+                }
+            )
+            > 1
+        ):
+            latents = [latent.replace(companion=None) for latent in latents]
+        if any(latent.origin is not None for latent in latents):
+            latents = [
+                latent.replace(origin=latent.origin or latent.own_origin()) for latent in latents
+            ]
+        first = latents[0]
+        stacks = [latent.tensors() for latent in latents]
+        if any([t.shape[1:] for t in s] != [t.shape[1:] for t in stacks[0]] for s in stacks):
+            raise LatentError("expected latents of the same sizes; map sizes differ")
+        joined = iter([torch.cat(group) for group in zip(*stacks, strict=True)])
+        return first.map(lambda _: next(joined))
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.pt` or, by suffix, a `.safetensors` file, atomically. See docs/latent-files.md.
+
+        Raises :class:`UsageError` for any other suffix.
+        """
+        from invert.latents.latent_files import save_latent
+
+        save_latent(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Latent:
+        """Read a latent file without trusting it. Raises :class:`ModelFileError` with the reason."""
+        from invert.latents.latent_files import load_latent
+
+        return load_latent(Path(path))
+
+
+PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin")

@@ -1,0 +1,141 @@
+"""The size of every part of a point in a generator, on a canvas of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invert.errors import LatentError, SpaceError
+from invert.images.image_files import MAX_PIXELS
+from invert.latents.latent import Latent
+from invert.latents.spaces import Space
+from invert.networks.network import Size, SynthesisNetwork
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Heights and widths in cells of the maps of a space; lists start at layer `space.first`.
+
+    `inputs[k]` is F's size at layer first + k, the most a style map of that layer can have.
+    """
+
+    features: Size
+    rgb: Size | None
+    inputs: tuple[Size, ...]
+    noise: tuple[Size, ...]
+    image: Size
+
+
+def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None) -> Shapes:
+    """The sizes for features of `features` cells at layer `space.first`; the training size by
+    default.
+
+    Raises :class:`SpaceError` for a layer the generator does not have, :class:`LatentError` for odd
+    features where
+    the RGB map has half their size, and for images beyond the limit of pixels.
+    """
+    check_layer(network, space)
+    first = network.layers[space.first - 1]
+    h, w = features or first.cells
+    if first.rgb_is_half and (h % 2 or w % 2):
+        raise LatentError(
+            f"{space} needs features of even height and width (R_i has half), got {h}×{w}"
+        )
+
+    # Every map keeps its size relative to F_i.
+    def scaled(size: Size) -> Size:
+        return h * size[0] // first.cells[0], w * size[1] // first.cells[1]
+
+    image = scaled(network.image_size)
+    if image[0] * image[1] > MAX_PIXELS:
+        raise LatentError(
+            f"{space} of {w}×{h} cells is an image of {image[1]}×{image[0]} px, "
+            f"the limit is {MAX_PIXELS / 1e6:g} Mpx; use fewer cells"
+        )
+    layers = network.layers[space.first - 1 :]
+    return Shapes(
+        features=(h, w),
+        rgb=None if first.rgb_cells is None else scaled(first.rgb_cells),
+        inputs=tuple(scaled(layer.cells) for layer in layers),
+        noise=tuple(scaled(layer.noise_cells) for layer in layers if layer.noise_cells is not None),
+        image=image,
+    )
+
+
+def pixels(image: Size) -> str:
+    """ "1024 px" of a square image, "512×1024 px" (width × height) of another one."""
+    height, width = image
+    return f"{width} px" if width == height else f"{width}×{height} px"
+
+
+def check_layer(network: SynthesisNetwork, space: Space) -> None:
+    """Raise :class:`SpaceError` unless the generator has the layer the space starts at."""
+    if space.first > network.num_ws:
+        raise SpaceError(
+            f"{space}: this generator has layers 1 to {network.num_ws} "
+            f"({pixels(network.image_size)}); layer {space.first} does not exist"
+        )
+
+
+def check_fit(network: SynthesisNetwork, latent: Latent) -> Shapes:
+    """The latent's sizes; raises :class:`LatentError` or :class:`SpaceError` unless every part fits
+    the network.
+    """
+    space = latent.space
+    features = (
+        None if latent.features is None else (latent.features.shape[2], latent.features.shape[3])
+    )
+    expected = shapes(network, space, features)
+    first = network.layers[space.first - 1]
+    if latent.features is not None and latent.features.shape[1] != first.channels:
+        raise LatentError(
+            f"{space} needs {first.channels} feature channels, got {latent.features.shape[1]}"
+        )
+    found = None if latent.rgb is None else tuple(latent.rgb.shape[2:])
+    wanted = expected.rgb if space.layer else None
+    if found != wanted:
+        raise LatentError(f"{space} needs an RGB map of {wanted} cells here, got {found}")
+    if latent.noise is not None:
+        sizes = tuple(tuple(n.shape[2:]) for n in latent.noise)
+        if sizes != expected.noise:
+            raise LatentError(f"{space} needs noise maps of {expected.noise}, got {sizes}")
+    check_styles(network, latent, expected)
+    return expected
+
+
+def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) -> None:
+    space, styles = latent.space, latent.styles
+    count = network.num_ws - space.first + 1
+    if isinstance(styles, tuple):
+        dims, found = {s.shape[1] for s in styles}, len(styles)
+        too_large = [
+            f"w_{space.first + k} {tuple(s.shape[2:])} > {size}"
+            for k, (s, size) in enumerate(zip(styles, expected.inputs, strict=False))
+            if s.shape[2] > size[0] or s.shape[3] > size[1]
+        ]
+        if too_large:
+            raise LatentError(
+                f"{space} style maps are at most as large as their layer's input: {too_large[0]}"
+            )
+    else:
+        dims, found = {styles.shape[-1]}, styles.shape[1] if styles.ndim == 3 else count
+    width = network.mapping.z_dim if space.base == "Z" else network.mapping.w_dim
+    if dims != {width} or found != count:
+        raise LatentError(
+            f"{space} needs {count if space.base == 'W+' else 1} style(s) of {width} values here, "
+            f"got {found if space.base == 'W+' else 1} of {sorted(dims)}"
+        )
+    companion = (network.num_ws, network.mapping.w_dim)
+    if latent.companion is not None and tuple(latent.companion.shape[-2:]) != companion:
+        raise LatentError(
+            f"the companion needs {companion} values here, got {tuple(latent.companion.shape[-2:])}"
+        )
+    if latent.places is not None:
+        height, width = network.layers[space.first - 1].cells
+        x, y = latent.places.amax((0, 1)).tolist()
+        if y + height > expected.features[0] or x + width > expected.features[1]:
+            cells = f"{width}×{height} cells of F_i"
+            raise LatentError(f"a companion needs {cells}, and its place leaves fewer")
+    c_dim = network.mapping.c_dim if space.base == "Z" else 0
+    label = 0 if latent.label is None else latent.label.shape[1]
+    if label != c_dim:
+        raise LatentError(f"{space} needs a label of {c_dim} values here, got {label}")

@@ -1,0 +1,141 @@
+"""What a generator's own latents look like: mean w, its spread, and the sorted values of styles,
+F_i and R_i.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from invert import interrupts
+from invert.hardware.precision import full_precision, widened
+from invert.networks.network import Size, SynthesisNetwork
+
+W_SAMPLES = 10_000  # [K] appendix D
+TARGET_SAMPLES = 4096  # [S] 7.2
+# larger maps are sampled less often, as each one gives more values and takes longer
+FULL_CELLS = 16 * 16
+LEAST_SAMPLES = 256
+VALUES_PER_SAMPLE = 4096  # of a map with more values, this many seeded positions stand for all
+RIDGE = 1e-6  # of the mean variance, added to every variance: W may be flat in some direction
+SEED = 0
+MAX_CACHE_BYTES = 64 << 20
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Facts of W: `w_mean` [w_dim]; `w_std`, the root mean squared distance to it ([K] appendix D);
+    `w_factor` [w_dim, w_dim], lower triangular: w_mean + w_factor · y has mean and covariance of W
+    for standard normal
+    y [w_dim]; `styles`, the ascending values of 4096 w (all components pooled)."""
+
+    w_mean: Tensor
+    w_std: float
+    w_factor: Tensor
+    styles: Tensor
+
+
+def w_statistics(network: SynthesisNetwork) -> Statistics:
+    """Statistics of 10 000 w; conditional generators are sampled over all labels evenly."""
+    w = sample_w(network, W_SAMPLES)
+    mean = w.mean(0)
+    std = (w - mean).square().sum(1).mean().sqrt().item()
+    covariance = widened(w - mean).T.cov()
+    least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
+    factor = torch.linalg.cholesky(covariance + least).to(w)
+    return Statistics(mean, std, factor, w[:TARGET_SAMPLES].flatten().sort().values)
+
+
+def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
+    """w [count, w_dim] of seeded z (and seeded random one-hot labels)."""
+    generator = torch.Generator().manual_seed(SEED)
+    z = torch.randn(count, network.mapping.z_dim, generator=generator).to(network.start())
+    c = None
+    if network.mapping.c_dim:
+        index = torch.randint(network.mapping.c_dim, (count,), generator=generator)
+        c = torch.nn.functional.one_hot(index, network.mapping.c_dim).to(z)
+    with torch.inference_mode(), full_precision():
+        w = torch.cat(
+            [
+                network.mapping(z[k], None if c is None else c[k])
+                for k in torch.arange(count).split(1024)
+            ]
+        )
+    return w.clone()
+
+
+def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
+    """Ascending values of F_i and, where it exists, R_i over sampled latents (`map_samples`),
+    constant noise.
+    """
+    w = sample_w(network, map_samples(network.layers[layer - 1].cells))
+    generator = torch.Generator().manual_seed(SEED)
+    noise = [network.noise_const(j) for j in range(1, layer)]
+    values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
+    with torch.inference_mode(), full_precision():
+        for batch in w.split(BATCH):
+            interrupts.check()
+            x = network.start().expand(len(batch), -1, -1, -1)
+            x, rgb = network.run(x, None, [batch] * layer, noise, 1, layer)
+            for name, part in (("features", x), ("rgb", rgb)):
+                if part is not None:
+                    values[name].append(thin(part.flatten(1), generator))
+    return {name: torch.cat(v).flatten().sort().values.clone() for name, v in values.items() if v}
+
+
+def map_samples(size: Size) -> int:
+    """How many latents stand for the maps of a layer: 4096 up to 16×16 cells, then fewer, but never
+    below 256.
+    """
+    return max(LEAST_SAMPLES, TARGET_SAMPLES * FULL_CELLS // max(FULL_CELLS, size[0] * size[1]))
+
+
+def thin(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """The rows at the same few thousand seeded positions; all of them when there are not more."""
+    if rows.shape[1] <= VALUES_PER_SAMPLE:
+        return rows
+    return rows[:, torch.randperm(rows.shape[1], generator=generator)[:VALUES_PER_SAMPLE]]
+
+
+def cached_map_distributions(
+    network: SynthesisNetwork, layer: int, fingerprint: str, cache_dir: Path | None
+) -> dict[str, Tensor]:
+    """:func:`map_distributions` reduced to 65 536 values each, kept in the user's cache per
+    generator and layer.
+
+    A cache that cannot be read or written is not an error: the values are computed again.
+    """
+    from platformdirs import user_cache_path
+    from safetensors.torch import load, save
+
+    from invert.errors import InvertError
+    from invert.files.atomic_files import write_atomically
+    from invert.files.regular_files import read_regular
+    from invert.files.seals import KEY, PLACE, seal, seal_holds
+    from invert.latents.distributions import group_means
+
+    folder = cache_dir or user_cache_path("invert")
+    path = folder / "statistics" / f"{fingerprint[:32]}-layer{layer}.safetensors"
+    try:
+        data = read_regular(path, MAX_CACHE_BYTES)
+        if seal_holds(data) is not False:
+            return load(data)
+    except Exception:  # missing or damaged alike: it can be made again
+        pass
+    tables = {
+        k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()
+    }
+    on_cpu = {name: t.cpu() for name, t in tables.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(
+            path, lambda f: f.write(seal(save(on_cpu, {"invert": json.dumps({KEY: PLACE})})))
+        )
+    except (InvertError, OSError):
+        pass
+    return tables

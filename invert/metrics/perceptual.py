@@ -1,0 +1,238 @@
+"""Perceptual distances between images: LPIPS and its shift-tolerant variant, with frozen weights.
+
+A distance sums, over five to seven depths of a frozen classifier, the squared difference of
+activations that were scaled to unit length per pixel, weighted per channel by a learned head and
+averaged over pixels. With the roots of the head weights inside the embedding that is a squared
+Euclidean distance, so a target is embedded once and compared many times.
+
+LPIPS: R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+CVPR 2018. ST-LPIPS: A. Ghildyal and F. Liu, "Shift-tolerant Perceptual Similarity Metric", ECCV
+2022. The two give different numbers, and a report names the one it used.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from invert.checkpoints.safe_torch import load_tensors
+from invert.errors import ModelFileError, ModelUnavailableError, UsageError, did_you_mean
+from invert.metrics.shift_tolerant import alexnet_stages, vgg16_stages
+from invert.weights import ensure
+from invert.weights.wheels import Progress
+
+MINIMUM_SIDE = 32
+
+# What the trunks subtract and divide by, on [-1, 1]: ImageNet's mean and deviation, moved to that
+# range.
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+EPSILON = 1e-10
+
+_ST_LPIPS = {"st-lpips-alex": alexnet_stages, "st-lpips-vgg": vgg16_stages}
+
+# Of torchvision's classifiers: constructor, pinned weights, and how many layers LPIPS looks in
+# after.
+_LPIPS = {
+    "lpips-alex": (
+        torchvision.models.alexnet,
+        torchvision.models.AlexNet_Weights.IMAGENET1K_V1,
+        (2, 5, 8, 10, 12),
+    ),
+    "lpips-vgg": (
+        torchvision.models.vgg16,
+        torchvision.models.VGG16_Weights.IMAGENET1K_V1,
+        (4, 9, 16, 23, 30),
+    ),
+    "lpips-squeeze": (
+        torchvision.models.squeezenet1_1,
+        torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1,
+        (2, 5, 8, 10, 11, 12, 13),
+    ),
+}
+
+PERCEPTUAL = (*_ST_LPIPS, *_LPIPS)
+NICKNAMES = {
+    "lpips": "lpips-alex",
+    "alex": "st-lpips-alex",
+    "vgg": "st-lpips-vgg",
+    "vgg16": "st-lpips-vgg",
+}
+NICKNAMES |= {"mse": "none", "l2": "none", "off": "none"}
+
+
+class PerceptualDistance(nn.Module):
+    """Distances [N] between RGB images [N, 3, H, W] in [-1, 1]; 0 for equal images, seldom above 1.
+
+    `stages` run one after the other, and each gives one depth; `heads` are the channel weights [C]
+    of the
+    depths, none negative. Gradients flow to the images only.
+    """
+
+    def __init__(self, name: str, stages: Sequence[nn.Module], heads: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.name = name
+        self.stages = nn.ModuleList(stages)
+        self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None])
+        self.register_buffer("scale", torch.tensor(SCALE)[:, None, None])
+        self.shift: Tensor
+        self.scale: Tensor
+        for depth, head in enumerate(heads):
+            self.register_buffer(f"head_root{depth}", head.sqrt()[:, None, None])
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def embed(self, images: Tensor) -> tuple[Tensor, ...]:
+        """One map [N, C, h, w] per depth: unit length per pixel, times the roots of the head
+        weights.
+
+        Raises UsageError when `images` is not [N, 3, H, W] with both sides at least 32.
+        """
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MINIMUM_SIDE:
+            raise UsageError(
+                f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, got {list(images.shape)}"
+            )
+        x = ((images.to(self.shift) - self.shift) / self.scale).contiguous(
+            memory_format=torch.channels_last
+        )
+        maps = []
+        for depth, stage in enumerate(self.stages):
+            x = stage(x)
+            # vector_norm has a gradient (zero) where all activations are zero; the root of a sum
+            # has none.
+            length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+            maps.append(x * (length + EPSILON).reciprocal() * self.get_buffer(f"head_root{depth}"))
+        return tuple(maps)
+
+    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Distances [N] between two embeddings, either of which may be that of a single image (N =
+        1).
+
+        Raises UsageError when they come from images of different sizes.
+        """
+        if [x.shape[1:] for x in a] != [y.shape[1:] for y in b]:
+            raise UsageError(
+                "expected embeddings of images of one size, got first maps of "
+                f"{tuple(a[0].shape[2:])} and {tuple(b[0].shape[2:])}; resize the images first"
+            )
+        # sums of half precision would be rounded to it
+        exact = torch.promote_types(a[0].dtype, torch.float32)
+        depths = [
+            (x - y).square().sum(dim=1, dtype=exact).mean(dim=(1, 2))
+            for x, y in zip(a, b, strict=True)
+        ]
+        return torch.stack(depths).sum(dim=0)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances [N] between images of one size."""
+        return self.between(self.embed(x), self.embed(y))
+
+    def halved(self) -> PerceptualDistance:
+        """A copy that computes in bfloat16; distances are summed in float32."""
+        return copy.deepcopy(self).to(torch.bfloat16)
+
+
+def load_perceptual(
+    name: str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    trunk: Path | str | None = None,
+    cache_dir: Path | str | None = None,
+    progress: Progress | None = None,
+) -> PerceptualDistance:
+    """The distance of that name, one of PERCEPTUAL.
+
+    The weights of "st-lpips-…" come from :func:`invert.weights.ensure`, which gets `cache_dir` and
+    `progress`.
+    "lpips-…" takes its heads from the package lpips, and its trunk from `trunk`, a weights file of
+    torchvision's, or from torch's cache if the file is there; trunks are never downloaded.
+
+    Raises UsageError for an unknown name, ModelUnavailableError when weights are not to be had, and
+    ModelFileError when a file is not what it should be.
+    """
+    if name not in PERCEPTUAL:
+        near = did_you_mean(name, PERCEPTUAL, NICKNAMES)
+        raise UsageError(
+            f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}{near}"
+        )
+    if name in _LPIPS:
+        distance = _load_lpips(name, Path(trunk) if trunk is not None else None)
+    elif trunk is not None:
+        raise UsageError(f"{name} has its own trunk; trunk= is for {', '.join(_LPIPS)}")
+    else:
+        distance = _load_st_lpips(name, ensure(name, cache_dir=cache_dir, progress=progress))
+    return distance.to(device=device, dtype=dtype)
+
+
+def _load_st_lpips(name: str, path: Path) -> PerceptualDistance:
+    tensors = load_file(path)
+    try:
+        stages = _ST_LPIPS[name](tensors)
+        return PerceptualDistance(
+            name, stages, [tensors[f"head{depth}"] for depth in range(len(stages))]
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: not the weights of {name} ({error}); delete it to make it anew"
+        ) from error
+
+
+def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
+    build, weights, cuts = _LPIPS[name]
+    file_name = Path(urlsplit(weights.url).path).name
+    path = trunk if trunk is not None else Path(torch.hub.get_dir()) / "checkpoints" / file_name
+    if not path.exists():
+        raise ModelUnavailableError(
+            f"{path}: no such file; {name} needs torchvision's {file_name}, which is not downloaded for you: "
+            "put it there, give its path as trunk=, or use st-lpips-alex"
+        )
+    prefix = "features."
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in _load_state(path).items()
+        if key.startswith(prefix)
+    }
+    with torch.device("meta"):  # the classifier's layers, most of the weights, are never made
+        features = build(weights=None).features
+    try:
+        features.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{path}: expected torchvision's {file_name}, got other weights; give its path as trunk="
+        ) from error
+    stages = [features[start:stop] for start, stop in zip((0, *cuts), cuts, strict=False)]
+    return PerceptualDistance(name, stages, _lpips_heads(name, len(stages)))
+
+
+def _lpips_heads(name: str, depths: int) -> list[Tensor]:
+    # Found, not imported: the package would import plotting and notebook libraries for its trainer.
+    package = importlib.util.find_spec("lpips")
+    if package is None or package.origin is None:
+        raise ModelUnavailableError(
+            f"{name} needs the package lpips for its heads: pip install lpips"
+        )
+    state = _load_state(
+        Path(package.origin).parent / "weights" / "v0.1" / f"{name.removeprefix('lpips-')}.pth"
+    )
+    return [state[f"lin{depth}.model.1.weight"].flatten() for depth in range(depths)]
+
+
+def _load_state(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state = load_tensors(path)
+    except ModelFileError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ModelFileError(
+            f"{path}: not a readable weights file ({reason}); get it again"
+        ) from error
+    if not isinstance(state, Mapping):
+        raise ModelFileError(f"{path}: expected a state dictionary, got {type(state).__name__}")
+    return state

@@ -1,0 +1,51 @@
+"""How close a projection is: to its image, and to what its generator makes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invert.generator import Generator
+from invert.hardware.precision import full_precision
+from invert.images.images import area_downscale
+from invert.latents.latent import Latent
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.objective import PERCEPTUAL_SIDE
+from invert.projection.variables import distribution_distances
+
+
+def reconstruction_metrics(
+    image: Tensor, target: Tensor, distances: list[PerceptualDistance]
+) -> dict[str, float]:
+    """Errors of `image` against `target` [1, 3, H, W], both clipped to [−1, 1] and area-downscaled
+    so that the short
+    side has 256 px: mse (of [−1, 1] values), psnr (dB, peak 2), and every perceptual distance by
+    its name."""
+    scale = min(1.0, PERCEPTUAL_SIDE / min(image.shape[2:]))
+    size = (round(image.shape[2] * scale), round(image.shape[3] * scale))
+    small, small_target = (area_downscale(t.to(image).clamp(-1, 1), size) for t in (image, target))
+    mse = (small - small_target).square().mean().item()
+    result = {"mse": mse, "psnr": 10 * math.log10(4 / mse) if mse else math.inf}
+    with torch.inference_mode(), full_precision():
+        for distance in distances:
+            result[distance.name] = distance(small, small_target).item()
+    return result
+
+
+def projection_metrics(
+    generator: Generator,
+    latent: Latent,
+    image: Tensor,
+    target: Tensor,
+    distances: list[PerceptualDistance],
+) -> dict[str, Any]:
+    """:func:`reconstruction_metrics`, and under "wasserstein" the distance of each part to
+    generated ones.
+    """
+    return {
+        **reconstruction_metrics(image, target, distances),
+        "wasserstein": distribution_distances(generator, latent),
+    }

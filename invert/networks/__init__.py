@@ -1,0 +1,3 @@
+"""Synthesis networks as torch modules: StyleGAN2, MobileStyleGAN. Tensors in, tensors out; no
+files, no latents.
+"""

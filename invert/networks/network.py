@@ -1,0 +1,205 @@
+"""What every generator network here has in common: layers counted from 1, a run between any two.
+
+A network is tensors only: no files, no seeds, no spaces. :class:`invert.Generator` puts those on
+top.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Size = tuple[int, int]  # height and width
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Facts of one layer at the training resolution; layer i owns the style vector w_i.
+
+    Sizes are (height, width) in cells. `nominal` is the side of F_i, 4, 8, …, in a square network
+    of as many layers, by which a layer is coarse, middle or fine. The last layer of a network
+    (torgb,
+    or a wavelet head) has no noise map.
+    """
+
+    index: int
+    nominal: int
+    channels: int  # of F_i, the features that enter the layer
+    cells: Size  # of F_i
+    rgb_cells: Size | None  # of R_i; None where no RGB sum exists yet, or ever
+    noise_cells: Size | None  # of the noise map, which is the layer's output size
+
+    @property
+    def size(self) -> int:
+        """The longer side of F_i in cells."""
+        return max(self.cells)
+
+    @property
+    def rgb_size(self) -> int | None:
+        """The longer side of R_i."""
+        return None if self.rgb_cells is None else max(self.rgb_cells)
+
+    @property
+    def noise_size(self) -> int | None:
+        """The longer side of the noise map."""
+        return None if self.noise_cells is None else max(self.noise_cells)
+
+    @property
+    def rgb_is_half(self) -> bool:
+        """Whether a cell of R_i is as large as two by two of F_i."""
+        return self.rgb_cells is not None and self.rgb_cells != self.cells
+
+
+class MappingNetwork(nn.Module):
+    """w [N, w_dim] from z [N, z_dim] and, for conditional models, labels c [N, c_dim].
+
+    Holds folded weights: every run-time gain and learning-rate multiplier is already in them.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[tuple[Tensor, Tensor]],
+        embed: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_layers = len(layers)
+        for k, (weight, bias) in enumerate(layers):
+            self.register_buffer(f"weight{k}", weight)
+            self.register_buffer(f"bias{k}", bias)
+        self.register_buffer("embed_weight", embed[0] if embed else None)
+        self.register_buffer("embed_bias", embed[1] if embed else None)
+        self.c_dim = embed[0].shape[1] if embed else 0
+        self.z_dim = layers[0][0].shape[1] - (embed[0].shape[0] if embed else 0)
+        self.w_dim = layers[-1][0].shape[0]
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        x = normalize_2nd_moment(z.to(self.get_buffer("weight0").dtype))
+        if self.c_dim:
+            assert c is not None, "a conditional mapping network needs labels"
+            y = F.linear(
+                c.to(x.dtype), self.get_buffer("embed_weight"), self.get_buffer("embed_bias")
+            )
+            x = torch.cat([x, normalize_2nd_moment(y)], dim=1)
+        for k in range(self.num_layers):
+            x = F.linear(x, self.get_buffer(f"weight{k}"), self.get_buffer(f"bias{k}"))
+            x = F.leaky_relu(x, 0.2) * 2**0.5
+        return x
+
+
+class Affine(nn.Module):
+    """The modulation of one layer: a style per input channel, from a vector or a map of w."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)  # [C, w_dim]
+        self.register_buffer("bias", bias)  # [C]
+        self.weight: Tensor
+        self.bias: Tensor
+
+    def forward(self, w: Tensor, size: Sequence[int]) -> Tensor:
+        """[N, C, 1, 1] from w [N, w_dim]; [N, C, *size] from a style map [N, w_dim, h, w].
+
+        A map is resized after the affine: the two commute, and C·H·W is never more than w_dim·H·W.
+        A 1×1 map is computed as the vector it stands for, so that conversions keep every bit of the
+        image.
+        """
+        if w.ndim == 4 and tuple(w.shape[2:]) == (1, 1):
+            w = w.flatten(1)
+        if w.ndim == 2:
+            return F.linear(w, self.weight, self.bias)[:, :, None, None]
+        style = F.conv2d(w, self.weight[:, :, None, None], self.bias)
+        if tuple(style.shape[2:]) == tuple(size):
+            return style
+        return F.interpolate(style, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class SynthesisNetwork(nn.Module, ABC):
+    """An image from features, an RGB sum, styles and noise, entered and left at any layer.
+
+    `styles[k]` and `noise[k]` belong to layer `first + k`. A style is [N, w_dim] or a map
+    [N, w_dim, h, w]; a noise map is [N or 1, 1, H, W], or None for no noise. Nothing here assumes
+    square maps
+    or the training size.
+    """
+
+    architecture: str
+    image_size: Size  # of the training images in pixels
+    layers: tuple[Layer, ...]
+    mapping: MappingNetwork
+    convs: nn.ModuleList  # of layers with a buffer `noise_const`, called with (x, style, noise)
+    const: Tensor  # [1, C, h, w], 4×4 where images are square
+    w_avg: Tensor | None
+
+    @property
+    def resolution(self) -> int:
+        """The longer side of the training images in pixels."""
+        return max(self.image_size)
+
+    @property
+    def nominal_resolution(self) -> int:
+        """The side of the images of a square network of as many layers, in pixels."""
+        first = self.layers[0]
+        return first.nominal * self.resolution // first.size
+
+    @property
+    def num_ws(self) -> int:
+        """Number of style vectors, which is the number of layers: convolutions plus the last one."""
+        return len(self.layers)
+
+    def start(self) -> Tensor:
+        """F_1, the learned constant, [1, C, h, w]."""
+        return self.const
+
+    def noise_const(self, index: int) -> Tensor:
+        """The noise map [1, 1, H, W] that layer `index` was saved with."""
+        return self.convs[index - 1].noise_const  # type: ignore[return-value]
+
+    def run(
+        self,
+        x: Tensor,
+        rgb: Tensor | None,
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        first: int,
+        stop: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """(F_stop, R_stop) from (F_first, R_first) by layers first … stop − 1; needs styles up to
+        w_stop.
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        for i in range(first, stop):
+            x = self.convs[i - 1](x, styles[i - first], noise[i - first])
+            rgb = self.rgb_after(i, x, rgb, styles[i + 1 - first])
+        return x, rgb
+
+    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
+        """The RGB sum after layer `index` has made `x`; `style` is the next layer's. None where
+        there is no sum.
+        """
+        return rgb
+
+    @abstractmethod
+    def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+        """The image [N, 3, H, W], about [−1, 1], from the last layer's input."""
+
+    def synthesize(
+        self,
+        x: Tensor,
+        rgb: Tensor | None,
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        first: int = 1,
+    ) -> Tensor:
+        """The image from layer `first` on."""
+        x, rgb = self.run(x, rgb, styles, noise, first, self.num_ws)
+        return self.finish(x, rgb, styles[-1])
+
+
+def normalize_2nd_moment(x: Tensor) -> Tensor:
+    """x [N, D] scaled to unit mean square per row."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()

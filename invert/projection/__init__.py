@@ -1,0 +1,1 @@
+"""Projection: a photograph to a point by optimization ([S] algorithm 4, chapter 7; [K] appendix D)."""

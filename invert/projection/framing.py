@@ -1,0 +1,157 @@
+"""A photograph as the image to project: what is cut out of it, and where that was."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+from torch import Tensor
+
+from invert.errors import ModelUnavailableError, UsageError
+from invert.generator import Generator
+from invert.images.alignment import choose_face, cut_face, ffhq_square, lies_as_in_ffhq
+from invert.images.face_detection import Face, face_detector
+from invert.images.image_files import picture_name, shown
+from invert.images.images import (
+    ReadOptions,
+    convert_picture,
+    crop_to,
+    fit_canvas,
+    read_image,
+    square_crop,
+    to_tensor,
+)
+from invert.latents.shapes import pixels
+from invert.latents.spaces import Space
+from invert.latents.w_spaces import knows_aligned_faces
+from invert.networks.network import Size
+from invert.weights import MODELS
+
+Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side (the width) in pixels
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How photographs are read and what is cut out of them.
+
+    crop       None: the centre, as a square or whatever shape the generator's images have; or what
+               a generator of aligned faces, those of FFHQ's W space, knows: the photograph as it is
+               where it is square and its face lies about as in FFHQ, else the face
+    face       which one, from 0 at the left, where there are several; None: the largest
+    keep_size  nothing is cut, as far as cells of F_i go
+    """
+
+    crop: Crop | None = None
+    face: int | None = None
+    keep_size: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+
+def load_target(
+    generator: Generator,
+    space: Space,
+    source: str | os.PathLike[str] | Image.Image,
+    framing: Framing,
+) -> tuple[Tensor, dict[str, Any]]:
+    """The photograph as [1, 3, H, W] in [−1, 1] at the size to project, and where that was in it.
+
+    `source` is a file, or a picture of any mode that Pillow reads. Raises :class:`ImageError` for
+    what is no picture, or has no face where one is needed, and :class:`UsageError` for a framing
+    that does not fit.
+    """
+    if framing.face is not None and framing.crop not in (None, "face"):
+        raise UsageError(
+            "--face and --crop both say where to cut; give one, or --crop face with --face"
+        )
+    if isinstance(source, Image.Image):
+        picture, name = convert_picture(source, framing.reading), picture_name(source)
+        path = getattr(source, "filename", "")
+    else:
+        picture, name, path = read_image(source, framing.reading), shown(source), source
+    facts: dict[str, Any] = {"file": Path(path).name} if path else {}
+    facts["size"] = list(picture.size)
+    if framing.keep_size:
+        fitted = canvas(generator, space, picture, framing)
+    else:
+        fitted, where = cut_frame(generator, name, picture, framing)
+        facts |= where
+    facts["projected_size"] = list(fitted.size)
+    return to_tensor(fitted), facts
+
+
+def canvas(
+    generator: Generator, space: Space, picture: Image.Image, framing: Framing
+) -> Image.Image:
+    """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and
+    R_i.
+    """
+    if space.layer is None or framing.crop is not None or framing.face is not None:
+        raise UsageError(
+            "--keep-size needs a space with features, like FNW5, and no --crop or --face"
+        )
+    return fit_canvas(picture, generator.step(space))
+
+
+def cut_frame(
+    generator: Generator, name: str, picture: Image.Image, framing: Framing
+) -> tuple[Image.Image, dict[str, Any]]:
+    """The part to project at the generator's size, and where it was: "crop" or "face".
+
+    Raises :class:`UsageError` for a face where the generator's images are no squares.
+    """
+    (height, width), crop = generator.image_size, framing.crop
+    asked = crop == "face" or framing.face is not None
+    if asked and height != width:
+        raise UsageError(
+            "a face is cut as a square, this generator makes images of "
+            f"{pixels(generator.image_size)}; use --crop centre or --crop x,y,side"
+        )
+    if asked or (crop is None and height == width and knows_faces(generator)):
+        face = find_face(name, picture, framing.face)
+        if asked or not lies_as_in_ffhq(ffhq_square(face), picture.size):
+            fitted, where = cut_face(name, picture, face, width)
+            return fitted, {"face": where}
+    box = frame(picture, (height, width), crop if isinstance(crop, tuple) else None)
+    return crop_to(picture, box, (width, height)), {"crop": list(box)}
+
+
+def knows_faces(generator: Generator) -> bool:
+    """Whether the generator knows faces as FFHQ aligns them: by its mapping network, or its
+    registered name.
+    """
+    registered = generator.name in MODELS and MODELS[generator.name].aligned
+    return registered or knows_aligned_faces(generator)
+
+
+def frame(
+    picture: Image.Image,
+    size: Size,
+    crop: tuple[float, float, float] | None,
+) -> tuple[float, ...]:
+    """The largest centred part of the shape of `size` (height, width), or that of a crop x, y,
+    side.
+
+    In pixels: x, y, side of a square; x, y, width, height of another shape, whose width is the
+    side.
+    """
+    height, width = size
+    if height == width:
+        return square_crop(picture, crop)
+    if crop is not None:
+        x, y, side = crop
+        return x, y, side, side * height / width
+    scale = min(picture.width / width, picture.height / height)
+    w, h = width * scale, height * scale
+    return (picture.width - w) / 2, (picture.height - h) / 2, w, h
+
+
+def find_face(name: str, picture: Image.Image, index: int | None) -> Face:
+    """The face to cut. Raises :class:`ImageError` when there is none."""
+    try:
+        detector = face_detector()
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{error}; --crop centre needs none of it") from error
+    return choose_face(name, detector(picture), index)

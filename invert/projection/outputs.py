@@ -1,0 +1,125 @@
+"""The files of a projection: NAME.pt, NAME.png, NAME.compare.png, NAME.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from itertools import count as count_from
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from invert.errors import ModelFileError
+from invert.files.leftovers import recover
+from invert.images.images import encode_png, error_map, hstack, to_images
+from invert.latents.latent import Latent
+from invert.latents.latent_files import encode_latent
+from invert.provenance import picture_of
+
+MADE_BY_PROJECT = "project"
+
+
+@dataclass(frozen=True)
+class OutputPaths:
+    """Where the parts of one projection go."""
+
+    latent: Path
+    image: Path
+    compare: Path
+    report: Path
+
+    @classmethod
+    def of(cls, folder: Path, name: str, picture: str = "") -> OutputPaths:
+        """NAME.pt, NAME.png, NAME.compare.png and NAME.json; with `picture` NAMEpicture.png instead
+        of NAME.png.
+        """
+        # not with_suffix: a name may contain dots
+        return cls(
+            *(folder / f"{name}{end}" for end in (".pt", f"{picture}.png", ".compare.png", ".json"))
+        )
+
+    def all(self) -> list[Path]:
+        return [self.latent, self.image, self.compare, self.report]
+
+    def progress(self, kind: str) -> Path:
+        """Where the animation of the steps goes, a gif or webp."""
+        return self.latent.with_name(f"{self.latent.name.removesuffix('.pt')}.progress.{kind}")
+
+
+def output_paths(
+    sources: Sequence[Path], folder: Path, inputs: Iterable[Path] = ()
+) -> list[OutputPaths]:
+    """The files of each source image, under its own stem, so that none is an input or an earlier
+    source's file.
+
+    `a.png` projected into its own folder has `a.pt` as ever, and its picture is `a.projected.png`.
+    A second `a.jpg`
+    becomes `a-2.pt`, and so does what would overwrite another input. A name that differs in case
+    alone is the same.
+    """
+    taken = {name_on_disk(path) for path in (*sources, *inputs)}
+    chosen: list[OutputPaths] = []
+    for source in sources:
+        for paths in candidates(folder, source.stem):
+            names = {name_on_disk(path) for path in paths.all()}
+            if not names & taken:
+                break
+        taken |= names
+        chosen.append(paths)
+    return chosen
+
+
+def candidates(folder: Path, stem: str) -> Iterator[OutputPaths]:
+    """Files under a stem, under the next best one, and so on."""
+    for name in chain([stem], (f"{stem}-{count}" for count in count_from(2))):
+        yield OutputPaths.of(folder, name)
+        yield OutputPaths.of(folder, name, picture=".projected")
+
+
+def name_on_disk(path: Path) -> str:
+    """What two names of one file share: links followed, upper and lower case alike."""
+    return os.path.realpath(path).casefold()
+
+
+def projection_files(
+    paths: OutputPaths,
+    latent: Latent,
+    image: Tensor,
+    target: Tensor,
+    report: Mapping[str, Any],
+    record: Mapping[str, Any] | None = None,
+) -> dict[Path, bytes]:
+    """The contents of the four files, the latent last: where it exists, the others do."""
+    record = record or {"made_by": MADE_BY_PROJECT}
+    latent = latent.replace(metadata={**latent.metadata, **record})
+    reconstruction, original = to_images(image)[0], to_images(target)[0]
+    compared = hstack([original, reconstruction, error_map(target, image)])
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+
+    return {
+        paths.image: encode_png(reconstruction, picture_of(latent)),
+        paths.compare: encode_png(compared, record),
+        paths.report: text.encode(),
+        paths.latent: encode_latent(latent, paths.latent),
+    }
+
+
+def newest_projection(folder: Path) -> Path:
+    """The latent file that `project` wrote last in `folder`. Raises :class:`ModelFileError` when
+    there is none.
+    """
+    recover(folder)
+    candidates = sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in candidates:
+        try:
+            if Latent.load(path).metadata.get("made_by") == MADE_BY_PROJECT:
+                return path
+        except ModelFileError:
+            continue  # some other program's .pt
+    raise ModelFileError(
+        f"{folder}: no projection here; run `invert project IMAGE` or name a latent file"
+    )

@@ -1,0 +1,131 @@
+"""How a projection runs: every knob and its default, and the named sets of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from invert.arguments import check_integer, check_kinds, check_number
+from invert.errors import UsageError, did_you_mean
+from invert.latents.spaces import Space
+
+
+@dataclass(frozen=True)
+class ProjectionSettings:
+    """Steps, rates and weights of one projection. Defaults are [S] chapter 6 for spaces with
+    features.
+
+    Raises :class:`UsageError` naming the range when a value is outside.
+    """
+
+    steps: int = 250
+    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, by `of_start`
+    init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
+    lr: float = 0.1  # Adam; of styles and noise maps
+    beta1: float = 0.9  # decay per step of Adam's memory of gradients
+    beta2: float = 0.999  # and of their squares
+    warmup: int = 50  # steps of linear rise
+    # last fraction of the steps, over which the rate falls to zero as a cosine
+    cooldown: float = 0.0
+    # any of invert.metrics.perceptual.PERCEPTUAL, or "none": pixels alone, no weights needed
+    perceptual: str = "st-lpips-alex"
+    perceptual_weight: float = 1.0
+    mse_weight: float = 0.25
+    noise_weight: float = 4e5
+    dist_weight: float = 0.0  # λ_dist of [S] 7.2, on styles, F and R
+    # [K]: 0.05 · σ_w · t² is added to w while t, falling to 0 at 75 % of the steps, is positive
+    w_noise: float = 0.0
+    # of F and R, in standard deviations of the map, so that no generator's scale is built in
+    feature_lr: float = 0.1
+    # of style offset maps; 0.01 is faster far from the image and worse near it, 0.1 diverges
+    offset_lr: float = 0.003
+    offset_size: int = 8  # cells per training-size side of a style offset map
+    offset_weight: float = 1e-2  # L2 pull of the offsets to zero
+    # perceptual distance of one random crop per step, at full, half or quarter size
+    crop_weight: float = 0.0
+    crop_size: int = 128  # pixels, as the distance sees it
+    # a second opinion: what fits one net alone is seen by another
+    crop_perceptual: str = "st-lpips-vgg"
+    # whose best point is kept too: longer runs leave what the generator would make
+    early_steps: int = 200
+    companion_steps: int = 300  # of the search for the companion that edits go through
+    # pictures and distances of the steps in bfloat16; the result is rendered in full precision
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("steps", 0, 1_000_000),
+            ("init_steps", 0, 1_000_000),
+            ("warmup", 0, 1_000_000),
+            ("early_steps", 0, 1_000_000),
+            ("companion_steps", 1, 1_000_000),
+            ("offset_size", 1, 1024),
+            ("crop_size", 32, 1024),
+        ):
+            check_integer(name, getattr(self, name), low, high)
+        for field in dataclasses.fields(self):
+            if field.type == "float":
+                check_number(field.name, getattr(self, field.name), 0, 1e9)
+        check_kinds(self)
+        if self.cooldown > 1:
+            raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
+        for name in ("beta1", "beta2"):
+            if getattr(self, name) >= 1:
+                raise UsageError(f"{name} is a decay in [0, 1), got {getattr(self, name)}")
+        for name in ("lr", "init_lr"):
+            if getattr(self, name) == 0:
+                raise UsageError(f"{name} must be above 0")
+
+    def replace(self, **changes: Any) -> ProjectionSettings:
+        """A copy with some knobs changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def of_start(self) -> ProjectionSettings:
+        """Those of the steps in (N)W+ that a two-stage start is opened from: usual memory, no
+        distribution term.
+        """
+        usual = ProjectionSettings()
+        return self.replace(
+            steps=self.init_steps,
+            lr=self.init_lr,
+            beta1=usual.beta1,
+            beta2=usual.beta2,
+            dist_weight=usual.dist_weight,
+        )
+
+
+PRESETS = ("fast", "thesis", "stylegan2")
+
+
+def preset(name: str, space: str | Space) -> ProjectionSettings:
+    """The named settings for a space.
+
+    fast       what we found best for minutes on a CPU (docs/projection.md); the default everywhere
+    thesis     [S]: 250 steps where the space has features, 1000 where it has not
+    stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000
+               steps
+    """
+    parsed = Space.parse(space)
+    features = parsed.layer is not None
+    if name == "fast":
+        fast = ProjectionSettings(
+            steps=200 if features else 300,
+            init_steps=100,
+            warmup=20,
+            cooldown=0.5,
+            mse_weight=1.0,
+            crop_weight=0.1,
+        )
+        # measured there only; style maps diverge first, W+ gains from neither
+        if features and not parsed.spatial:
+            return fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
+        return fast
+    if name == "thesis":
+        return ProjectionSettings(steps=250 if features else 1000)
+    if name == "stylegan2":
+        return ProjectionSettings(
+            steps=1000, cooldown=0.25, mse_weight=0.0, noise_weight=1e5, w_noise=0.05
+        )
+    near = did_you_mean(name, PRESETS, {"default": "fast", "quick": "fast", "ada": "stylegan2"})
+    raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}{near}")

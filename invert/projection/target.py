@@ -1,0 +1,117 @@
+"""What a projection takes as its image: the file of a photograph, a picture, or a tensor."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from invert.errors import ImageWarning, UsageError
+from invert.generator import Generator
+from invert.latents.spaces import Space
+from invert.projection.framing import Framing, load_target
+
+Source = str | os.PathLike[str] | Image.Image | Tensor
+
+WANTED = "[1, 3, H, W] in [−1, 1]"
+LARGEST_MEAN, LARGEST = 1.25, 10.0  # of |x|: black and white have 1, renderings overshoot by little
+NEAR_BLACK, BRIGHT = 0.1, 0.5  # a picture in 0 … 1 has nearly always values below and above these
+OVERSHOOT, SHARE = 1.25, 0.1  # where more than this share lies beyond, a warning
+
+
+def make_target(
+    generator: Generator, space: Space, source: Source, framing: Framing | None = None
+) -> tuple[Tensor, dict[str, Any]]:
+    """The image [1, 3, H, W] to project, and where it comes from (empty for a tensor).
+
+    Files and pictures are read and cut as `framing` says, by default as `invert project` does. A
+    tensor is taken as it is if :func:`check_values` lets it pass. Raises :class:`UsageError` for
+    anything else, and what :func:`invert.projection.framing.load_target` raises.
+    """
+    if isinstance(source, (str, os.PathLike, Image.Image)):
+        return load_target(generator, space, source, framing or Framing())
+    if not isinstance(source, Tensor):
+        came = description(source)
+        raise UsageError(f"expected a path, a PIL image or a tensor {WANTED}, got {came}")
+    if framing is not None:
+        raise UsageError(
+            "framing is for files and pictures; a tensor is taken as it is, leave it out"
+        )
+    image = check_shape(source)
+    check_values(image)
+    return image, {}
+
+
+def description(source: object) -> str:
+    """What came in place of an image, and what to do with it."""
+    if isinstance(source, np.ndarray):
+        what = f"a numpy array {list(source.shape)} of {source.dtype}"
+        return f"{what}; PIL.Image.fromarray makes a picture of 8-bit [H, W, 3]"
+    if isinstance(source, (bytes, bytearray)):
+        return "bytes; PIL.Image.open(io.BytesIO(data)) makes a picture of a file's content"
+    if isinstance(source, (list, tuple)):
+        return f"a {type(source).__name__} of {len(source)}; project images one by one"
+    return f"{type(source).__name__}; give one of these"
+
+
+def check_shape(image: Tensor) -> Tensor:
+    """One RGB image as [1, 3, H, W]. Raises :class:`UsageError` that names the layout it has."""
+    shape = list(image.shape)
+    batch = image[None] if image.ndim == 3 else image
+    if batch.ndim == 4 and batch.shape[1] == 3 and len(batch) == 1:
+        return batch
+    if image.ndim == 2:
+        hint = "a grey image; repeat it to three channels with x.expand(1, 3, -1, -1)"
+    elif batch.ndim != 4 or batch.shape[1] == 3:
+        hint = "project images one by one"
+    elif batch.shape[3] == 3:
+        order = "2, 0, 1" if image.ndim == 3 else "0, 3, 1, 2"
+        hint = f"the colours come last; put them first with x.permute({order})"
+    elif 4 in (batch.shape[1], batch.shape[3]):
+        hint = (
+            "four channels; lay it on a background first, as invert.images.images.read_image does"
+        )
+    elif 1 in (batch.shape[1], batch.shape[3]):
+        hint = "a grey image; repeat it to three channels with x.expand(1, 3, -1, -1)"
+    else:
+        hint = "project images one by one"
+    raise UsageError(f"expected one image {WANTED}, got {shape}: {hint}")
+
+
+def check_values(image: Tensor) -> None:
+    """Raise :class:`UsageError` unless the values are floats about [−1, 1].
+
+    Renderings overshoot, by little. Warns (:class:`ImageWarning`) when many values do, and when
+    they look like 0 … 1.
+    """
+    if not image.is_floating_point():
+        dtype = str(image.dtype).removeprefix("torch.")
+        hint = "x / 127.5 - 1 makes them" if dtype == "uint8" else "convert them first"
+        raise UsageError(f"expected an image of floats {WANTED}, got {dtype}; {hint}")
+    if image.numel() == 0:
+        raise UsageError(f"expected an image {WANTED}, got {list(image.shape)}: no pixels")
+    if not bool(image.isfinite().all()):
+        raise UsageError("the image has values that are not finite; find where they come from")
+
+    # What range is it?
+    size = image.detach().float().abs()
+    low, high = float(image.min()), float(image.max())
+    came = f"values {low:.4g} to {high:.4g}"
+    if float(size.max()) > LARGEST or float(size.mean()) > LARGEST_MEAN:
+        levels = low >= 0 and high <= 255
+        hint = "x / 127.5 - 1 makes them of 0 to 255" if levels else "scale them first"
+        raise UsageError(f"expected an image {WANTED}, got {came}; {hint}")
+    if 0 <= low < NEAR_BLACK and BRIGHT < high <= 1:
+        warn(f"{came} are mid-grey to white, as black is −1; if black is 0 here, give 2 * x - 1")
+    elif (share := float((size > OVERSHOOT).float().mean())) > SHARE:
+        warn(
+            f"{came}, of which {share:.0%} lie far outside [−1, 1] and cannot be shown; scale them"
+        )
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, ImageWarning, stacklevel=5)
