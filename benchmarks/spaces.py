@@ -29,7 +29,7 @@ from torch import Tensor
 
 import invert
 from invert.generator import Generator
-from invert.images.images import read_image, to_images, to_tensor, write_png
+from invert.images.images import read_image, to_pil, to_tensor, write_png
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
@@ -157,7 +157,7 @@ def main(
                 "peak_gib": peak_gib(),
             }
             rows.append(row)
-            write_png(to_images(result.image)[0], out / f"{image_name}-{space}.png")
+            write_png(to_pil(result.image)[0], out / f"{image_name}-{space}.png")
             click.echo(json.dumps(row, sort_keys=True))
     summary: dict[str, Any] = {"torch": torch.__version__, "rows": rows, "ratios": {}}
     for space in chosen[1:]:

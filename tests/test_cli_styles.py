@@ -13,12 +13,12 @@ from PIL import Image
 from shell import Shell, pixels, refused, succeeded
 
 from edits.style_mixing import resample, style_mix
-from invert.images.images import to_images
+from invert.images.images import to_pil
 from invert.latents.latent import Latent
 
 
 def picture(latent: Latent) -> np.ndarray:
-    return np.asarray(to_images(small_generator().render(latent))[0]).astype(int)
+    return np.asarray(to_pil(small_generator().render(latent))[0]).astype(int)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from invert.images.images import (
     hstack,
     read_image,
     square_crop,
-    to_images,
+    to_pil,
     to_tensor,
     write_animation,
     write_png,
@@ -40,7 +40,7 @@ def test_all_256_levels_come_back_exactly() -> None:
     assert tensor.shape == (1, 3, 16, 16)
     assert tensor.dtype == torch.float32
     assert (tensor.min(), tensor.max()) == (-1, 1)
-    assert same_pixels(to_images(tensor)[0], picture)
+    assert same_pixels(to_pil(tensor)[0], picture)
 
 
 def test_channels_rows_and_columns_keep_their_places() -> None:
@@ -55,21 +55,21 @@ def test_values_are_rounded_to_the_nearest_level_and_clamped() -> None:
     levels = torch.tensor(
         [-9.0, -0.25, 0.49, 0.51, 127.5, 254.49, 254.51, 300.0, math.inf, -math.inf]
     )
-    picture = to_images((levels.double() / 127.5 - 1).expand(1, 3, 1, -1))[0]
+    picture = to_pil((levels.double() / 127.5 - 1).expand(1, 3, 1, -1))[0]
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 0, 0, 1, 128, 254, 255, 255, 255, 0]
 
 
 def test_tensor_of_any_float_type_with_gradient_is_shown() -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         x = torch.zeros(1, 3, 2, 2, dtype=dtype, requires_grad=True)
-        assert to_images(x)[0].getpixel((0, 0)) == (128, 128, 128)
+        assert to_pil(x)[0].getpixel((0, 0)) == (128, 128, 128)
 
 
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(UsageError, match="NaN"):
-        to_images(torch.full((1, 3, 2, 2), math.nan))
+        to_pil(torch.full((1, 3, 2, 2), math.nan))
     with pytest.raises(UsageError, match=r"\[N, 3, H, W\], got \[1, 4, 2, 2\]"):
-        to_images(torch.zeros(1, 4, 2, 2))
+        to_pil(torch.zeros(1, 4, 2, 2))
     with pytest.raises(UsageError, match="got L 2×2"):
         to_tensor(Image.new("L", (2, 2)))
     with pytest.raises(UsageError, match="got RGB 2×2, RGB 3×2"):

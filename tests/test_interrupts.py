@@ -397,7 +397,7 @@ def test_training_commands_write_what_they_have_and_end(
     ("where", "command"),
     [
         (
-            "invert.images.images.to_images",
+            "invert.images.images.to_pil",
             ("edit", "a.pt", "--direction", "smile.safetensors", "--strip=-1:1:3"),
         ),
         (

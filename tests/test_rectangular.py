@@ -23,7 +23,7 @@ from invert.encoders.encoder import new_encoder
 from invert.encoders.training import EncoderSettings, EncoderTraining
 from invert.errors import LatentError, ModelFileError, UsageError
 from invert.generator import Generator
-from invert.images.images import to_images, to_tensor
+from invert.images.images import to_pil, to_tensor
 from invert.images.pasting import paste
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import named_ranges
@@ -188,7 +188,7 @@ def test_a_picture_goes_back_to_where_it_was_cut(generator: Generator) -> None:
     box = pasted[:, :, 10 : 10 + height, 20 : 20 + width]
     assert (box < -0.9).all()
     assert (pasted < 0.9).sum() == box.numel()
-    assert to_images(pasted)[0].size == (160, 120)
+    assert to_pil(pasted)[0].size == (160, 120)
 
 
 # -- edits

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from invert.images.images import area_downscale, to_images
+from invert.images.images import area_downscale, to_pil
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def render_faces(generator: Generator, ws: Tensor, side: int = SIDE) -> np.ndarr
     pictures = []
     for k in range(len(ws)):
         image = generator.render(generator.latent(ws[k : k + 1]))
-        pictures.append(np.asarray(to_images(area_downscale(image, side))[0]))
+        pictures.append(np.asarray(to_pil(area_downscale(image, side))[0]))
     return np.stack(pictures)
 
 

@@ -32,7 +32,10 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name what is counted")
     listed = parser.parse_args().list
 
-    product = [ROOT / "cli.py", *(p for name in PACKAGES for p in sorted((ROOT / name).rglob("*.py")))]
+    product = [
+        ROOT / "cli.py",
+        *(p for name in PACKAGES for p in sorted((ROOT / name).rglob("*.py"))),
+    ]
     scripts = [p for name in ("tools", "benchmarks") for p in sorted((ROOT / name).rglob("*.py"))]
     tests = sorted((ROOT / "tests").rglob("*.py"))
 
@@ -94,7 +97,9 @@ def count_walls(paths: list[Path]) -> tuple[int, list[str]]:
                 continue
             long += 1
             if not any(first <= line <= last for line in breaks):
-                walls.append(f"{place(path)}:{function.lineno} {function.name}, {last - first + 1} lines")
+                walls.append(
+                    f"{place(path)}:{function.lineno} {function.name}, {last - first + 1} lines"
+                )
 
     return long, walls
 
@@ -155,7 +160,9 @@ def rooms_of(modules: Graph) -> Graph:
 
     graph: Graph = {}
     for name, targets in modules.items():
-        graph.setdefault(room(name), set()).update(room(t) for t in targets if room(t) != room(name))
+        graph.setdefault(room(name), set()).update(
+            room(t) for t in targets if room(t) != room(name)
+        )
     return graph
 
 
@@ -172,7 +179,9 @@ def circles(graph: Graph) -> list[list[str]]:
                 stack.extend(graph.get(name, ()))
         reach[start] = seen
 
-    groups = {frozenset(b for b in reach[a] if a in reach.get(b, ())) for a in graph if a in reach[a]}
+    groups = {
+        frozenset(b for b in reach[a] if a in reach.get(b, ())) for a in graph if a in reach[a]
+    }
     return sorted(sorted(group) for group in groups)
 
 
@@ -182,12 +191,19 @@ def count_docstrings(paths: list[Path]) -> tuple[int, list[str]]:
 
     for path in paths:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        owners: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]
-        inner = [n for owner in owners for n in owner.body if isinstance(n, (ast.ClassDef, Function))]
+        owners: list[ast.Module | ast.ClassDef] = [
+            tree,
+            *(n for n in tree.body if isinstance(n, ast.ClassDef)),
+        ]
+        inner = [
+            n for owner in owners for n in owner.body if isinstance(n, (ast.ClassDef, Function))
+        ]
         for node in [tree, *(n for n in inner if not n.name.startswith("_"))]:
             public += 1
             if ast.get_docstring(node) is None:
-                bare.append(f"{place(path)}:{getattr(node, 'lineno', 1)} {getattr(node, 'name', 'module')}")
+                bare.append(
+                    f"{place(path)}:{getattr(node, 'lineno', 1)} {getattr(node, 'name', 'module')}"
+                )
 
     return public, bare
 

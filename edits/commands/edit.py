@@ -89,7 +89,7 @@ def edit(
     from edits.along import THROUGH_COMPANION
     from edits.along import edit as edit_along
     from edits.attributes.catalog import carrier_for
-    from invert.images.images import hstack, read_mask, to_images
+    from invert.images.images import hstack, read_mask, to_pil
     from invert.projection.companion import can_have_companion, has_companion, with_companion
 
     chosen = [find(name) for name in names]
@@ -148,7 +148,7 @@ def edit(
 
     if sweep:
         write_picture(
-            hstack([to_images(generator.render(moved([strength])))[0] for strength in sweep]),
+            hstack([to_pil(generator.render(moved([strength])))[0] for strength in sweep]),
             destinations,
         )
     else:

@@ -178,7 +178,7 @@ def interpolate(
     """
     from edits.style_mixing import frames
     from invert.images.animation_files import check_animation
-    from invert.images.images import to_images, write_animation
+    from invert.images.images import to_pil, write_animation
 
     check_range("frames", count, 2, 10_000)
     check_animation(output, fps)
@@ -188,7 +188,7 @@ def interpolate(
         points, network, device, force=force, psi=psi, label=label
     )
     way = counted(frames(generator, first, second, count, travel), count, "frame")
-    pictures = [to_images(generator.render(x))[0] for x in way]
+    pictures = [to_pil(generator.render(x))[0] for x in way]
     write_animation(pictures, destinations.ready(), fps=fps, record=destinations.record)
     say(output)
 

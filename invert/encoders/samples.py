@@ -17,7 +17,7 @@ from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
 from invert.files.regular_files import read_regular
 from invert.generator import Generator
-from invert.images.images import area_downscale, to_images, to_tensor
+from invert.images.images import area_downscale, to_pil, to_tensor
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 
@@ -93,7 +93,7 @@ class Samples:
         image = self._painter.render(self.point(k)).cpu().float()
         scale = self.side / self.generator.network.nominal_resolution
         height, width = (round(side * scale) for side in self.generator.image_size)
-        picture = to_images(area_downscale(image.clamp(-1, 1), (height, width)))[0]
+        picture = to_pil(area_downscale(image.clamp(-1, 1), (height, width)))[0]
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=95, subsampling=0)
         data = buffer.getvalue()

@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.images.face_detection import Face
-from invert.images.images import to_images, to_tensor
+from invert.images.images import to_pil, to_tensor
 
 # half the square's side, in distances between the eyes or from eyes to mouth: the larger one
 EYES, MOUTH = 2.0, 1.8
@@ -173,7 +173,7 @@ def cut(picture: Image.Image, square: Square, size: int) -> Image.Image:
     theta = torch.from_numpy(turn / (np.array(seen.size)[:, None] / 2) - [[0, 0, 1]]).float()[None]
     grid = F.affine_grid(theta, [1, 3, size * finer, size * finer], align_corners=False)
     samples = F.grid_sample(to_tensor(seen), grid, "bicubic", "border", align_corners=False)
-    return to_images(F.avg_pool2d(samples, finer))[0]
+    return to_pil(F.avg_pool2d(samples, finer))[0]
 
 
 def extended(picture: Image.Image, box: tuple[int, int, int, int], side: float) -> Image.Image:

@@ -51,7 +51,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "square_crop",
-    "to_images",
+    "to_pil",
     "to_tensor",
     "write_animation",
     "write_png",
@@ -187,7 +187,7 @@ def to_tensor(images: Image.Image | Sequence[Image.Image]) -> Tensor:
     )
 
 
-def to_images(tensor: Tensor) -> list[Image.Image]:
+def to_pil(tensor: Tensor) -> list[Image.Image]:
     """N 8-bit RGB pictures from [N, 3, H, W] in [−1, 1]: rounded half up, values outside are
     clamped.
 
@@ -212,7 +212,7 @@ def to_picture(image: Image.Image | Tensor) -> Image.Image:
     batch = image[None] if image.ndim == 3 else image
     if batch.shape[0] != 1:
         raise UsageError(f"expected one image, got a batch {list(image.shape)}; index it first")
-    return to_images(batch)[0]
+    return to_pil(batch)[0]
 
 
 def write_png(
@@ -267,7 +267,7 @@ def encode_animation(
     does.
     """
     suffix = check_animation(path, fps)
-    pictures = to_images(frames) if isinstance(frames, Tensor) else list(frames)
+    pictures = to_pil(frames) if isinstance(frames, Tensor) else list(frames)
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) != 1:
         raise UsageError(f"{shown(path)}: expected frames of one size, got {sizes or 'no frames'}")

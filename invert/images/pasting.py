@@ -13,7 +13,7 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.images.alignment import Square
-from invert.images.images import area_downscale, to_images, to_tensor
+from invert.images.images import area_downscale, to_pil, to_tensor
 
 FEATHER = 0.08  # of the square's side, over which the photograph gives way to the picture
 
@@ -50,7 +50,7 @@ def paste(
     weight = torch.sin(inside.clamp(0, 1) * (torch.pi / 2)).square()
     before = to_tensor(photograph.crop((left, top, right, bottom)))
     result = photograph.copy()
-    result.paste(to_images(torch.lerp(before, seen.clamp(-1, 1), weight))[0], (left, top))
+    result.paste(to_pil(torch.lerp(before, seen.clamp(-1, 1), weight))[0], (left, top))
     return result
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invert.errors import ModelFileError
 from invert.files.leftovers import recover
-from invert.images.images import encode_png, error_map, hstack, to_images
+from invert.images.images import encode_png, error_map, hstack, to_pil
 from invert.latents.latent import Latent
 from invert.latents.latent_files import encode_latent
 from invert.provenance import picture_of
@@ -96,7 +96,7 @@ def projection_files(
     """The contents of the four files, the latent last: where it exists, the others do."""
     record = record or {"made_by": MADE_BY_PROJECT}
     latent = latent.replace(metadata={**latent.metadata, **record})
-    reconstruction, original = to_images(image)[0], to_images(target)[0]
+    reconstruction, original = to_pil(image)[0], to_pil(target)[0]
     compared = hstack([original, reconstruction, error_map(target, image)])
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
 

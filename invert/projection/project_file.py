@@ -14,7 +14,7 @@ from invert import interrupts
 from invert.encoders.encoder import Encoder
 from invert.files.atomic_files import write_set
 from invert.generator import Generator
-from invert.images.images import area_downscale, encode_animation, to_images
+from invert.images.images import area_downscale, encode_animation, to_pil
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
@@ -111,7 +111,7 @@ def project_file(
     contents = projection_files(paths, latent, result.image, target, report, record)
     if job.progress_format:
         animation = paths.progress(job.progress_format)
-        pictures = [to_images(frame)[0] for frame in frames]
+        pictures = [to_pil(frame)[0] for frame in frames]
         contents = {animation: encode_animation(pictures, animation, 12, record), **contents}
     write(contents)
     if interrupts.taken():  # while it was measured and written

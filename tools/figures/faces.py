@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from invert.images.images import area_downscale, to_images
+from invert.images.images import area_downscale, to_pil
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # tools are scripts, not a package
 from face_glasses import glasses_score
@@ -59,7 +59,7 @@ class FaceNets:
         if not images:
             return []
         pictures = np.stack(
-            [np.asarray(to_images(area_downscale(image, SIDE))[0]) for image in images]
+            [np.asarray(to_pil(area_downscale(image, SIDE))[0]) for image in images]
         )
         labels = label_faces(pictures, self.packages)
         return [None if face is None else read(face) for face in labels]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
-from invert.images.images import to_images
+from invert.images.images import to_pil
 
 TILE = 256  # height of a picture in pixels
 GAP = 6
@@ -103,7 +103,7 @@ class Sheet:
 
 def scaled(picture: Tensor | Image.Image, height: int) -> Image.Image:
     """The picture at a height in pixels, its proportions kept."""
-    image = to_images(picture)[0] if isinstance(picture, Tensor) else picture.convert("RGB")
+    image = to_pil(picture)[0] if isinstance(picture, Tensor) else picture.convert("RGB")
     if image.height == height:
         return image
     return image.resize(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.images.images import area_downscale, crop_to, read_image, to_images, to_tensor
+from invert.images.images import area_downscale, crop_to, read_image, to_pil, to_tensor
 
 PORTRAIT = Path(__file__).resolve().parents[2] / "examples" / "portrait.png"
 FIRST_SEED = 1000  # of the faces that benchmarks/spaces.py projects too
@@ -45,7 +45,7 @@ def faces(generator: Generator, count: int) -> dict[str, Tensor]:
 
 def eight_bit(image: Tensor) -> Tensor:
     """The image as a file would hold it."""
-    return to_tensor(to_images(image))
+    return to_tensor(to_pil(image))
 
 
 def shifted(image: Tensor, pixels: int, border: Border = "replicate") -> Tensor:
