@@ -31,7 +31,7 @@ from invert.generator import Generator
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import reconstruction_metrics
-from invert.projection.initialization import StartName, starts_for
+from invert.projection.initialization import InitName, possible_inits
 from invert.projection.projector import Projection, project
 from invert.projection.settings import ProjectionSettings, preset
 
@@ -41,7 +41,7 @@ REPORTED = (*DISTANCES, "mse", "seconds")
 
 def runs(
     settings: ProjectionSettings, steps: int
-) -> dict[str, tuple[StartName, ProjectionSettings]]:
+) -> dict[str, tuple[InitName, ProjectionSettings]]:
     """Name → start, settings."""
     return {
         "encoder, 0 steps": ("encoder", settings.replace(steps=0)),
@@ -54,7 +54,7 @@ def timed_projection(
     generator: Generator,
     image: Tensor,
     space: str,
-    init: StartName,
+    init: InitName,
     settings: ProjectionSettings,
     loss: PerceptualDistance,
     crop: PerceptualDistance,
@@ -92,7 +92,7 @@ def main(
     loss, crop = by_name[settings.perceptual], by_name[settings.crop_perceptual]
     images = targets(generator, portrait, faces, first_seed)
     first = next(iter(images.values()))
-    if "encoder" not in starts_for(generator, first, Space.parse(space)):
+    if "encoder" not in possible_inits(generator, first, Space.parse(space)):
         raise UsageError(
             f"no encoder for {network} and {space}; train one with `invert train encoder`"
         )

@@ -140,7 +140,7 @@ def main(
             if noise not in starts:
                 flat = Space("W+", noise=noise)
                 starts[noise] = project(
-                    generator, image, flat, settings=settings.of_start(), callback=tell
+                    generator, image, flat, settings=settings.for_init(), callback=tell
                 ).latent
             result = project(
                 generator, image, space, settings=settings, init=starts[noise], callback=tell

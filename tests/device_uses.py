@@ -48,7 +48,7 @@ from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.companion import ensure_companion, own_styles, with_companion
 from invert.projection.framing import Framing
-from invert.projection.initialization import encoder_start
+from invert.projection.initialization import encoder_init
 from invert.projection.optimization import Step
 from invert.projection.outputs import OutputPaths
 from invert.projection.project_file import ProjectionJob, project_file
@@ -341,7 +341,7 @@ def train_encode_and_resume(w: World) -> Any:
     train_encoder(w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance())
     train_encoder(w.generator, 5, path, settings=tiny, steps=2, resume=True)
     encoder = load_encoder(path, w.generator)
-    start = encoder_start(w.generator, w.image, Space.parse("FNW5"), encoder)
+    start = encoder_init(w.generator, w.image, Space.parse("FNW5"), encoder)
     return encoder.encode(w.generator, w.image), start
 
 

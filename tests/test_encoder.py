@@ -23,7 +23,7 @@ from invert.encoders.encoder_files import (
 )
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.latents.spaces import Space
-from invert.projection.initialization import encoder_start, find_encoder, starts_for
+from invert.projection.initialization import encoder_init, find_encoder, possible_inits
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings
 
@@ -121,11 +121,11 @@ def test_a_folder_of_encoders_is_searched_by_generator_and_layer(
 def test_no_encoder_comes_for_an_unknown_generator() -> None:
     assert bundled_encoder(GENERATOR, 5) is None
     assert find_encoder(GENERATOR, picture(), Space.parse("FNW5")) is None
-    assert starts_for(GENERATOR, picture(), Space.parse("FNW5")) == ["two-stage", "mean"]
-    assert starts_for(GENERATOR, picture(64, 128), Space.parse("FNW5")) == ["mean"]
-    assert starts_for(GENERATOR, picture(), Space.parse("NW+")) == ["mean"]
+    assert possible_inits(GENERATOR, picture(), Space.parse("FNW5")) == ["two-stage", "mean"]
+    assert possible_inits(GENERATOR, picture(64, 128), Space.parse("FNW5")) == ["mean"]
+    assert possible_inits(GENERATOR, picture(), Space.parse("NW+")) == ["mean"]
     with pytest.raises(UsageError, match="no encoder for small and FNW5; train one"):
-        encoder_start(GENERATOR, picture(), Space.parse("FNW5"))
+        encoder_init(GENERATOR, picture(), Space.parse("FNW5"))
     with pytest.raises(
         UsageError, match="no start 'encoder' for this image and FNW5; possible: two-stage, mean"
     ):
@@ -134,7 +134,7 @@ def test_no_encoder_comes_for_an_unknown_generator() -> None:
 
 @pytest.mark.parametrize("space", ["FW5", "FNW5", "FNSW7", "NW+", "W+"])
 def test_an_encoding_starts_any_space_it_can_reach(encoder: Encoder, space: str) -> None:
-    start = encoder_start(GENERATOR, picture(), Space.parse(space), encoder)
+    start = encoder_init(GENERATOR, picture(), Space.parse(space), encoder)
     assert str(start.space) == space
     result = project(GENERATOR, picture(), space, settings=PLAIN, init=start)
     assert torch.equal(result.image, GENERATOR.render(start))

@@ -142,7 +142,7 @@ def sending(stage: str, step: int, name: str = "SIGINT") -> Callable[[Step], Non
 
 
 @pytest.mark.parametrize("space", ["FNW5", "FNSW5", "FW3"])
-@pytest.mark.parametrize("stage", ["start", "project"])
+@pytest.mark.parametrize("stage", ["init", "project"])
 def test_an_interrupt_in_either_stage_ends_there_with_the_best_point(
     stage: str, space: str, generator: Generator
 ) -> None:
@@ -165,7 +165,7 @@ def test_an_interrupt_in_either_stage_ends_there_with_the_best_point(
 
 def test_the_point_of_an_interrupted_start_is_that_of_its_best_step(generator: Generator) -> None:
     image = generator.render(generator.sample(3))
-    cut = project(generator, image, "FNW5", settings=PLAIN, callback=sending("start", 4))
+    cut = project(generator, image, "FNW5", settings=PLAIN, callback=sending("init", 4))
     best = min(cut.history, key=lambda step: step.mse)
     assert (cut.image - image).square().mean().item() == pytest.approx(best.mse, rel=1e-4)
 
@@ -190,7 +190,7 @@ def test_a_start_that_diverges_is_told_of_and_is_the_result(generator: Generator
     image = generator.render(generator.sample(3))
     result = project(generator, image, "FNW5", settings=PLAIN, perceptual=distance)
     assert result.stop_reason == result.latent.metadata["projection"]["stop_reason"] == "diverged"
-    assert [(step.stage, step.step) for step in result.history] == [("start", k) for k in range(3)]
+    assert [(step.stage, step.step) for step in result.history] == [("init", k) for k in range(3)]
     assert str(result.latent.space) == "FNW5"
     assert torch.equal(result.image, generator.render(result.latent))
 
@@ -214,13 +214,13 @@ def test_an_interrupt_while_generated_points_are_measured_keeps_the_start(
 def test_an_interrupt_before_there_is_a_point_is_raised(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = invert.projection.projector.mean_start
+    real = invert.projection.projector.mean_init
 
     def interrupted(*arguments: Any) -> Latent:
         send()
         return real(*arguments)
 
-    monkeypatch.setattr(invert.projection.projector, "mean_start", interrupted)
+    monkeypatch.setattr(invert.projection.projector, "mean_init", interrupted)
     with pytest.raises(KeyboardInterrupt):
         project(generator, generator.render(generator.sample(3)), "FNW5", settings=PLAIN)
 

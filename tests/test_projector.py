@@ -15,7 +15,7 @@ from torch import Tensor
 from invert.errors import LatentError, SpaceError, UsageError
 from invert.generator import Generator
 from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.objective import Loss, Networks, Terms, perceptual_size
+from invert.projection.objective import Networks, Objective, Terms, perceptual_size
 from invert.projection.optimization import Projection, Step
 from invert.projection.projector import networks_for, project
 from invert.projection.settings import PRESETS, ProjectionSettings, preset
@@ -126,18 +126,18 @@ def test_a_passing_overflow_is_recovered_from() -> None:
         if len(calls) == 3:
             bias.fill_(math.nan)  # type: ignore[operator]
 
-    real = Loss.__call__
+    real = Objective.__call__
 
-    def heal_after(self: Loss, variables: Variables, step: int) -> Terms:
+    def heal_after(self: Objective, variables: Variables, step: int) -> Terms:
         result = real(self, variables, step)
         bias.copy_(original)  # type: ignore[operator]
         return result
 
-    Loss.__call__ = heal_after  # type: ignore[method-assign]
+    Objective.__call__ = heal_after  # type: ignore[method-assign]
     try:
         result = project(GENERATOR, image, "W+", settings=PLAIN, callback=poison_once)
     finally:
-        Loss.__call__ = real  # type: ignore[method-assign]
+        Objective.__call__ = real  # type: ignore[method-assign]
         bias.copy_(original)  # type: ignore[operator]
     assert result.stop_reason == "steps"
     assert result.best_step > 3
@@ -176,7 +176,7 @@ def test_wider_photographs_give_wider_maps() -> None:
 def test_the_callback_sees_every_step_of_both_stages_with_its_image() -> None:
     seen: list[Step] = []
     result = project(GENERATOR, target(), "FNW5", settings=PLAIN, callback=seen.append)
-    assert [s.step for s in seen if s.stage == "start"] == list(range(PLAIN.init_steps + 1))
+    assert [s.step for s in seen if s.stage == "init"] == list(range(PLAIN.init_steps + 1))
     assert [s.step for s in seen if s.stage == "project"] == list(range(PLAIN.steps + 1))
     assert all(s.image is not None and s.image.shape == (1, 3, 64, 64) for s in seen)
     assert all(s.image is None for s in result.history)
@@ -275,7 +275,7 @@ def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_first_stage_has_the_usual_memory_and_no_distribution_term(name: str) -> None:
     settings = preset(name, "FNW5")
-    first = settings.of_start()
+    first = settings.for_init()
     assert (first.steps, first.lr) == (settings.init_steps, settings.init_lr)
     assert {knob: asdict(first)[knob] for knob in ADAM} == ADAM
     assert first.dist_weight == 0
@@ -306,7 +306,9 @@ def pixel_distance() -> PerceptualDistance:
 
 def crop_distances(image: Tensor, other: Tensor, count: int = 60) -> list[float]:
     settings = PLAIN.replace(crop_weight=1.0, crop_size=32)
-    loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
+    loss = Objective(
+        GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0
+    )
     return [loss.crop_distance(pixel_distance(), other).item() for _ in range(count)]
 
 
@@ -330,7 +332,9 @@ def test_crops_reach_every_corner_at_every_scale() -> None:
 def test_an_image_smaller_than_a_crop_is_seen_whole() -> None:
     image = target()
     settings = PLAIN.replace(crop_weight=1.0, crop_size=1024)
-    loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
+    loss = Objective(
+        GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0
+    )
     whole = pixel_distance()(image, -image).item()
     assert loss.crop_distance(pixel_distance(), -image).item() == pytest.approx(whole)
 
@@ -340,7 +344,9 @@ def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_bes
     found = {}
     for weight in (0.0, 1.0):
         settings = PLAIN.replace(crop_weight=weight, crop_size=32)
-        loss = Loss(GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0)
+        loss = Objective(
+            GENERATOR, image, settings, Networks(GENERATOR, None, pixel_distance()), seed=0
+        )
         found[weight] = loss(Variables(GENERATOR, start, settings), 0)
     assert found[1.0].loss.item() > found[0.0].loss.item() + 1e-3
     assert found[1.0].fit == pytest.approx(found[0.0].fit)

@@ -114,7 +114,7 @@ def project(
     from invert.images.images import ReadOptions
     from invert.latents.spaces import Space
     from invert.projection.framing import Framing
-    from invert.projection.initialization import START_NAMES
+    from invert.projection.initialization import INIT_NAMES
     from invert.projection.outputs import output_paths
     from invert.projection.project_file import ProjectionJob, distance_names, project_file
     from invert.projection.settings import preset
@@ -135,9 +135,9 @@ def project(
         raise UsageError("--init and --encoder both say where to start; give one")
     start: str | None = o["init"]
     init: Latent | str | None = start
-    if start is not None and start not in START_NAMES and not Path(start).exists():
+    if start is not None and start not in INIT_NAMES and not Path(start).exists():
         raise UsageError(
-            f"--init {start}: expected {', '.join(START_NAMES)} or a latent file; no such file"
+            f"--init {start}: expected {', '.join(INIT_NAMES)} or a latent file; no such file"
         )
     inputs = [
         *images,
@@ -161,7 +161,7 @@ def project(
             say(f"{source}: goes to {files.latent}, {files.image.name}", err=True)
 
     generator = open_generator(network, device)
-    if start is not None and start not in START_NAMES:
+    if start is not None and start not in INIT_NAMES:
         init = load_latent(Path(start), generator, force=False)
     encoder = load_encoder(o["encoder_file"], generator) if o["encoder_file"] else None
     asked, cropped, reported = distance_names(settings)

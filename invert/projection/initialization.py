@@ -15,17 +15,17 @@ from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.projection.companion import can_have_companion
 
-StartName = Literal["encoder", "two-stage", "mean"]
-START_NAMES: tuple[StartName, ...] = get_args(StartName)
+InitName = Literal["encoder", "two-stage", "mean"]
+INIT_NAMES: tuple[InitName, ...] = get_args(InitName)
 
 
-def starts_for(generator: Generator, image: Tensor, space: Space) -> list[StartName]:
+def possible_inits(generator: Generator, image: Tensor, space: Space) -> list[InitName]:
     """The starts that an image and a space allow, the default one first."""
     training_size = tuple(image.shape[2:]) == generator.image_size
     encoder = find_encoder(generator, image, space) is not None
     if space.layer is None:
         return ["mean", "encoder"] if encoder else ["mean"]
-    names: list[StartName] = ["encoder"] if encoder else []
+    names: list[InitName] = ["encoder"] if encoder else []
     return [*names, "two-stage", "mean"] if training_size else [*names, "mean"]
 
 
@@ -42,7 +42,7 @@ def find_encoder(generator: Generator, image: Tensor, space: Space) -> Path | No
     return None
 
 
-def encoder_start(
+def encoder_init(
     generator: Generator, image: Tensor, space: Space, encoder: Encoder | None = None
 ) -> Latent:
     """What the encoder (the bundled one, by default) sees in `image` [1, 3, H, W], as a point of
@@ -67,7 +67,7 @@ def encoder_start(
     return latent.replace(companion=None) if can_have_companion(generator, latent) else latent
 
 
-def mean_start(generator: Generator, image: Tensor, space: Space) -> Latent:
+def mean_init(generator: Generator, image: Tensor, space: Space) -> Latent:
     """The mean w as a point of `space`; on a canvas of another size its maps are repeated."""
     flat = Space("W" if space.base == "W" else "W+", noise=space.noise)
     mean = generator.convert(generator.latent(generator.w_avg[None]), flat)

@@ -45,7 +45,7 @@ class Terms(NamedTuple):
     image: Tensor  # [1, 3, H, W] in [−1, 1] and a little beyond
 
 
-class Loss:
+class Objective:
     """The objective of a projection at one step: perceptual + mse + the regularizers the settings
     ask for.
     """

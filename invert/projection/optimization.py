@@ -14,7 +14,7 @@ from torch import Tensor
 from invert import interrupts
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.projection.objective import Loss, Networks
+from invert.projection.objective import Networks, Objective
 from invert.projection.schedules import warmup_cooldown
 from invert.projection.settings import ProjectionSettings
 from invert.projection.variables import Variables
@@ -24,7 +24,7 @@ MAX_RECOVERIES = 3
 
 @dataclass(frozen=True)
 class Step:
-    """What a step found, before its update. `stage` is "start" for the two-stage start, else
+    """What a step found, before its update. `stage` is "init" for the first of two stages, else
     "project".
     """
 
@@ -117,7 +117,7 @@ def optimize(
     began = time.perf_counter()
 
     try:
-        loss_of = Loss(generator, image, settings, networks, seed)
+        loss_of = Objective(generator, image, settings, networks, seed)
         for step in range(settings.steps + 1):
             interrupts.check()
             found = loss_of(variables, step)

@@ -20,7 +20,7 @@ from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.framing import Framing, load_target
-from invert.projection.initialization import encoder_start
+from invert.projection.initialization import encoder_init
 from invert.projection.optimization import Step
 from invert.projection.outputs import OutputPaths, projection_files
 from invert.projection.projector import project
@@ -69,7 +69,7 @@ def project_file(
     with interrupts.immediate():  # nothing to keep yet
         target, facts = load_target(generator, job.space, source, job.framing)
         if encoder is not None:
-            init = encoder_start(generator, target, job.space, encoder)
+            init = encoder_init(generator, target, job.space, encoder)
         whole = distance(asked, generator, job.trunk) if asked else None
         crop = distance(cropped, generator) if cropped else None
     frames: list[Tensor] = []

@@ -16,7 +16,7 @@ from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.projection.companion import can_have_companion, with_companion
 from invert.projection.framing import Framing
-from invert.projection.initialization import encoder_start, mean_start, starts_for
+from invert.projection.initialization import encoder_init, mean_init, possible_inits
 from invert.projection.objective import Networks
 from invert.projection.optimization import Callback, Projection, Step, optimize
 from invert.projection.settings import ProjectionSettings, preset
@@ -71,14 +71,14 @@ def project(
         image, facts = make_target(generator, target_space, image, framing)
         image = check_image(generator, image, target_space)
         networks = networks_for(generator, settings, perceptual, crop_perceptual)
-        name, start = start_for(generator, image, target_space, init)
+        name, start = initial_latent(generator, image, target_space, init)
 
     def run(start: Latent, settings: ProjectionSettings, stage: str) -> Projection:
         return optimize(generator, image, start, settings, networks, seed, callback, stage)
 
     # One stage, or two; where the first did not come to its end, it is the projection.
     if name == "two-stage":
-        first = run(start, settings.of_start(), "start")
+        first = run(start, settings.for_init(), "init")
         if first.stop_reason == "steps":
             result = run(generator.convert(first.latent, target_space), settings, "project")
         else:
@@ -103,7 +103,7 @@ def project(
     return dataclasses.replace(result, latent=latent, stop_reason=stop_reason)
 
 
-def start_for(
+def initial_latent(
     generator: Generator, image: Tensor, space: Space, init: Latent | str | None
 ) -> tuple[str, Latent]:
     """The name of the start and its point: of `space`, or of (N)W+ where two stages begin.
@@ -113,16 +113,16 @@ def start_for(
     if isinstance(init, Latent):
         name, start = "latent", generator.convert(init, space)
     else:
-        possible = starts_for(generator, image, space)
+        possible = possible_inits(generator, image, space)
         if init is not None and init not in possible:
             names = ", ".join(possible)
             raise UsageError(f"no start {init!r} for this image and {space}; possible: {names}")
         name = init or possible[0]
         if name == "encoder":
-            start = encoder_start(generator, image, space)
+            start = encoder_init(generator, image, space)
         else:
             flat = Space("W+", noise=space.noise)
-            start = mean_start(generator, image, flat if name == "two-stage" else space)
+            start = mean_init(generator, image, flat if name == "two-stage" else space)
 
     size = generator.check(start).image
     if size != tuple(image.shape[2:]):

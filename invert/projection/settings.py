@@ -20,7 +20,7 @@ class ProjectionSettings:
     """
 
     steps: int = 250
-    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, by `of_start`
+    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, by `for_init`
     init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
     lr: float = 0.1  # Adam; of styles and noise maps
     beta1: float = 0.9  # decay per step of Adam's memory of gradients
@@ -81,7 +81,7 @@ class ProjectionSettings:
         """A copy with some knobs changed, checked again."""
         return dataclasses.replace(self, **changes)
 
-    def of_start(self) -> ProjectionSettings:
+    def for_init(self) -> ProjectionSettings:
         """Those of the steps in (N)W+ that a two-stage start is opened from: usual memory, no
         distribution term.
         """

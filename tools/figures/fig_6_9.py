@@ -20,7 +20,7 @@ from targets import faces
 
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
-from invert.projection.initialization import StartName, starts_for
+from invert.projection.initialization import InitName, possible_inits
 
 SPACE = "FNW5"
 EARLY, LATE = 200, 600
@@ -34,8 +34,8 @@ MAIN = DISTANCES[0]
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
     images = faces(generator, studio.count(IMAGES))
-    names = starts_for(generator, next(iter(images.values())), Space.parse(SPACE))
-    starts: dict[str, StartName | Latent] = {name: name for name in names}
+    names = possible_inits(generator, next(iter(images.values())), Space.parse(SPACE))
+    starts: dict[str, InitName | Latent] = {name: name for name in names}
     starts["random"] = studio.opened(RANDOM_SEED, SPACE, psi=1.0)
     sheet = Sheet(
         ("image", *(f"{start}, {steps} steps" for start in starts for steps in (EARLY, LATE))), TILE

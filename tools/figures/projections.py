@@ -18,7 +18,7 @@ from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.initialization import StartName, find_encoder, starts_for
+from invert.projection.initialization import InitName, find_encoder, possible_inits
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings, preset
 
@@ -54,7 +54,7 @@ class Projections:
         space: str,
         settings: ProjectionSettings,
         *,
-        init: Latent | StartName | None = None,
+        init: Latent | InitName | None = None,
         seed: int = 0,
         perceptual: PerceptualDistance | None = None,
         crop_perceptual: PerceptualDistance | None = None,
@@ -100,11 +100,11 @@ def defaults_mark() -> str:
     return hashlib.sha256(json.dumps([presets, encoders], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def default_start(generator: Generator, image: Tensor, space: str) -> StartName:
+def default_start(generator: Generator, image: Tensor, space: str) -> InitName:
     """The encoder wherever there is one, so that spaces are compared from one start; else what
     `project` takes.
     """
-    possible = starts_for(generator, image, Space.parse(space))
+    possible = possible_inits(generator, image, Space.parse(space))
     return "encoder" if "encoder" in possible else possible[0]
 
 
@@ -113,7 +113,7 @@ def projection_key(
     image: Tensor,
     space: str,
     settings: ProjectionSettings,
-    init: Latent | StartName,
+    init: Latent | InitName,
     seed: int,
 ) -> str:
     """A hash of all that a projection depends on: the generator, the image, space, settings, start

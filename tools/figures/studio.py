@@ -27,7 +27,7 @@ from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
-from invert.projection.initialization import StartName
+from invert.projection.initialization import InitName
 from invert.projection.settings import preset
 
 DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
@@ -90,7 +90,7 @@ class Studio:
         steps: int,
         *,
         dist_weight: float | None = None,
-        init: Latent | StartName | None = None,
+        init: Latent | InitName | None = None,
     ) -> Projected:
         """A projection with the default settings in `steps` updates in all: those of a two-stage
         start are counted.
