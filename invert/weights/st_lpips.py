@@ -13,7 +13,7 @@ import torch
 
 from invert.weights.state_dicts import read_state_dict
 
-# A trunk is one flat sequence of layers cut into slices: the second number is a layer's place in
+# A backbone is one flat sequence of layers cut into slices: the second number is a layer's place in
 # it.
 CONVOLUTION = re.compile(r"net\.slice\d+\.(\d+)\.(weight|bias)")
 HEAD = re.compile(r"lin(\d+)\.model\.1\.weight")
