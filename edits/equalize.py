@@ -15,7 +15,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.distributions import group_means
 from invert.latents.latent import Latent
-from invert.projection.variables import distribution_parts
+from invert.metrics.distribution_distance import distribution_parts
 
 Part = Literal["styles", "features", "rgb"]
 PARTS: tuple[Part, ...] = ("styles", "features", "rgb")

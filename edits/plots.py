@@ -15,7 +15,7 @@ from invert.generator import Generator
 from invert.images.images import check_suffix
 from invert.latents.distributions import wasserstein
 from invert.latents.latent import Latent
-from invert.projection.variables import distribution_parts
+from invert.metrics.distribution_distance import distribution_parts
 from invert.provenance import KEY, Record, as_text
 
 BINS = 100

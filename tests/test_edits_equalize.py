@@ -19,7 +19,7 @@ from invert.errors import InvertError, UsageError
 from invert.generator import Generator
 from invert.latents.distributions import group_means
 from invert.latents.latent import Latent
-from invert.projection.variables import distribution_distances, distribution_parts
+from invert.metrics.distribution_distance import distribution_distances, distribution_parts
 
 GENERATOR = small_generator(dtype=torch.float64)
 

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from invert.errors import LatentError, SpaceError, UsageError
 from invert.generator import Generator
-from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.objective import Networks, Objective, Terms, perceptual_size
+from invert.metrics.distribution_distance import distribution_distances
+from invert.metrics.perceptual import PerceptualDistance, perceptual_size
+from invert.projection.objective import Networks, Objective, Terms
 from invert.projection.optimization import Projection, Step
 from invert.projection.projector import networks_for, project
 from invert.projection.settings import PRESETS, ProjectionSettings, preset
-from invert.projection.variables import Variables, distribution_distances
+from invert.projection.variables import Variables
 
 GENERATOR = small_generator()
 PLAIN = ProjectionSettings(

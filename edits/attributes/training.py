@@ -28,8 +28,7 @@ from invert.generator import Generator
 from invert.images.images import area_downscale
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
-from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.objective import perceptual_size
+from invert.metrics.perceptual import PerceptualDistance, perceptual_size
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 TOLERANCE = 1e-4  # of the exponential's series while training

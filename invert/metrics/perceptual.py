@@ -30,6 +30,8 @@ from invert.weights import ensure
 from invert.weights.wheels import Progress
 
 MINIMUM_SIDE = 32
+# pixels; a projection compares a 1024 px image at ¼, and no image below this
+PERCEPTUAL_SIDE = 256
 
 # What the trunks subtract and divide by, on [-1, 1]: ImageNet's mean and deviation, moved to that
 # range.
@@ -236,3 +238,13 @@ def _load_state(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(state, Mapping):
         raise ModelFileError(f"{path}: expected a state dictionary, got {type(state).__name__}")
     return state
+
+
+def perceptual_size(side: int, image: Tensor) -> tuple[int, int]:
+    """(H, W) at which a projection compares images like `image` by a perceptual distance.
+
+    `side` is the shorter one of a training image: ¼ of a 1024 px generator's, and never below
+    256 px per side of a training image.
+    """
+    scale = min(1.0, max(0.25, PERCEPTUAL_SIDE / side))
+    return round(image.shape[2] * scale), round(image.shape[3] * scale)

@@ -12,9 +12,8 @@ from invert.generator import Generator
 from invert.hardware.precision import full_precision
 from invert.images.images import area_downscale
 from invert.latents.latent import Latent
-from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.objective import PERCEPTUAL_SIDE
-from invert.projection.variables import distribution_distances
+from invert.metrics.distribution_distance import distribution_distances
+from invert.metrics.perceptual import PERCEPTUAL_SIDE, PerceptualDistance
 
 
 def reconstruction_metrics(

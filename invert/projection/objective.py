@@ -14,13 +14,13 @@ from torch import Tensor
 
 from invert.generator import Generator
 from invert.images.images import area_downscale
-from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.regularizers import noise_regularization
+from invert.latents.latent import Latent
+from invert.metrics.distribution_distance import distribution_parts
+from invert.metrics.perceptual import PerceptualDistance, perceptual_size
+from invert.projection.regularizers import distribution_regularization, noise_regularization
 from invert.projection.settings import ProjectionSettings
-from invert.projection.variables import Variables, distribution_loss
+from invert.projection.variables import Variables
 
-# pixels; the perceptual distance sees a 1024 px image at ¼, no image below this
-PERCEPTUAL_SIDE = 256
 CROP_SCALES = (1, 2, 4)  # a crop covers so many times its size in pixels, and is downscaled to it
 
 
@@ -128,11 +128,7 @@ class Objective:
         return distance(seen, target).sum() * (k / scales[-1])
 
 
-def perceptual_size(side: int, image: Tensor) -> tuple[int, int]:
-    """(H, W) at which the perceptual distance sees an image; `side` is the training images' shorter
-    one.
-
-    ¼ of a 1024 px generator's, never below 256 px per side of a training image.
-    """
-    scale = min(1.0, max(0.25, PERCEPTUAL_SIDE / side))
-    return round(image.shape[2] * scale), round(image.shape[3] * scale)
+def distribution_loss(generator: Generator, latent: Latent) -> Tensor | float:
+    """[S] eq. 7.2 summed over styles, F and R, each against its own target."""
+    parts = distribution_parts(generator, latent).values()
+    return sum((distribution_regularization(v, t) for v, t in parts), 0.0)

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from invert.generator import Generator
-from invert.latents.distributions import wasserstein
 from invert.latents.latent import Latent
-from invert.projection.regularizers import distribution_regularization, standardize
+from invert.projection.regularizers import standardize
 from invert.projection.settings import ProjectionSettings
 
 
@@ -107,34 +106,3 @@ class Variables:
 
 def leaf(t: Tensor) -> Tensor:
     return t.detach().clone().requires_grad_()
-
-
-def distribution_parts(generator: Generator, latent: Latent) -> dict[str, tuple[Tensor, Tensor]]:
-    """For styles, features and rgb, as present: values [N, …] and the ascending values of generated
-    ones.
-    """
-    if latent.space.base == "Z":
-        return {}
-    styles = latent.styles
-    if isinstance(styles, tuple):
-        styles = torch.cat([s.flatten(1) for s in styles], 1)
-    parts = {"styles": (styles, generator.target_distribution("styles"))}
-    for name in ("features", "rgb"):
-        value = getattr(latent, name)
-        # F_1 is one learned constant and has no distribution to speak of
-        if value is not None and latent.space.first > 1:
-            target = generator.target_distribution(name, latent.space.layer)
-            parts[name] = (value, target)
-    return parts
-
-
-def distribution_loss(generator: Generator, latent: Latent) -> Tensor | float:
-    """[S] eq. 7.2 summed over styles, F and R, each against its own target."""
-    parts = distribution_parts(generator, latent).values()
-    return sum((distribution_regularization(v, t) for v, t in parts), 0.0)
-
-
-def distribution_distances(generator: Generator, latent: Latent) -> dict[str, float]:
-    """Wasserstein-1 distance of each part of a point to generated ones ([S] chapter 7)."""
-    parts = distribution_parts(generator, latent.to(generator.device, generator.dtype))
-    return {name: wasserstein(v.detach(), t).mean().item() for name, (v, t) in parts.items()}

@@ -12,8 +12,8 @@ from studio import DISTANCES, Studio
 from targets import portrait
 
 from edits.equalize import equalize
+from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.reconstruction import projection_metrics
-from invert.projection.variables import distribution_parts
 
 AMOUNTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LIMITS = {"styles": (-2.5, 2.5)}

@@ -19,7 +19,7 @@ from studio import DISTANCES, Studio, command
 from targets import faces
 
 from invert.latents.distributions import wasserstein
-from invert.projection.variables import distribution_parts
+from invert.metrics.distribution_distance import distribution_parts
 
 SPACE = "NW+"
 STEPS = (200, 600)

@@ -17,9 +17,9 @@ from targets import faces
 from torch import Tensor
 
 from invert.latents.latent import Latent
+from invert.metrics.distribution_distance import distribution_parts
 from invert.projection.companion import fitted, own_styles
 from invert.projection.settings import ProjectionSettings
-from invert.projection.variables import distribution_parts
 
 DEFAULT = 200  # steps
 WEIGHTS, LONG_WEIGHTS = (0.0, 0.1, 1.0), (0.0, 1.0)  # λ at DEFAULT steps, and in the long runs
