@@ -16,7 +16,7 @@ from torch import Tensor
 
 import invert
 import invert.latents.statistics
-from directions import measure as measuring
+from directions import diagnostics as measuring
 from directions.direction import Direction
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions

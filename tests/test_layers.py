@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import sys
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def test_a_layer_imports_only_itself_and_those_below(layer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "cli.py", *sorted(ROOT.glob("*/commands/*.py"))], ids=lambda p: p.stem
+    "path",
+    [ROOT / "cli.py", *sorted(p for layer in LAYERS for p in ROOT.glob(f"{layer}/commands/*.py"))],
+    ids=lambda p: p.stem,
 )
 def test_a_module_of_commands_has_light_imports_at_the_top(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -42,3 +45,11 @@ def test_a_module_of_commands_has_light_imports_at_the_top(path: Path) -> None:
     ours = {name for name in top if name.split(".")[0] in LAYERS}
     assert {name for name in ours if ".commands." not in name} <= {"invert.errors"}
     assert {name.split(".")[0] for name in top - ours} <= {*sys.stdlib_module_names, "click"}
+
+
+def test_setup_cfg_names_every_package() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    folders = {p.parent for layer in LAYERS[:-1] for p in (ROOT / layer).rglob("*.py")}
+    packages = {folder.relative_to(ROOT).as_posix().replace("/", ".") for folder in folders}
+    assert set(setup["options"]["packages"].split()) == packages

@@ -25,7 +25,7 @@ from invert.files.regular_files import read_regular
 from invert.latents.statistics import cached_map_distributions
 from invert.weights import cached
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECONDS = 30  # until a command that hangs is given up; a few milliseconds are usual
 WRITTEN = {"output", "out", "cache_dir"}  # parameters that name results
 BAD = "BAD"  # stands for the pipe or device

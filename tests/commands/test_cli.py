@@ -53,7 +53,7 @@ def test_info_tells_latents_from_checkpoints(run: Shell, network: Path) -> None:
         10,
     )
     assert checkpoint["fingerprint"] == latent["fingerprint"]
-    ada = run("info", Path(__file__).parent / "fixtures" / "ada_tiny.pkl")
+    ada = run("info", Path(__file__).parents[1] / "fixtures" / "ada_tiny.pkl")
     assert "stylegan2-ada-pytorch" in ada.out
     Path("broken.pt").write_bytes(b"PK\x03\x04 nothing")
     result = run("info", "broken.pt")
@@ -61,7 +61,7 @@ def test_info_tells_latents_from_checkpoints(run: Shell, network: Path) -> None:
 
 
 def test_convert_network_keeps_the_fingerprint(run: Shell) -> None:
-    pickle = Path(__file__).parent / "fixtures" / "ada_tiny.pkl"
+    pickle = Path(__file__).parents[1] / "fixtures" / "ada_tiny.pkl"
     assert run("convert-network", pickle, "tiny.safetensors").code == 0
     a, b = (
         json.loads(run("info", p, "--json").out)["fingerprint"]

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from invert.checkpoints import fingerprint, read_checkpoint
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "checkpoints.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "checkpoints.md"
 
 CONTAINERS = (
     "bare pickle",

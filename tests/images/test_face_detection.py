@@ -16,7 +16,7 @@ from invert.images.alignment import ffhq_square
 from invert.images.face_detection import FaceDetector, apart, corrected, face_detector, square
 from invert.weights import mtcnn
 
-PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.png"
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.png"
 CHANNELS = {"pnet": (10, 16, 32), "rnet": (28, 48, 64, 128), "onet": (32, 64, 64, 128, 256)}
 OUTPUTS = (2, 4, 10)
 

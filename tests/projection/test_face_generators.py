@@ -19,7 +19,7 @@ from invert.generator import load_generator
 from invert.images.face_detection import Face
 from invert.latents.w_spaces import FFHQ, PROBES, knows_aligned_faces
 
-PORTRAIT = Path(__file__).parent.parent / "docs" / "images" / "astronaut.jpg"
+PORTRAIT = Path(__file__).parents[2] / "docs" / "images" / "astronaut.jpg"
 POINTS = ((26, 24), (34, 24), (30, 28), (27, 32), (33, 32))  # eyes, nose, corners of the mouth
 
 

@@ -22,7 +22,7 @@ from invert.generator import Generator
 from invert.metrics.perceptual import PerceptualDistance
 from invert.projection.settings import ProjectionSettings
 
-sys.path.append(str(Path(__file__).parents[1] / "tools" / "figures"))
+sys.path.append(str(Path(__file__).parents[2] / "tools" / "figures"))
 
 import all as all_figures
 import fig_4_1
@@ -42,8 +42,8 @@ from record import Figure, Finding, write_record
 from sheet import FONT, GAP, LINE, Sheet, Tile, wrap
 from studio import Studio, make
 
-ROOT = Path(__file__).parents[1]
-ISSUE = [
+ROOT = Path(__file__).parents[2]
+FIGURES_OF_S_AND_A = [
     *(f"fig_4_{k}" for k in (1, 2, 3)),
     "fig_5_2",
     *("fig_6_2", "fig_6_2b"),
@@ -52,7 +52,7 @@ ISSUE = [
     *(f"automodulator_{k}" for k in (8, 14, 18)),
 ]
 OWN = ["beyond_regularized", "beyond_repaint"]
-FIGURES = ISSUE + OWN
+FIGURES = FIGURES_OF_S_AND_A + OWN
 
 
 @pytest.fixture(scope="module")
