@@ -30,6 +30,7 @@ from directions.catalog import find
 from edits.feature_edits import Carrier, CompanionDifference, Repaint
 from edits.optical_flow import DAMPING
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.projection.companion_fit import early_maps
@@ -57,7 +58,8 @@ def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple
         made, *_ = early_maps(generator, space, styles + distance * away)
         return ((made - features).square().mean() / features.var()).item() - missed
 
-    return styles, latent.replace(companion=styles + brentq(excess, 0, FARTHEST, xtol=1e-3) * away)
+    distance = brentq(excess, 0, FARTHEST, xtol=1e-3)
+    return styles, latent.replace(companion=Companion(styles + distance * away))
 
 
 def not_made(

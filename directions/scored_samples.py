@@ -116,8 +116,8 @@ def styles_of_file(generator: Generator, path: Path) -> Tensor:
     if len(latent) != 1:
         raise LatentError(f"{path}: holds {len(latent)} latents, expected one per file")
     latent = ensure_companion(generator, latent)
-    if latent.companion is not None and latent.places is None:
-        return latent.companion[0].to(generator.device, generator.dtype)
+    if latent.companion is not None and latent.companion.windows is None:
+        return latent.companion.styles[0].to(generator.device, generator.dtype)
     styles = latent.styles
     if latent.space.base == "Z" or latent.space.layer or isinstance(styles, tuple):
         raise LatentError(

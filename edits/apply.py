@@ -19,7 +19,7 @@ from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.shapes import Size
 from invert.latents.spaces import Space
-from invert.projection.companion_windows import Views
+from invert.projection.companion_windows import Windows
 
 
 @full_precision()
@@ -84,8 +84,11 @@ def moved(
             along = offset.clone()
             if push.features is None:  # the companion still makes this F_i
                 along[: styles_inside(generator, opened.space)] = 0
-            changes["companion"] = opened.companion + touched(generator, opened, weight) * along
-            changes["origin"] = push.origin or opened.origin
+            along = touched(generator, opened, weight) * along
+            changes["companion"] = opened.companion.replace(
+                styles=opened.companion.styles + along,
+                origin=push.origin or opened.companion.origin,
+            )
     return opened.replace(**changes)
 
 
@@ -93,10 +96,10 @@ def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | fl
     """1 for every companion of a canvas that the mask reaches, else 0, as [1, K, 1, 1]; 1.0 for
     that of a whole.
     """
-    if latent.places is None or weight.shape[2:] == (1, 1):
+    if latent.companion is None or latent.companion.windows is None or weight.shape[2:] == (1, 1):
         return 1.0
-    views = Views.of(generator, latent)
-    shares = views.cut(at_size(weight, views.canvas))
+    windows = Windows.from_latent(generator, latent)
+    shares = windows.cut(at_size(weight, windows.canvas))
     return (shares.amax(dim=(1, 2, 3)) > 0).to(weight).view(1, -1, 1, 1)
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.shapes import Size
 
@@ -74,7 +75,7 @@ def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> dict[str, Any]:
     """Styles, features, rgb and companion of points of one space, each the function of theirs.
 
-    A part that one of the points lacks is None, and so is the companion where one has places of its
+    A part that one of the points lacks is None, and so is the companion where one has windows of its
     own. Style maps are
     brought to the largest size first.
     """
@@ -82,9 +83,11 @@ def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> di
     parts: dict[str, Any] = {}
     for name in ("styles", "features", "rgb", "companion"):
         values = [getattr(point, name) for point in points]
-        placed = name == "companion" and any(point.places is not None for point in points)
-        if placed or any(value is None for value in values):
+        if any(value is None for value in values):
             parts[name] = None
+        elif name == "companion":
+            whole = all(companion.windows is None for companion in values)
+            parts[name] = Companion(function(*(c.styles for c in values))) if whole else None
         elif isinstance(getattr(first, name), tuple):
             groups = zip(*values, strict=True)
             parts[name] = tuple(

@@ -22,13 +22,13 @@ from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
 from invert.projection.companion import has_companion
 from invert.projection.companion_fit import early_maps
-from invert.projection.companion_windows import Views
+from invert.projection.companion_windows import Windows
 
 
 class Displacement(NamedTuple):
     """What is added to F_i [N, C, H, W] and R_i [N, 3, h, w]; None where they stay.
 
-    `origin` is what the latent must remember (`Latent.origin`) for the way back, where that takes
+    `origin` is what the latent must remember (`Companion.origin`) for the way back, where that takes
     more than the
     companion.
     """
@@ -80,10 +80,10 @@ class CompanionDifference:
     ) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
-        companion, views = check_companion(generator, latent)
+        companion, windows = check_companion(generator, latent)
         before, after = made_maps(generator, latent, [companion, companion + offset])
         return displacement(
-            latent, views, weight, [a - b for b, a in zip(before, after, strict=True)]
+            latent, windows, weight, [a - b for b, a in zip(before, after, strict=True)]
         )
 
 
@@ -118,25 +118,25 @@ class Repaint:
     ) -> Displacement:
         if not offset[: styles_inside(generator, latent.space)].any():
             return Displacement(None, None)
-        companion, views = check_companion(generator, latent)
-        origin = latent.origin or latent.own_origin()
+        companion, windows = check_companion(generator, latent)
+        origin = latent.origin()
         before, after = (
-            self.painted(generator, latent, views, origin, c)
+            self.painted(generator, latent, windows, origin, c)
             for c in (companion, companion + offset)
         )
         return displacement(
-            latent, views, weight, [a - b for a, b in zip(after, before, strict=True)], origin
+            latent, windows, weight, [a - b for a, b in zip(after, before, strict=True)], origin
         )
 
     def painted(
         self,
         generator: Generator,
         latent: Latent,
-        views: Views,
+        windows: Windows,
         origin: Sequence[Tensor],
         companion: Tensor,
     ) -> list[Tensor]:
-        """F_i, or F_i and R_i, of the views once the companion of the origin has become
+        """F_i, or F_i and R_i, of the windows once the companion of the origin has become
         `companion`.
         """
         way = [torch.lerp(origin[0], companion, k / self.parts) for k in range(self.parts + 1)]
@@ -144,7 +144,7 @@ class Repaint:
         start, now = path[0], path[-1]
         displacements = self.motion([maps[0] for maps in path])
         share = self.kept(moved(start[0], displacements), now[0], start[0])
-        rests = [views.cut(whole) - made for whole, made in zip(origin[1:], start, strict=True)]
+        rests = [windows.cut(whole) - made for whole, made in zip(origin[1:], start, strict=True)]
         return [
             made + at_size(share, made.shape[2:]) * moved(rest, displacements)
             for made, rest in zip(now, rests, strict=True)
@@ -163,7 +163,7 @@ class Repaint:
         return 1 / (1 + (distance / self.half) ** 4)
 
 
-def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Views]:
+def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Windows]:
     """The companion [N, num_ws, w_dim], or those of a canvas [1, K, num_ws, w_dim], and what they
     describe.
 
@@ -181,7 +181,7 @@ def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Views
         raise UsageError(
             f"a companion without a place carries on images of {wide}×{high} px, got {width}×{height}; {hint}"
         )
-    return latent.companion, Views.of(generator, latent)
+    return latent.companion.styles, Windows.from_latent(generator, latent)
 
 
 def made_maps(
@@ -197,17 +197,17 @@ def made_maps(
 
 def displacement(
     latent: Latent,
-    views: Views,
+    windows: Windows,
     weight: Tensor,
     pushes: Sequence[Tensor],
     origin: tuple[Tensor, ...] | None = None,
 ) -> Displacement:
-    """What is added to F_i or to F_i and R_i, put together from what the views are pushed by, under
+    """What is added to F_i or to F_i and R_i, put together from what the windows are pushed by, under
     the mask.
     """
     maps = [t for t in (latent.features, latent.rgb) if t is not None]
     joined = [
-        at_size(weight, t.shape[2:]) * views.join(p, t) for t, p in zip(maps, pushes, strict=True)
+        at_size(weight, t.shape[2:]) * windows.join(p, t) for t, p in zip(maps, pushes, strict=True)
     ]
     return Displacement(joined[0], joined[1] if len(joined) > 1 else None, origin)
 

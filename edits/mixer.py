@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -15,6 +13,7 @@ from edits.masks import at_size, check_mask, feathered, style_mask
 from invert.arguments import whole
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 
 
@@ -71,20 +70,17 @@ def mix(
         features=blend(a.features, b.features, m),
         rgb=blend(a.rgb, b.rgb, m),
         noise=noise,
-        **sole_companion(a, b, m),
+        companion=sole_companion(a, b, m),
     )
     amounts = {"keep_styles": keep_styles, "shift": list(shift), "feather": float(feather)}
     return record(mixed, "mix", {"with": other, "mask": mask_facts(mask), **amounts})
 
 
-def sole_companion(a: Latent, b: Latent, m: Tensor) -> dict[str, Any]:
-    """Companion, places and origin of the one that an empty or full mask leaves; none for a
-    mixture.
-    """
+def sole_companion(a: Latent, b: Latent, m: Tensor) -> Companion | None:
+    """The companion of the one that an empty or full mask leaves; none for a mixture."""
     if m.numel() > 1 or m.item() not in (0, 1):
-        return {"companion": None}
-    sole = b if m.item() else a
-    return {"companion": sole.companion, "places": sole.places, "origin": sole.origin}
+        return None
+    return b.companion if m.item() else a.companion
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:

@@ -15,6 +15,7 @@ from edits.mixer import mix
 from invert.arguments import check_number, whole
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import LayerRange, layer_range, styles_inside
 from invert.latents.shapes import Size
@@ -47,12 +48,11 @@ def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRan
     pairs = zip(a.style_list(), b.style_list(), taken[a.space.first - 1 :], strict=True)
     styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
     early = b if inside and all(taken[:inside]) else a
+    companions = [c for c in (a.companion, b.companion) if c is not None and c.windows is None]
     companion = None
-    whole = a.places is None and b.places is None
-    if whole and a.companion is not None and b.companion is not None:
-        companion = torch.where(
-            torch.tensor(taken, device=generator.device)[:, None], b.companion, a.companion
-        )
+    if len(companions) == 2:
+        rows = torch.tensor(taken, device=generator.device)[:, None]
+        companion = Companion(torch.where(rows, companions[1].styles, companions[0].styles))
     mixed = a.replace(styles=styles, features=early.features, rgb=early.rgb, companion=companion)
     return record(mixed, "style_mix", facts)
 

@@ -10,7 +10,7 @@ from invert.checkpoints import fingerprint, read_checkpoint
 from invert.errors import ModelFileError
 from invert.files.file_kinds import FileKind, shown
 from invert.files.leftovers import recover
-from invert.latents.latent import PARTS, Latent
+from invert.latents.latent import Latent
 from invert.recognition import Recognized, recognize
 
 
@@ -37,11 +37,11 @@ def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
 def describe_latent(latent: Latent) -> dict[str, Any]:
     """The space, the shape of every part that the point has, and what travels with it."""
     shapes: dict[str, Any] = {}
-    for name in PARTS:
-        part = getattr(latent, name)
-        if part is not None:
-            several = isinstance(part, tuple)
-            shapes[name] = [list(t.shape) for t in part] if several else list(part.shape)
+    for name, part in latent.parts().items():
+        if isinstance(part, tuple):
+            shapes[name] = [list(t.shape) for t in part]
+        else:
+            shapes[name] = list(part.shape)
     return {
         "space": str(latent.space),
         "points": len(latent),

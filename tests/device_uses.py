@@ -41,6 +41,7 @@ from invert.encoders.encoder_files import load_encoder, save_encoder
 from invert.encoders.samples import Samples
 from invert.encoders.training import EncoderSettings
 from invert.encoders.training_run import train_encoder
+from invert.latents.companion import Companion
 from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
@@ -223,10 +224,9 @@ def companions(w: World) -> Any:
 def edit_what_a_companion_carries(w: World) -> Any:
     canvas = w.canvas
     rows = [w.latent("FNW5", seed).companion for seed in (0, 1)]
-    canvas = canvas.replace(
-        companion=torch.stack([row for row in rows if row is not None], 1),
-        places=torch.tensor([[[0.0, 0.0], [16.0, 0.0]]]),
-    )
+    styles = torch.stack([row.styles for row in rows if row is not None], 1)
+    windows = torch.tensor([[[0.0, 0.0], [16.0, 0.0]]])
+    canvas = canvas.replace(companion=Companion(styles, windows))
     offset = w.direction.offset(10, 1.0)
     wide = torch.nn.functional.pad(w.mask, (0, 64))
     made = [move(w.generator, w.latent("FNW5"), offset, carry=name) for name in CARRIERS]

@@ -13,6 +13,7 @@ from networks import small_generator, small_mobile
 
 from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
 from invert.generator import Generator, load_generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.latents.statistics import map_distributions
@@ -179,8 +180,8 @@ def test_features_made_from_w_plus_remember_the_styles_that_made_them(generator:
         for space in path:
             x = generator.convert(x, space)
         assert x.companion is not None
-        assert torch.equal(x.companion, w_plus.styles)  # type: ignore[arg-type]
-        again = generator.convert(generator.latent(x.companion), "FW5").features
+        assert torch.equal(x.companion.styles, w_plus.styles)  # type: ignore[arg-type]
+        again = generator.convert(generator.latent(x.companion.styles), "FW5").features
         assert torch.allclose(again, generator.convert(w_plus, "FW5").features)  # type: ignore[arg-type]
     maps = tuple(
         s.expand(-1, -1, 2, 2).clone() for s in generator.convert(w_plus, "SW+").style_list()
@@ -202,7 +203,7 @@ def test_parts_that_do_not_fit_the_generator_are_named() -> None:
         (x.replace(rgb=None), "RGB map"),
         (x.replace(noise=x.noise[1:]), "noise maps"),
         (x.replace(styles=x.styles[1:]), "style"),
-        (x.replace(companion=torch.zeros(1, 3, 3)), "companion"),
+        (x.replace(companion=Companion(torch.zeros(1, 3, 3))), "companion"),
         (
             x.replace(styles=tuple(s.expand(-1, -1, 99, 99) for s in x.style_list())),
             "at most as large",

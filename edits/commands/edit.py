@@ -157,7 +157,7 @@ def edit(
 
 def faces_found(latent: Latent) -> str:
     """For the message about a canvas: on how many faces an edit acts."""
-    if latent.places is None:
+    if latent.companion is None or latent.companion.windows is None:
         return ""
-    count = latent.places.shape[1]
+    count = latent.companion.windows.shape[1]
     return f", {count} face{'s' if count > 1 else ''} found"

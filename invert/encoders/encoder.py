@@ -15,6 +15,7 @@ from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.hardware.precision import full_precision
 from invert.images.images import area_downscale
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 
@@ -166,7 +167,7 @@ class Encoder(nn.Module):
             generator.fingerprint,
             features=features,
             rgb=rgb,
-            companion=styles,
+            companion=Companion(styles),
             metadata=generator.reference,
         )
 

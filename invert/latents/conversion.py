@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent, Styles
 from invert.latents.shapes import Shapes
 from invert.latents.spaces import Space
@@ -48,24 +49,27 @@ def convert_latent(
         noise=tuple(noise[skipped:]) if target.noise else None,
         label=latent.label if target.base == "Z" else None,
         companion=companion_of(latent, styles, target),
-        places=latent.places if target.layer == source.layer else None,
-        origin=latent.origin if target.layer == source.layer else None,
         metadata=latent.metadata,
     )
 
 
-def companion_of(latent: Latent, styles: Sequence[Tensor], target: Space) -> Tensor | None:
-    """The W+ styles that make the latent's early features: its own where it has them all as
-    vectors.
+def companion_of(latent: Latent, styles: Sequence[Tensor], target: Space) -> Companion | None:
+    """The companion of a latent that becomes a point of `target`; None outside the F… spaces.
 
-    None outside the F… spaces, and for the companions of a canvas at another layer: their places
-    are cells of F_i.
+    A point without features has all styles that make them: these are the companion, unless they
+    are maps. At a later layer a companion is still one, but its origin was at the old one, and
+    windows count cells of the old F_i.
     """
-    if target.layer is None or (latent.places is not None and target.layer != latent.space.layer):
+    if target.layer is None:
         return None
-    if latent.space.layer or any(s.ndim == 4 and s.shape[2:] != (1, 1) for s in styles):
-        return latent.companion
-    return torch.stack([s.flatten(1) for s in styles], 1)
+    if latent.space.layer is None:
+        if any(s.ndim == 4 and s.shape[2:] != (1, 1) for s in styles):
+            return None
+        return Companion(torch.stack([s.flatten(1) for s in styles], 1))
+    companion = latent.companion
+    if companion is None or target.layer == latent.space.layer:
+        return companion
+    return None if companion.windows is not None else companion.replace(origin=None)
 
 
 def layer_styles(network: SynthesisNetwork, latent: Latent) -> list[Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from invert.errors import LatentError
+from invert.latents.companion import Companion
 from invert.latents.latent_checks import check_parts
 from invert.latents.spaces import Space
 
@@ -32,13 +33,8 @@ class Latent:
     noise        maps n_j [N, 1, H, W] of the convolution layers j ≥ i; () at the last layer, which
                  makes the image; None outside the N… spaces
     label        c [N, c_dim] of a conditional generator, only where styles are z
-    companion    W+ styles [N, num_ws, w_dim] of an image near this one, for spaces with features:
-                 never rendered, but edits are carried into F_i by what they do to the companion's
-                 F_i. With `places` [N, K, num_ws, w_dim]
-    places       (x, y) [N, K, 2] in whole cells of F_i: where on a canvas each of K companions has
-                 its left upper cell
-    origin       (companion, F_i) or (companion, F_i, R_i) as they were before the first edit, where
-                 an edit let go of some of them: what they held comes back when the companion does
+    companion    the W+ styles by which edits reach F_i (:class:`Companion`); None outside the F…
+                 spaces, and where there are none
     fingerprint  of the generator's weights
     metadata     JSON-like facts that travel with the file: generator name, image and crop,
                  projection settings
@@ -51,9 +47,7 @@ class Latent:
     rgb: Tensor | None = None
     noise: tuple[Tensor, ...] | None = None
     label: Tensor | None = None
-    companion: Tensor | None = None
-    places: Tensor | None = None
-    origin: tuple[Tensor, ...] | None = None
+    companion: Companion | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,11 +69,11 @@ class Latent:
         """The latent with `function` applied to every tensor."""
 
         def each(part: Any) -> Any:
-            if part is None:
-                return None
             return tuple(function(t) for t in part) if isinstance(part, tuple) else function(part)
 
-        return self.replace(**{name: each(getattr(self, name)) for name in PARTS})
+        parts = {name: each(part) for name, part in self.parts().items() if name in POINT_PARTS}
+        companion = None if self.companion is None else self.companion.map(function)
+        return self.replace(**parts, companion=companion)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -93,23 +87,31 @@ class Latent:
         return self.map(Tensor.detach)
 
     def replace(self, **changes: Any) -> Latent:
-        """A copy with some fields changed, checked again. New features or companion, unless
-        `origin` comes with them,
-        are a new beginning: the old origin is dropped. So are the old places where no companion is
-        left."""
-        if {"features", "rgb", "companion"} & changes.keys():
-            changes.setdefault("origin", None)
-        if changes.get("companion", self.companion) is None:
-            changes.setdefault("places", None)
+        """A copy with some fields changed, checked again.
+
+        The origin of edits belongs to the old F_i and R_i: new ones drop it, unless a companion
+        comes with them.
+        """
+        if {"features", "rgb"} & changes.keys() and self.companion is not None:
+            changes.setdefault("companion", self.companion.replace(origin=None))
         return dataclasses.replace(self, **changes)
+
+    def parts(self) -> dict[str, Tensor | tuple[Tensor, ...]]:
+        """The tensors of the parts that the point has, by the names that files give them."""
+        companion = self.companion
+        parts: dict[str, Tensor | tuple[Tensor, ...] | None] = {
+            **{name: getattr(self, name) for name in POINT_PARTS},
+            "companion": None if companion is None else companion.styles,
+            "places": None if companion is None else companion.windows,
+            "origin": None if companion is None else companion.origin,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
     def tensors(self) -> list[Tensor]:
         """All tensors of the point, styles first."""
-        parts = (getattr(self, name) for name in PARTS)
         return [
             t
-            for part in parts
-            if part is not None
+            for part in self.parts().values()
             for t in (part if isinstance(part, tuple) else (part,))
         ]
 
@@ -129,11 +131,17 @@ class Latent:
             raise LatentError(f"{self.space} has a style map per layer; use style_list()")
         return self.styles
 
-    def own_origin(self) -> tuple[Tensor, ...]:
-        """(companion, F_i) or (companion, F_i, R_i) as they are now: where edits from here on
-        begin.
+    def origin(self) -> tuple[Tensor, ...]:
+        """Where edits begin: (companion styles, F_i) or (companion styles, F_i, R_i).
+
+        As they were before the first edit, or as they are, if no edit has left an origin. Raises
+        :class:`LatentError` without a companion.
         """
-        return tuple(t for t in (self.companion, self.features, self.rgb) if t is not None)
+        if self.companion is None:
+            raise LatentError(f"this point of {self.space} has no companion, where edits begin")
+        if self.companion.origin is not None:
+            return self.companion.origin
+        return tuple(t for t in (self.companion.styles, self.features, self.rgb) if t is not None)
 
     @classmethod
     def cat(cls, latents: Sequence[Latent]) -> Latent:
@@ -153,20 +161,7 @@ class Latent:
                     f"expected latents of one space and generator, got {first.space} and {other.space}"
                     + ("" if other.fingerprint == first.fingerprint else " of different generators")
                 )
-        if (
-            len(
-                {
-                    tuple(None if t is None else t.shape[1:] for t in (x.companion, x.places))
-                    for x in latents
-                }
-            )
-            > 1
-        ):
-            latents = [latent.replace(companion=None) for latent in latents]
-        if any(latent.origin is not None for latent in latents):
-            latents = [
-                latent.replace(origin=latent.origin or latent.own_origin()) for latent in latents
-            ]
+        latents = with_like_companions(latents)
         first = latents[0]
         stacks = [latent.tensors() for latent in latents]
         if any([t.shape[1:] for t in s] != [t.shape[1:] for t in stacks[0]] for s in stacks):
@@ -191,4 +186,24 @@ class Latent:
         return load_latent(Path(path))
 
 
-PARTS = ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin")
+POINT_PARTS = ("styles", "features", "rgb", "noise", "label")
+COMPANION_PARTS = ("companion", "places", "origin")  # names in files
+PARTS = POINT_PARTS + COMPANION_PARTS
+
+
+def with_like_companions(latents: Sequence[Latent]) -> list[Latent]:
+    """The latents with companions of one size and number, all or none with an origin."""
+    companions = [x.companion for x in latents if x.companion is not None]
+    sizes = {
+        (c.styles.shape[1:], None if c.windows is None else c.windows.shape[1:]) for c in companions
+    }
+    if len(companions) < len(latents) or len(sizes) > 1:
+        return [x.replace(companion=None) for x in latents]
+
+    # What was not edited is its own origin.
+    if any(c.origin is not None for c in companions):
+        return [
+            x.replace(companion=c.replace(origin=x.origin()))
+            for x, c in zip(latents, companions, strict=True)
+        ]
+    return list(latents)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from invert.errors import LatentError
+from invert.latents.companion import Companion
 
 if TYPE_CHECKING:
     from invert.latents.latent import Latent
@@ -24,20 +25,22 @@ def check_parts(latent: Latent) -> None:
     check_maps(latent)
     check_noise(latent)
     check_companion(latent)
-    check_origin(latent)
     check_batch(latent)
 
 
 def check_types(latent: Latent) -> None:
     """Tensors, or tuples of them where a part has several; text and a mapping beside them."""
-    for name in ("styles", "features", "rgb", "noise", "label", "companion", "places", "origin"):
+    for name in ("styles", "features", "rgb", "noise", "label"):
         part = getattr(latent, name)
-        several = isinstance(part, tuple) and name in ("styles", "noise", "origin")
+        several = isinstance(part, tuple) and name in ("styles", "noise")
         if part is None and name != "styles":
             continue
         for value in part if several else (part,):
             if not isinstance(value, Tensor):
                 raise LatentError(f"expected a tensor as {name}, got {type(value).__name__}")
+    if latent.companion is not None and not isinstance(latent.companion, Companion):
+        found = type(latent.companion).__name__
+        raise LatentError(f"expected a Companion as companion, got {found}")
     if not isinstance(latent.fingerprint, str):
         raise LatentError(f"expected text as fingerprint, got {type(latent.fingerprint).__name__}")
     if not isinstance(latent.metadata, Mapping):
@@ -99,44 +102,26 @@ def check_noise(latent: Latent) -> None:
 
 
 def check_companion(latent: Latent) -> None:
-    """A companion has a space with features, and its places lie on the canvas."""
-    companion, places, features = latent.companion, latent.places, latent.features
+    """A companion has a space with features, windows on the canvas, and an origin of its size."""
+    companion, features = latent.companion, latent.features
     if companion is None:
-        if places is not None:
-            raise LatentError("places say where companions are, and there is none")
         return
     if features is None:
         raise LatentError(f"{latent.space} has no companion")
-    if places is None:
-        if companion.ndim != 3:
-            raise LatentError(
-                "a companion is [N, num_ws, w_dim], or [N, K, num_ws, w_dim] with places [N, K, 2]"
-            )
-        return
-    if companion.ndim != 4 or places.shape != (*companion.shape[:2], 2) or places.numel() == 0:
-        raise LatentError(
-            f"companions are [N, K, num_ws, w_dim] with places [N, K, 2], got {list(companion.shape)} with "
-            f"{list(places.shape)}"
-        )
-    canvas = torch.tensor([features.shape[3], features.shape[2]]).to(places)
-    if bool((places != places.round()).any() or (places < 0).any() or (places >= canvas).any()):
-        raise LatentError(
-            f"places are whole cells of the {features.shape[3]}×{features.shape[2]} of F_i"
-        )
 
+    windows = companion.windows
+    if windows is not None:
+        height, width = features.shape[2:]
+        canvas = torch.tensor([width, height]).to(windows)
+        outside = (windows < 0) | (windows >= canvas)
+        if bool(((windows != windows.round()) | outside).any()):
+            raise LatentError(f"windows begin at whole cells of the {width}×{height} of F_i")
 
-def check_origin(latent: Latent) -> None:
-    """An origin looks like the companion, features and RGB of now."""
-    origin = latent.origin
-    if origin is None:
-        return
-    if not isinstance(origin, tuple):
-        raise LatentError(f"{latent.space} needs a tuple of tensors as origin, got one tensor")
-    alike = [t.shape for t in (latent.companion, latent.features, latent.rgb) if t is not None]
-    if latent.companion is None or [t.shape for t in origin] != alike:
-        raise LatentError(
-            f"{latent.space} needs an origin of the sizes of its companion, features and rgb, or none"
-        )
+    if companion.origin is not None:
+        alike = [t.shape for t in (companion.styles, features, latent.rgb) if t is not None]
+        if [t.shape for t in companion.origin] != alike:
+            needed = "an origin of the sizes of its companion, features and rgb, or none"
+            raise LatentError(f"{latent.space} needs {needed}")
 
 
 def check_batch(latent: Latent) -> None:

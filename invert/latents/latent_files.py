@@ -25,7 +25,8 @@ from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceErr
 from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.files.leftovers import recover
-from invert.latents.latent import PARTS, Latent, Styles
+from invert.latents.companion import Companion
+from invert.latents.latent import COMPANION_PARTS, PARTS, Latent, Styles
 from invert.latents.network_files import seen_from
 from invert.latents.spaces import Space
 from invert.recognition import expecting
@@ -186,7 +187,20 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         raise ModelFileError(f"unexpected tensor '{quoted(min(left))}'")
     if "styles" not in parts:
         raise ModelFileError("styles are missing")
-    return parts
+    return with_companion(parts)
+
+
+def with_companion(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts with those of the companion put together. Raises :class:`LatentError`."""
+    point = {name: part for name, part in parts.items() if name not in COMPANION_PARTS}
+    styles, windows, origin = map(parts.get, COMPANION_PARTS)
+    if styles is not None:
+        return point | {"companion": Companion(styles, windows, origin)}
+    if windows is not None:
+        raise LatentError("places say where companions are, and there is none")
+    if origin is not None:
+        raise LatentError("an origin is where edits of a companion began, and there is none")
+    return point
 
 
 def check_metadata(metadata: object) -> None:
@@ -222,10 +236,9 @@ def check_metadata(metadata: object) -> None:
 def flatten(latent: Latent) -> dict[str, Tensor]:
     """{"styles": …} or {"styles.0": …, "styles.1": …}, and so on for every part."""
     out: dict[str, Tensor] = {}
-    for name in PARTS:
-        part = getattr(latent, name)
+    for name, part in latent.parts().items():
         if isinstance(part, tuple):
             out |= {f"{name}.{k}": t for k, t in enumerate(part)}
-        elif part is not None:
+        else:
             out[name] = part
     return out

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from invert.errors import LatentError, SpaceError
 from invert.images.image_files import MAX_PIXELS
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.networks.network import Size, SynthesisNetwork
@@ -124,18 +125,24 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
             f"{space} needs {count if space.base == 'W+' else 1} style(s) of {width} values here, "
             f"got {found if space.base == 'W+' else 1} of {sorted(dims)}"
         )
-    companion = (network.num_ws, network.mapping.w_dim)
-    if latent.companion is not None and tuple(latent.companion.shape[-2:]) != companion:
-        raise LatentError(
-            f"the companion needs {companion} values here, got {tuple(latent.companion.shape[-2:])}"
-        )
-    if latent.places is not None:
-        height, width = network.layers[space.first - 1].cells
-        x, y = latent.places.amax((0, 1)).tolist()
-        if y + height > expected.features[0] or x + width > expected.features[1]:
-            cells = f"{width}×{height} cells of F_i"
-            raise LatentError(f"a companion needs {cells}, and its place leaves fewer")
+    if latent.companion is not None:
+        check_companion(network, latent.companion, space, expected)
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:
         raise LatentError(f"{space} needs a label of {c_dim} values here, got {label}")
+
+
+def check_companion(
+    network: SynthesisNetwork, companion: Companion, space: Space, expected: Shapes
+) -> None:
+    """Raise :class:`LatentError` unless a companion's styles and windows fit the network."""
+    wanted, found = (network.num_ws, network.mapping.w_dim), tuple(companion.styles.shape[-2:])
+    if found != wanted:
+        raise LatentError(f"the companion needs {wanted} values here, got {found}")
+    if companion.windows is not None:
+        height, width = network.layers[space.first - 1].cells
+        x, y = companion.windows.amax((0, 1)).tolist()
+        if y + height > expected.features[0] or x + width > expected.features[1]:
+            cells = f"{width}×{height} cells of F_i"
+            raise LatentError(f"a companion needs {cells}, and its window leaves fewer")

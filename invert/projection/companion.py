@@ -9,10 +9,11 @@ from torch import Tensor
 
 from invert.errors import LatentError
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
 from invert.projection.companion_fit import likely_styles
-from invert.projection.companion_windows import Place, Views, find_places
+from invert.projection.companion_windows import Window, Windows, find_windows
 from invert.projection.settings import ProjectionSettings
 
 FOUND = 0.5  # share missed by the best styles below which a window of a canvas holds a face
@@ -39,11 +40,11 @@ def at_training_size(generator: Generator, latent: Latent) -> bool:
 
 
 def has_companion(generator: Generator, latent: Latent) -> bool:
-    """Whether the latent has a companion and it is known where: on all of the training size, or at
-    places.
+    """Whether the latent has a companion and it is known where: on all of the training size, or in
+    windows.
     """
     return latent.companion is not None and (
-        latent.places is not None or at_training_size(generator, latent)
+        latent.companion.windows is not None or at_training_size(generator, latent)
     )
 
 
@@ -63,7 +64,7 @@ def with_companion(
     lies far out,
     and what edits do there is no guide. The companion's later styles are the latent's own. On a
     canvas larger than
-    the training size every face that is found gets a companion, and `places` says where; where none
+    the training size every face that is found gets a companion, and its windows say where; where none
     is found, it
     has no companion. `steps` are those of Adam. A few seconds on a CPU, and less than one for each
     window that is
@@ -80,31 +81,30 @@ def with_companion(
     seen = latent if early is None else early.detach().to(generator.device, generator.dtype)
     if at_training_size(generator, latent):
         if inside == 0:
-            return latent.replace(companion=own)
+            return latent.replace(companion=Companion(own))
         companions, _ = fitted(generator, seen, None, own, steps)
-        return latent.replace(companion=companions, places=None)
-    places = find_places(generator, seen) if inside else []
-    if not places:
+        return latent.replace(companion=Companion(companions))
+    windows = find_windows(generator, seen) if inside else []
+    if not windows:
         return latent.replace(companion=None)
-    companions, missed = fitted(generator, seen, places, own.expand(len(places), -1, -1), steps)
+    companions, missed = fitted(generator, seen, windows, own.expand(len(windows), -1, -1), steps)
     found = missed < FOUND
     if not found.any():
         return latent.replace(companion=None)
-    return latent.replace(
-        companion=companions[found][None], places=torch.tensor([places]).to(own)[:, found]
-    )
+    corners = torch.tensor([windows]).to(own)[:, found]
+    return latent.replace(companion=Companion(companions[found][None], corners))
 
 
 def fitted(
-    generator: Generator, latent: Latent, places: Sequence[Place] | None, own: Tensor, steps: int
+    generator: Generator, latent: Latent, windows: Sequence[Window] | None, own: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Companions [M, num_ws, w_dim] of F_i at some places or whole, and the share [M] that they
+    """Companions [M, num_ws, w_dim] of F_i in some windows or whole, and the share [M] that they
     miss.
 
     Their later styles are those of `own` [M, n, w_dim].
     """
-    views = Views.of(generator, latent, places)
-    targets = [views.cut(t) for t in (latent.features, latent.rgb) if t is not None]
+    parts = Windows.from_latent(generator, latent, windows)
+    targets = [parts.cut(t) for t in (latent.features, latent.rgb) if t is not None]
     early, missed = likely_styles(generator, latent.space, targets, steps)
     return torch.cat([early, own[:, early.shape[1] + 1 - latent.space.first :]], 1), missed
 

@@ -62,7 +62,7 @@ def encoder_init(
     latent = encoder.encode(generator, image)
     if space.layer is None:
         assert latent.companion is not None
-        return generator.convert(generator.latent(latent.companion), space)
+        return generator.convert(generator.latent(latent.companion.styles), space)
     latent = generator.convert(latent, space)
     return latent.replace(companion=None) if can_have_companion(generator, latent) else latent
 

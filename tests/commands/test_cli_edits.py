@@ -58,8 +58,8 @@ def test_edit_says_what_carries_it_into_the_features(
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
     assert "tilt: carried by repaint" in run(*edit, "-o", "a.pt").err
     assert "carried by" not in run(*edit, "--carry", "styles", "-o", "b.pt").err
-    assert Latent.load("a.pt").origin is not None
-    assert Latent.load("b.pt").origin is None
+    assert Latent.load("a.pt").companion.origin is not None  # type: ignore[union-attr]
+    assert Latent.load("b.pt").companion.origin is None  # type: ignore[union-attr]
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     refused(
         run(*edit, "--carry", "model"),

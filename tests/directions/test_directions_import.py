@@ -21,6 +21,7 @@ from directions.importers import import_direction
 from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
 from invert.errors import FingerprintError, InvertError, LatentError, ModelFileError, UsageError
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.projection.companion import with_companion
 
@@ -346,7 +347,7 @@ def test_latents_with_styles_per_layer_make_all_rows_so(tmp_path: Path) -> None:
     wide = GENERATOR.sample(1, space="NW+")
     wide.save(tmp_path / "wide.pt")
     companion = GENERATOR.sample(2, space="W+").styles
-    projected = GENERATOR.sample(3, space="FNW5").replace(companion=companion)
+    projected = GENERATOR.sample(3, space="FNW5").replace(companion=Companion(companion))
     projected.save(tmp_path / "projected.pt")
     ws = style_vectors(GENERATOR, [0, tmp_path / "wide.pt", tmp_path / "projected.pt"])
     assert ws.shape == (3, GENERATOR.num_ws, W_DIM)
@@ -358,7 +359,7 @@ def test_latents_with_styles_per_layer_make_all_rows_so(tmp_path: Path) -> None:
 def test_a_point_without_companion_gets_one(tmp_path: Path) -> None:
     x = GENERATOR.sample(3, space="FNW5").replace(companion=None)
     x.save(tmp_path / "x.pt")
-    made = with_companion(GENERATOR, x).companion
+    made = with_companion(GENERATOR, x).companion.styles
     assert torch.equal(style_vectors(GENERATOR, [tmp_path / "x.pt"]), made)  # type: ignore[arg-type]
 
 

@@ -52,7 +52,7 @@ def test_an_encoding_is_a_point_of_its_layer_with_a_companion(encoder: Encoder) 
     assert str(latent.space) == "FW5"
     assert GENERATOR.check(latent).image == (64, 64)
     assert latent.companion is not None
-    assert torch.equal(latent.companion[:, 4:], latent.styles)  # type: ignore[arg-type]
+    assert torch.equal(latent.companion.styles[:, 4:], latent.styles)  # type: ignore[arg-type]
 
 
 def test_a_wider_image_gives_wider_maps(encoder: Encoder) -> None:
@@ -75,7 +75,7 @@ def test_an_untrained_encoder_finds_the_mean_whatever_it_sees() -> None:
     fresh = new_encoder(GENERATOR, 5).eval()
     a, b = (fresh.encode(GENERATOR, image) for image in (picture(), -picture()))
     assert a.companion is not None
-    assert torch.allclose(a.companion, GENERATOR.w_avg.expand_as(a.companion))
+    assert torch.allclose(a.companion.styles, GENERATOR.w_avg.expand_as(a.companion.styles))
     assert all(torch.equal(x, y) for x, y in zip(a.tensors(), b.tensors(), strict=True))
 
 
@@ -86,7 +86,7 @@ def test_a_lite_trunk_is_told_in_the_file_and_comes_back(tmp_path: Path) -> None
     save_encoder(made, tmp_path / "e.safetensors", {})
     again = load_encoder(tmp_path / "e.safetensors", GENERATOR)
     assert again.shape.trunk == "efficientnet-lite0"
-    x, y = (encoder.encode(GENERATOR, picture()).companion for encoder in (made, again))
+    x, y = (encoder.encode(GENERATOR, picture()).companion.styles for encoder in (made, again))
     assert x is not None
     assert torch.allclose(x, y, atol=1e-3)  # type: ignore[arg-type]
 

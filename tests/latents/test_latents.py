@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from invert.checkpoints import write_checkpoint
 from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 
@@ -54,44 +55,54 @@ def test_a_batch_splits_and_joins() -> None:
         Latent.cat([])
 
 
+def begun_elsewhere(x: Latent) -> Latent:
+    """The point with an origin that it was not at."""
+    assert x.companion is not None
+    return x.replace(companion=x.companion.replace(origin=tuple(t + 1 for t in x.origin())))
+
+
 def test_an_origin_is_saved_and_ends_with_what_it_belongs_to(tmp_path: Path) -> None:
     x = latent("FNW5")
-    assert x.companion is not None
-    assert x.features is not None
-    assert x.rgb is not None
-    x = x.replace(origin=(x.companion + 1, x.features + 1, x.rgb + 1))
+    x = begun_elsewhere(x)
     x.save(tmp_path / "x.pt")
     y = Latent.load(tmp_path / "x.pt")
-    assert y.origin is not None
-    assert all(torch.equal(a, b) for a, b in zip(x.origin or (), y.origin, strict=True))
-    spread = GENERATOR.convert(x, "FNSW5")
-    assert spread.origin is not None
-    assert GENERATOR.convert(x, "FNW6").origin is None
-    assert x.replace(features=x.features).origin is None
-    assert x.replace(companion=None).origin is None
-    assert x.replace(noise=x.noise).origin is not None
+    assert "origin" in y.parts()
+    assert all(torch.equal(a, b) for a, b in zip(x.origin(), y.origin(), strict=True))
+    assert "origin" in GENERATOR.convert(x, "FNSW5").parts()
+    assert "origin" not in GENERATOR.convert(x, "FNW6").parts()
+    assert "origin" not in x.replace(features=x.features).parts()
+    assert "origin" not in x.replace(companion=None).parts()
+    assert "origin" in x.replace(noise=x.noise).parts()
+
+
+def test_an_origin_without_a_companion_is_refused(tmp_path: Path) -> None:
+    begun_elsewhere(latent("FNW5")).save(tmp_path / "x.pt")
+    content = torch.load(tmp_path / "x.pt", weights_only=True)
+    del content["tensors"]["companion"]
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(ModelFileError, match="edits of a companion began, and there is none"):
+        Latent.load(tmp_path / "x.pt")
 
 
 def test_edited_and_unedited_points_join() -> None:
     x = latent("FNW5")[0]
-    assert x.companion is not None
-    assert x.features is not None
-    assert x.rgb is not None
-    edited = x.replace(origin=(x.companion + 1, x.features + 1, x.rgb + 1))
+    edited = begun_elsewhere(x)
     both = Latent.cat([x, edited])
-    assert all(torch.equal(a, b) for a, b in zip(both[0].origin or (), x.own_origin(), strict=True))
-    assert all(
-        torch.equal(a, b) for a, b in zip(both[1].origin or (), edited.origin or (), strict=True)
-    )
+    assert "origin" in both[0].parts()
+    assert all(torch.equal(a, b) for a, b in zip(both[0].origin(), x.origin(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(both[1].origin(), edited.origin(), strict=True))
     without = Latent.cat([edited, x.replace(companion=None)])
     assert len(without) == 2
     assert without.companion is None
-    assert without.origin is None
+    with pytest.raises(LatentError, match="has no companion, where edits begin"):
+        without.origin()
 
 
 def test_parts_that_contradict_the_space_are_refused() -> None:
     x = latent("FNW5")
     assert x.features is not None
+    companion = x.companion
+    assert companion is not None
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"features": None}, "needs features"),
         ({"noise": None}, "needs noise"),
@@ -104,18 +115,22 @@ def test_parts_that_contradict_the_space_are_refused() -> None:
         ({"label": torch.zeros(2, 3)}, "no label"),
         ({"noise": (x.features,)}, "needs noise maps"),
         ({"noise": x.noise and x.noise[0]}, "tuple of tensors as noise"),
-        ({"companion": torch.zeros(2, 3)}, "a companion is"),
-        ({"origin": x.features}, "tuple of tensors as origin"),
-        ({"origin": (x.features,)}, "origin of the sizes of its companion, features and rgb"),
-        ({"companion": None, "origin": (x.features, x.rgb)}, "origin of the sizes"),
+        ({"companion": x.features}, "expected a Companion"),
+        ({"companion": companion.replace(origin=(x.features,))}, "origin of the sizes of its comp"),
     ]
     for changes, reason in wrong:
         with pytest.raises(LatentError, match=reason):
             x.replace(**changes)
+    with pytest.raises(LatentError, match="a companion is"):
+        Companion(torch.zeros(2, 3))
+    with pytest.raises(LatentError, match="tuple of tensors as origin"):
+        companion.replace(origin=x.features)
+    with pytest.raises(LatentError, match="expected a tensor as windows"):
+        companion.replace(windows=(0, 0))
     with pytest.raises(LatentError, match="has no features"):
         latent("W+").replace(features=x.features)
     with pytest.raises(LatentError, match="has no companion"):
-        latent("W+").replace(companion=torch.zeros(2, 3, 4))
+        latent("W+").replace(companion=Companion(torch.zeros(2, 3, 4)))
     with pytest.raises(LatentError, match="has no RGB"):
         latent("W+").replace(rgb=x.rgb)
     with pytest.raises(LatentError, match="tuple of style maps"):

@@ -15,6 +15,7 @@ from networks import small_generator
 from edits.canvas import Placement, place
 from invert.describe import describe
 from invert.errors import InvertError, ModelFileError
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 
 GENERATOR = small_generator(32)
@@ -54,13 +55,15 @@ def originals() -> list[Latent]:
     assert f.rgb is not None
     canvas = place(GENERATOR, (24, 16), [Placement(f[0]), Placement(f[1], (8, 0))])
     placed = canvas.replace(
-        companion=torch.zeros(1, 2, GENERATOR.num_ws, GENERATOR.w_dim),
-        places=torch.tensor([[[0.0, 0.0], [8.0, 0.0]]]),
+        companion=Companion(
+            torch.zeros(1, 2, GENERATOR.num_ws, GENERATOR.w_dim),
+            torch.tensor([[[0.0, 0.0], [8.0, 0.0]]]),
+        )
     )
     return [
         GENERATOR.sample(0),
         GENERATOR.sample(0, space="NSW+"),
-        f.replace(origin=f.own_origin()),
+        f.replace(companion=f.companion.replace(origin=f.origin())),
         placed,
         GENERATOR.sample(0, space="FNZ8"),
         CONDITIONAL.sample(0, label=1, space="Z"),

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from edits.apply import move
 from edits.canvas import Placement, place
-from invert.errors import LatentError
+from invert.errors import LatentError, ModelFileError
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.projection.companion import can_have_companion, ensure_companion, with_companion
-from invert.projection.companion_windows import SEAM, Views, apart, valleys
+from invert.projection.companion_windows import SEAM, Windows, apart, valleys
 
 CANVAS, AT = (34, 20), ((0, 0), (18, 4))  # in cells of F_5, where a training image has 16×16
 SIDE = 16
@@ -54,20 +55,20 @@ def left_mask(generator: Generator, canvas: Latent) -> Tensor:
 
 
 def test_images_are_found_where_they_were_placed(generator: Generator, two: Latent) -> None:
-    assert two.places is not None
-    assert sorted(map(tuple, two.places[0].tolist())) == sorted(
+    assert two.companion is not None
+    assert two.companion.windows is not None
+    assert sorted(map(tuple, two.companion.windows[0].tolist())) == sorted(
         map(tuple, torch.tensor(AT).double().tolist())
     )
-    assert two.companion is not None
-    assert two.companion.shape == (1, 2, generator.num_ws, generator.w_dim)
+    assert two.companion.styles.shape == (1, 2, generator.num_ws, generator.w_dim)
 
 
 def test_each_companion_makes_nearly_its_part(generator: Generator, two: Latent) -> None:
     assert two.companion is not None
     assert two.features is not None
-    made = generator.convert(generator.latent(two.companion[0]), "FW5").features
+    made = generator.convert(generator.latent(two.companion.styles[0]), "FW5").features
     assert made is not None
-    part = Views.of(generator, two).cut(two.features)
+    part = Windows.from_latent(generator, two).cut(two.features)
     missed = (made - part).square().mean((1, 2, 3)) / part.var((1, 2, 3))
     assert missed.max() < 0.2
 
@@ -79,7 +80,7 @@ def test_where_there_is_no_image_there_is_no_companion(generator: Generator, two
         features=torch.randn(two.features.shape, generator=g, dtype=torch.float64), companion=None
     )
     assert with_companion(generator, noise).companion is None
-    assert ensure_companion(generator, noise).places is None
+    assert ensure_companion(generator, noise).companion is None
 
 
 def test_only_one_large_enough_point_can_have_them(generator: Generator, two: Latent) -> None:
@@ -97,10 +98,10 @@ def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Laten
     assert two.companion is not None
     edited = move(generator, two, offset(generator), carry="difference")
     assert edited.features is not None
-    views = Views.of(generator, two)
+    views = Windows.from_latent(generator, two)
     change = views.cut(edited.features - two.features)
     for k in range(2):
-        styles = two.companion[:, k]
+        styles = two.companion.styles[:, k]
         alone = [
             generator.convert(generator.latent(w), "FW5").features
             for w in (styles, styles + offset(generator))
@@ -142,14 +143,15 @@ def test_what_a_mask_leaves_out_stays_and_so_does_its_companion(
     assert edited.companion is not None
     assert torch.equal(edited.features[..., SIDE:], two.features[..., SIDE:])
     moved = [
-        not torch.equal(a, b) for a, b in zip(edited.companion[0], two.companion[0], strict=True)
+        not torch.equal(a, b)
+        for a, b in zip(edited.companion.styles[0], two.companion.styles[0], strict=True)
     ]
-    left = [x == 0 for x in two.places[0, :, 0].tolist()]  # type: ignore[index]
+    left = [x == 0 for x in two.companion.windows[0, :, 0].tolist()]  # type: ignore[index]
     assert moved == left
 
 
 def test_windows_fade_inside_a_canvas_and_not_at_its_border() -> None:
-    views = Views(((0, 0), (6, 0)), (8, 20), (8, 8))
+    views = Windows(((0, 0), (6, 0)), (8, 20), (8, 8))
     t = torch.rand(1, 3, 8, 20)
     parts = views.cut(t)
     assert torch.equal(parts, torch.cat([t[..., :8], t[..., 6:14]]))
@@ -182,37 +184,45 @@ def test_of_windows_that_overlap_the_better_stays() -> None:
 def test_they_are_saved(two: Latent, tmp_path: Path) -> None:
     two.save(tmp_path / "two.pt")
     again = Latent.load(tmp_path / "two.pt")
-    assert torch.equal(again.places, two.places)  # type: ignore[arg-type]
-    assert torch.equal(again.companion, two.companion)  # type: ignore[arg-type]
+    assert torch.equal(again.companion.windows, two.companion.windows)  # type: ignore
+    assert torch.equal(again.companion.styles, two.companion.styles)  # type: ignore[union-attr]
 
 
 def test_companions_end_with_the_canvas_they_belong_to(generator: Generator, two: Latent) -> None:
     assert generator.convert(two, "FNSW5") is two
     later = generator.convert(two, "FNSW6")
     assert later.companion is None
-    assert later.places is None
     cut = two.replace(companion=None)
-    assert cut.places is None
+    assert not {"companion", "places"} & cut.parts().keys()
 
 
-def test_places_that_do_not_fit_are_refused(generator: Generator, two: Latent) -> None:
-    assert two.places is not None
+def test_windows_that_do_not_fit_are_refused(
+    generator: Generator, two: Latent, tmp_path: Path
+) -> None:
+    assert two.companion is not None
+    assert two.companion.windows is not None
+    styles, windows = two.companion.styles, two.companion.windows
     for wrong, reason in (
-        (two.places[:, :1], "companions are"),
-        (two.places + 0.5, "whole cells"),
-        (two.places - 21, "whole cells"),
+        (windows[:, :1], "companions are"),
+        (windows + 0.5, "whole cells"),
+        (windows - 21, "whole cells"),
     ):
         with pytest.raises(LatentError, match=reason):
-            two.replace(places=wrong)
-    assert two.companion is not None
-    for companion, places in (
-        (two.companion[:, 0], two.places),
-        (two.companion[:, :1], two.places),
-        (two.companion[:, :0], two.places[:, :0]),
+            two.replace(companion=Companion(styles, wrong))
+    for some, corners in (
+        (styles[:, 0], windows),
+        (styles[:, :1], windows),
+        (styles[:, :0], windows[:, :0]),
     ):
         with pytest.raises(LatentError, match="companions are"):
-            two.replace(companion=companion, places=places)
-    with pytest.raises(LatentError, match="places say where companions are"):
-        two.replace(companion=None, places=two.places)
-    with pytest.raises(LatentError, match="its place leaves fewer"):
-        generator.check(two.replace(places=two.places + torch.tensor([4.0, 0.0])))
+            Companion(some, corners)
+    moved = two.replace(companion=Companion(styles, windows + torch.tensor([4.0, 0.0])))
+    with pytest.raises(LatentError, match="its window leaves fewer"):
+        generator.check(moved)
+
+    two.save(tmp_path / "two.pt")
+    content = torch.load(tmp_path / "two.pt", weights_only=True)
+    del content["tensors"]["companion"]
+    torch.save(content, tmp_path / "two.pt")
+    with pytest.raises(ModelFileError, match="places say where companions are"):
+        Latent.load(tmp_path / "two.pt")

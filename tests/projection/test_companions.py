@@ -54,7 +54,7 @@ def test_the_companion_of_a_generated_point_makes_nearly_its_features(
     generator: Generator, space: str
 ) -> None:
     lost = generator.sample(0, space=space).replace(companion=None)
-    found = with_companion(generator, lost).companion
+    found = with_companion(generator, lost).companion.styles
     assert found is not None
     mean = generator.w_avg.expand(1, generator.num_ws, -1)
     assert missed(generator, lost, found) < 0.2 * missed(generator, lost, mean)
@@ -74,9 +74,9 @@ def test_an_unlikely_point_gets_a_likely_companion(generator: Generator) -> None
     )  # type: ignore[operator]
     x = generator.convert(far, "FNW5")
     assert x.companion is not None
-    found = with_companion(generator, x).companion
+    found = with_companion(generator, x).companion.styles
     assert found is not None
-    assert deviation(found) < deviation(x.companion) / 3
+    assert deviation(found) < deviation(x.companion.styles) / 3
 
 
 def test_a_batch_gets_the_companions_of_its_points(generator: Generator) -> None:
@@ -89,7 +89,7 @@ def test_a_batch_gets_the_companions_of_its_points(generator: Generator) -> None
 def test_later_styles_are_the_points_own(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5")
     x = x.replace(styles=x.style_tensor() + 1)
-    found = with_companion(generator, x).companion
+    found = with_companion(generator, x).companion.styles
     assert torch.equal(found[:, 4:], x.styles)  # type: ignore[index,arg-type]
     spread = generator.convert(x, "FNSW5")
     assert torch.allclose(own_styles(spread), x.styles)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ def test_a_point_without_room_for_one_is_refused(generator: Generator) -> None:
 
 def test_features_that_are_the_constant_have_nothing_to_explain(generator: Generator) -> None:
     x = generator.sample(0, space="FW1")
-    assert torch.equal(with_companion(generator, x).companion, x.styles)  # type: ignore[arg-type]
+    assert torch.equal(with_companion(generator, x).companion.styles, x.styles)  # type: ignore[arg-type]
 
 
 def photograph(generator: Generator) -> Tensor:
@@ -119,7 +119,7 @@ def photograph(generator: Generator) -> Tensor:
 
 def own_companion(generator: Generator, latent: Latent, early: Latent | None = None) -> Tensor:
     """What :func:`with_companion` finds in the steps that the projections here give it."""
-    found = with_companion(generator, latent, early, steps=QUICK.companion_steps).companion
+    found = with_companion(generator, latent, early, steps=QUICK.companion_steps).companion.styles
     assert found is not None
     return found
 
@@ -128,17 +128,17 @@ def test_projections_get_one_and_starts_stay_as_they_are(generator: Generator) -
     image, init = photograph(generator), generator.sample(5, space="FNW5")
     found = project(generator, image, "FNW5", settings=QUICK, init=init).latent
     assert found.companion is not None
-    assert torch.equal(found.companion, own_companion(generator, found))
+    assert torch.equal(found.companion.styles, own_companion(generator, found))
     assert project(generator, image, "NW+", settings=QUICK).latent.companion is None
     start = project(generator, image, "FNW5", settings=QUICK.replace(steps=0), init=init).latent
     assert start.companion is not None
     assert init.companion is not None
-    assert torch.equal(start.companion, init.companion)
+    assert torch.equal(start.companion.styles, init.companion.styles)
 
 
 def test_the_steps_of_the_search_are_those_of_the_settings(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5")
-    few, more = (with_companion(generator, x, steps=steps).companion for steps in (1, 2))
+    few, more = (with_companion(generator, x, steps=steps).companion.styles for steps in (1, 2))
     assert few is not None
     assert more is not None
     assert not torch.equal(few, more)
@@ -197,13 +197,13 @@ def test_that_of_a_long_run_explains_its_early_point(generator: Generator) -> No
     assert cut.early is None
     for early, same in zip(long.early.tensors(), cut.latent.tensors(), strict=True):
         assert torch.equal(early, same)
-    found = long.latent.companion
+    found = long.latent.companion.styles
     assert found is not None
     own = own_styles(long.latent)
     assert torch.equal(found[:, -own.shape[1] :], own)
     seen = own_companion(generator, long.early)
     assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])
-    assert not torch.equal(found, plain.latent.companion)  # type: ignore[arg-type]
+    assert not torch.equal(found, plain.latent.companion.styles)  # type: ignore[arg-type]
 
 
 def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generator) -> None:
@@ -219,6 +219,8 @@ def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generato
 
     soon, late = stopped_at(3), stopped_at(20)
     assert soon.latent.companion is not None
-    assert torch.equal(soon.latent.companion, init.companion)
+    assert torch.equal(soon.latent.companion.styles, init.companion.styles)
     assert late.latent.companion is not None
-    assert torch.equal(late.latent.companion, own_companion(generator, late.latent, late.early))
+    assert torch.equal(
+        late.latent.companion.styles, own_companion(generator, late.latent, late.early)
+    )

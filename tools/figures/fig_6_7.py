@@ -81,7 +81,8 @@ def draw(studio: Studio) -> Figure:
                 findings.append(Finding(f"{name}: change outside the mask", outside, at_most=0.02))
         sheet.row("", *tiles)
     details: dict[str, Any] = {"identity": identities(before, people(studio, target))}
-    places = [] if point.places is None else point.places[0].int().tolist()
+    windows = None if point.companion is None else point.companion.windows
+    places = [] if windows is None else windows[0].int().tolist()
     settings = {
         "places of faces": places,
         "steps": STEPS,
