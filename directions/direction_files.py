@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,19 @@ from typing import Any
 from torch import Tensor
 
 from directions.direction import Direction
-from invert.checkpoints.source import naming, read_file
+from invert.checkpoints.file_format import FileFormat
+from invert.checkpoints.source import naming
 from invert.errors import ModelFileError, UsageError
-from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.recognition import expecting
 
-FORMAT, VERSION = "invert-direction", 1
-MAX_BYTES = 16 << 20  # 18 layers of 512 floats are 37 kB
+FORMAT = FileFormat(
+    "direction",
+    key="format",
+    name="invert-direction",
+    hint="`invert directions import` reads other kinds",
+    max_bytes=16 << 20,  # 18 layers of 512 floats are 37 kB
+)
 
 
 def save_direction(
@@ -28,15 +32,11 @@ def save_direction(
 
     A `record` says what it was made from (:mod:`invert.provenance`).
     """
-    from safetensors.torch import save
-
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path}: directions are written as .safetensors; give the file that suffix"
         )
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
+    fields = {
         "name": direction.name,
         "step": direction.step,
         "meaning": direction.meaning,
@@ -46,53 +46,23 @@ def save_direction(
         "measured": dict(direction.measured),
         **(record or {}),
     }
-    data = save(
-        {"vectors": direction.vectors.detach().cpu().float().contiguous()},
-        {"invert": json.dumps(header, sort_keys=True, allow_nan=False)},
-    )
-    write_atomically(path, lambda f: f.write(data))
+    vectors = direction.vectors.detach().float()
+    FORMAT.write(path, fields, {"vectors": vectors}, allow_nan=False)
 
 
 def load_direction(path: Path) -> Direction:
     """The direction in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    with expecting(FileKind.DIRECTION, path, "not a direction of invert"), naming(path):
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise ModelFileError(
-                f"{path.stat().st_size} bytes, a direction has at most {MAX_BYTES}; check the path"
-            )
-        data = read_file(path)
-        try:
-            header = read_header(data)
-            tensors = load(data)
-        except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ModelFileError(
-                f"not a direction of invert ({type(error).__name__}); `invert directions import` reads other kinds"
-            ) from None
-        try:
-            return build(header, tensors)
-        except UsageError as error:
-            raise ModelFileError(f"{error}; the file is damaged, make it again") from error
-
-
-def read_header(data: bytes) -> dict[str, Any]:
-    """The JSON under the key `invert`; safetensors keeps metadata in the JSON header after eight
-    bytes of length.
-    """
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["invert"])
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError("another format")
-    return header
+    with expecting(FileKind.DIRECTION, path, "not a direction of invert"):
+        header, tensors = FORMAT.read(path)
+        with naming(path):
+            try:
+                return build(header, tensors)
+            except UsageError as error:
+                raise ModelFileError(f"{error}; the file is damaged, make it again") from error
 
 
 def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
-    if header.get("version") != VERSION:
-        raise ModelFileError(
-            f"direction format {header.get('version')!r}, expected {VERSION}; update invert"
-        )
+    """The direction of a file's metadata and tensors, neither of which is trusted."""
     if set(tensors) != {"vectors"}:
         raise ModelFileError(
             f"expected one tensor 'vectors', found {sorted(tensors)[:5]}; the file is damaged"

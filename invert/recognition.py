@@ -17,7 +17,11 @@ from typing import Any
 
 from torch import Tensor
 
-from invert.checkpoints.safe_safetensors import load_foreign_safetensors, load_safetensors
+from invert.checkpoints.safe_safetensors import (
+    NotOurs,
+    load_foreign_safetensors,
+    load_safetensors,
+)
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind as Container
 from invert.checkpoints.source import naming, read_file, sniff
@@ -233,9 +237,7 @@ def safetensors_file(data: bytes) -> Recognized | None:
     """A file of ours, by the metadata that all of them have; None for one that we did not write."""
     try:
         metadata, tensors = load_safetensors(data)
-    except ModelFileError as error:
-        if "no `invert`" not in str(error):
-            raise
+    except NotOurs:
         return distributions(data)
     kind = FORMATS_OF_OURS.get(str(metadata.get("format"))) or ARCHITECTURES_OF_OURS.get(
         str(metadata.get("architecture"))

@@ -4,29 +4,31 @@ key `invert`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor
 
 from edits.attributes.flow import LinearFlow
 from edits.attributes.model import AttributeModel
 from invert.checkpoints import JSON
-from invert.checkpoints.safe_safetensors import load_safetensors
-from invert.checkpoints.source import naming, read_file
+from invert.checkpoints.file_format import FileFormat
+from invert.checkpoints.source import naming
 from invert.errors import FingerprintError, ModelFileError, UsageError
-from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.generator import Generator
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
 from invert.recognition import expecting
 
-ARCHITECTURE, VERSION = "attribute-model", 1
-MAX_BYTES = 256 << 20  # 1024 channels of 3×3 in float64 are 75 MB
+FORMAT = FileFormat(
+    "attribute model",
+    key="architecture",
+    name="attribute-model",
+    hint="train one with `invert train attribute`",
+    max_bytes=256 << 20,  # 1024 channels of 3×3 in float64 are 75 MB
+)
 TENSORS = ("basis", "kernel", "offset")
 
 
@@ -42,9 +44,7 @@ def save_attribute_model(
         raise UsageError(
             f"{path}: attribute models are written as .safetensors; give the file that suffix"
         )
-    metadata = {
-        "architecture": ARCHITECTURE,
-        "version": VERSION,
+    fields = {
         "direction": model.direction,
         "layer": model.layer,
         "fingerprint": model.fingerprint,
@@ -54,11 +54,7 @@ def save_attribute_model(
         **(record or {}),
     }
     tensors = {"basis": model.flow.basis, "kernel": model.flow.kernel, "offset": model.offset}
-    data = safetensors.torch.save(
-        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
-        {"invert": json.dumps(metadata, sort_keys=True, allow_nan=False)},
-    )
-    write_atomically(path, lambda file: file.write(data))
+    FORMAT.write(path, fields, tensors, allow_nan=False)
 
 
 def load_attribute_model(path: Path, generator: Generator | None = None) -> AttributeModel:
@@ -67,22 +63,14 @@ def load_attribute_model(path: Path, generator: Generator | None = None) -> Attr
     Raises :class:`ModelFileError` (`PATH: what is wrong; what to do`), :class:`FingerprintError`
     for another generator.
     """
-    with expecting(FileKind.ATTRIBUTE_MODEL, path), naming(path):
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise ModelFileError(
-                f"{path.stat().st_size} bytes, an attribute model has at most {MAX_BYTES}"
-            )
-        metadata, tensors = load_safetensors(read_file(path))
-        kind, version = metadata.get("architecture"), metadata.get("version")
-        if kind != ARCHITECTURE or version != VERSION:
-            found = f"{str(kind)[:40]} version {str(version)[:10]}"
-            raise ModelFileError(
-                f"expected an {ARCHITECTURE} of version {VERSION}, got {found}; train one with `invert train attribute`"
-            )
-        try:
-            model = build(metadata, tensors)
-        except UsageError as error:
-            raise ModelFileError(f"{error}; the file is damaged, train it again") from error
+    with expecting(FileKind.ATTRIBUTE_MODEL, path):
+        metadata, tensors = FORMAT.read(path)
+        with naming(path):
+            try:
+                model = build(metadata, tensors)
+            except UsageError as error:
+                raise ModelFileError(f"{error}; the file is damaged, train it again") from error
+
     if generator is not None:
         try:
             check_fits(model, generator)
@@ -94,6 +82,7 @@ def load_attribute_model(path: Path, generator: Generator | None = None) -> Attr
 
 
 def build(metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> AttributeModel:
+    """The model of a file's metadata and tensors, neither of which is trusted."""
     if set(tensors) != set(TENSORS):
         raise ModelFileError(
             f"expected tensors {', '.join(TENSORS)}, found {sorted(tensors)[:5]}; train it again"

@@ -20,7 +20,7 @@ from invert.checkpoints.container import Container, holds_tensor
 from invert.checkpoints.families import family_of_class, family_of_names
 from invert.checkpoints.modules import WRAPPERS, Module, is_module, module, tensor_nodes, walk
 from invert.checkpoints.nodes import Call, describe, entries, foreign, is_mapping, quoted
-from invert.checkpoints.safe_safetensors import not_ours
+from invert.checkpoints.safe_safetensors import NotOurs
 from invert.checkpoints.source import Kind
 from invert.errors import ModelFileError
 
@@ -286,7 +286,7 @@ def _nothing(container: Container, problems: list[ModelFileError]) -> ModelFileE
     root = container.root
     if container.kind is Kind.SAFETENSORS:
         family = family_of_names(name for name, _ in _tensors(entries(root, "the file")))
-        return unsupported(family) if family else not_ours()
+        return unsupported(family) if family else NotOurs()
     if problems:
         return problems[0]
     if error := foreign(root, "the file"):

@@ -1,10 +1,12 @@
-"""safetensors files, read without trust: ours (checkpoints and latents alike) and state dicts of
-others.
+"""safetensors files: ours, with JSON under the metadata key `invert`, and others, read without trust.
+
+What invert writes and reads with these functions is described in :mod:`invert.checkpoints.file_format`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -18,11 +20,34 @@ MAX_HEADER_BYTES = 4 << 20
 MAX_TENSORS = 10_000
 
 
+class NotOurs(ModelFileError):
+    """A sound safetensors file without the metadata that invert writes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a safetensors file that invert did not write (no `invert` in its metadata), "
+            "nor a generator that it knows; use the original"
+        )
+
+
+def save_safetensors(
+    metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor], *, allow_nan: bool = True
+) -> bytes:
+    """The bytes of a file with `metadata` under the key `invert`: the same input, the same bytes.
+
+    The library writes several keys in random order, hence one key with sorted JSON in it. Raises
+    ValueError for what is no JSON, as `json.dumps` does.
+    """
+    text = json.dumps(dict(metadata), sort_keys=True, allow_nan=allow_nan)
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(on_cpu, {"invert": text})
+
+
 def load_safetensors(data: bytes) -> tuple[dict[str, JSON], dict[str, Tensor]]:
     """The object under the metadata key `invert`, and the tensors by name.
 
-    Raises ModelFileError for a damaged file, for equal keys, too many tensors, and for a file
-    without our metadata.
+    Raises ModelFileError for a damaged file, for equal keys and for too many tensors, NotOurs for a
+    file without our metadata.
     """
     return _metadata(_header(data)), _tensors(data)
 
@@ -60,7 +85,7 @@ def _header(data: bytes) -> dict[str, JSON]:
         )
     header = _json(data[8 : 8 + size])
     if not isinstance(header, dict):
-        raise not_ours()
+        raise NotOurs
     if len(header) > MAX_TENSORS:
         raise ModelFileError(
             f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator"
@@ -73,15 +98,8 @@ def _metadata(header: dict[str, JSON]) -> dict[str, JSON]:
     text = content.get("invert") if isinstance(content, dict) else None
     metadata = _json(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else None
     if not isinstance(metadata, dict):
-        raise not_ours()
+        raise NotOurs
     return metadata
-
-
-def not_ours() -> ModelFileError:
-    return ModelFileError(
-        "a safetensors file that invert did not write (no `invert` in its metadata), nor a generator that it knows; "
-        "use the original"
-    )
 
 
 def _json(text: bytes) -> JSON:

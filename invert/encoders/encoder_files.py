@@ -12,23 +12,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import safe_open
-from torch import Tensor
 
-from invert.checkpoints.safe_safetensors import load_safetensors
-from invert.checkpoints.source import naming, read_file
+from invert.checkpoints.file_format import FileFormat
 from invert.encoders.encoder import Encoder, EncoderShape, shape_facts
 from invert.errors import FingerprintError, ModelFileError
-from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.generator import Generator
 from invert.recognition import expecting
 
-ARCHITECTURE = "encoder"
-VERSION = 2
-MAX_BYTES = 256 << 20
+FORMAT = FileFormat(
+    "encoder",
+    key="architecture",
+    name="encoder",
+    hint="train one with `invert train encoder`",
+    versions=(2,),
+    max_bytes=256 << 20,
+)
 BUNDLED = "encoders"  # folder of package invert.weights
 
 
@@ -39,21 +40,18 @@ def save_encoder(
 
     A `record` says what from (:mod:`invert.provenance`).
     """
-    metadata = {
-        "architecture": ARCHITECTURE,
-        "version": VERSION,
+    fields = {
         "fingerprint": encoder.fingerprint,
         "shape": shape_facts(encoder.shape),
         "facts": dict(facts),
         **(record or {}),
     }
     tensors = {
-        name: t.detach().cpu().to(torch.float16 if t.is_floating_point() else t.dtype).contiguous()
+        name: t.detach().cpu().to(torch.float16 if t.is_floating_point() else t.dtype)
         for name, t in encoder.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    data = safetensors.torch.save(tensors, {"invert": json.dumps(metadata, sort_keys=True)})
-    write_atomically(path, lambda file: file.write(data))
+    FORMAT.write(path, fields, tensors)
 
 
 def load_encoder(path: Path, generator: Generator) -> Encoder:
@@ -62,8 +60,8 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
     Raises :class:`ModelFileError` for a file that holds none, :class:`FingerprintError` for another
     generator's.
     """
-    with expecting(FileKind.ENCODER, path, f"expected an encoder of version {VERSION}"):
-        metadata, tensors = read_container(path)
+    with expecting(FileKind.ENCODER, path, f"expected an encoder of version {FORMAT.version}"):
+        metadata, tensors = FORMAT.read(path)
     if metadata.get("fingerprint") != generator.fingerprint:
         raise FingerprintError(
             f"{path}: an encoder of another generator ({str(metadata.get('fingerprint'))[:12]}), expected one of "
@@ -83,26 +81,6 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
         ) from error
     encoder.fingerprint = generator.fingerprint
     return encoder.to(generator.device, generator.dtype).eval().requires_grad_(False)
-
-
-def read_container(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Metadata and tensors of an encoder file of our version. Raises :class:`ModelFileError` for
-    any other file.
-    """
-    with naming(path):
-        if not path.exists():
-            raise ModelFileError("cannot be read (no such file); expected an encoder file")
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise ModelFileError(
-                f"larger than {MAX_BYTES >> 20} MiB, expected an encoder; check the path"
-            )
-        metadata, tensors = load_safetensors(read_file(path))
-        if metadata.get("architecture") != ARCHITECTURE or metadata.get("version") != VERSION:
-            found = f"{str(metadata.get('architecture'))[:40]} version {str(metadata.get('version'))[:10]}"
-            raise ModelFileError(
-                f"expected an encoder of version {VERSION}, got {found}; train or update one"
-            )
-    return metadata, tensors
 
 
 def bundled_encoder(generator: Generator, layer: int) -> Path | None:

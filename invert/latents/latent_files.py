@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
+from invert.checkpoints.file_format import FileFormat
 from invert.checkpoints.nodes import quoted
-from invert.checkpoints.safe_safetensors import load_safetensors
+from invert.checkpoints.safe_safetensors import load_safetensors, save_safetensors
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceError, UsageError
@@ -31,7 +31,9 @@ from invert.latents.network_files import seen_from
 from invert.latents.spaces import Space
 from invert.recognition import expecting
 
-FORMAT, VERSION = "invert-latent", 1
+FORMAT = FileFormat(
+    "latent", key="format", name="invert-latent", hint="`invert info` tells what it is"
+)
 SUFFIXES = (".pt", ".safetensors")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 FINGERPRINT = re.compile(r"[\w.-]{0,128}", re.ASCII)
@@ -64,8 +66,7 @@ def save_latent(latent: Latent, path: Path) -> None:
 def encode_latent(latent: Latent, path: Path) -> bytes:
     """The bytes of the latent file at `path`: of the container that its suffix says."""
     header = {
-        "format": FORMAT,
-        "version": VERSION,
+        **FORMAT.marks,
         "space": str(latent.space),
         "fingerprint": latent.fingerprint,
         "metadata": json.loads(json.dumps(seen_from(latent.metadata, path.parent))),
@@ -73,7 +74,7 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
     # clone: a view would drag its whole storage along, and safetensors refuses two tensors in one
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
     if path.suffix.lower() == ".safetensors":
-        return save(tensors, {"invert": json.dumps(header, sort_keys=True)})
+        return save_safetensors(header, tensors)
 
     encoded = io.BytesIO()
     torch.save(header | {"tensors": tensors}, encoded)
@@ -112,17 +113,15 @@ def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
             tensors = header.get("tensors") if isinstance(header, dict) else None
         else:
             raise ModelFileError(f"expected a latent, got {kind.value}; `invert info` tells more")
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise NotALatentError(f"{path}: not a latent of invert; `invert info` tells what it is")
+    if not FORMAT.matches(header):
+        raise NotALatentError(f"{path}: {FORMAT.refusal(header)}")
     return header, tensors
 
 
 def build(header: Mapping[str, Any], tensors: Any) -> Latent:
     """The latent of a file's header and tensors, neither of which is trusted."""
-    version, name = header.get("version"), header.get("space")
-    if type(version) is not int or version != VERSION:
-        found = quoted(repr(version if type(version) in (int, str) else type(version).__name__))
-        raise ModelFileError(f"latent format {found}, expected {VERSION}; update invert")
+    FORMAT.check_version(header)
+    name = header.get("space")
     if not isinstance(name, str):
         raise ModelFileError(f"expected the name of a space as text, got {type(name).__name__}")
     space = Space.parse(name)

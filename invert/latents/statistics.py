@@ -4,7 +4,6 @@ F_i and R_i.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +110,9 @@ def cached_map_distributions(
     A cache that cannot be read or written is not an error: the values are computed again.
     """
     from platformdirs import user_cache_path
-    from safetensors.torch import load, save
+    from safetensors.torch import load
 
+    from invert.checkpoints.safe_safetensors import save_safetensors
     from invert.errors import InvertError
     from invert.files.atomic_files import write_atomically
     from invert.files.regular_files import read_regular
@@ -130,12 +130,10 @@ def cached_map_distributions(
     tables = {
         k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()
     }
-    on_cpu = {name: t.cpu() for name, t in tables.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            path, lambda f: f.write(seal(save(on_cpu, {"invert": json.dumps({KEY: PLACE})})))
-        )
+        sealed = seal(save_safetensors({KEY: PLACE}, tables))
+        write_atomically(path, lambda f: f.write(sealed))
     except (InvertError, OSError):
         pass
     return tables

@@ -30,18 +30,16 @@ MAX_BYTES = 4 << 30
 def write_weights(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
     """Write the file, complete or not at all. Raises InvertError when the disk refuses."""
     # These bring torch along, which the rest of this package does without.
-    import safetensors.torch
-
     from invert.checkpoints import Checkpoint
     from invert.checkpoints.checkpoint import check
+    from invert.checkpoints.safe_safetensors import save_safetensors
     from invert.files.atomic_files import write_atomically
 
     details = {"source": _source(model), "licence": model.licence, KEY: PLACE}
     if model.kind == "generator":
         check(Checkpoint(model.architecture, "invert", {}, tensors, details), allow_nonfinite=True)
     metadata = {"architecture": model.architecture, "config": {}, "details": details, "version": 1}
-    text = json.dumps(metadata, sort_keys=True)
-    data = seal(safetensors.torch.save(dict(tensors), {"invert": text}))
+    data = seal(save_safetensors(metadata, tensors))
     write_atomically(path, lambda file: file.write(data))
 
 

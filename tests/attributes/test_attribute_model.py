@@ -25,6 +25,7 @@ from edits.attributes.flow import LinearFlow, exponential
 from edits.attributes.model import AttributeModel
 from edits.feature_edits import CARRIERS
 from invert.checkpoints import write_checkpoint
+from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -358,7 +359,7 @@ def test_a_saved_model_loads_bit_for_bit(generator: Generator, half: bool, tmp_p
 
 def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> Path:
     """The file with some tensors and metadata changed."""
-    metadata, found = edits.attributes.files.load_safetensors(path.read_bytes())
+    metadata, found = load_safetensors(path.read_bytes())
     data = safetensors.torch.save(
         {**found, **(tensors or {})}, {"invert": json.dumps({**metadata, **changes})}
     )
@@ -372,9 +373,9 @@ def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any
         (
             {},
             {"architecture": "encoder"},
-            "expected an attribute-model of version 1, got encoder version 1",
+            "not an attribute model of invert .*, this is an encoder",
         ),
-        ({}, {"version": 9}, "got attribute-model version 9"),
+        ({}, {"version": 9}, "attribute model format 9, expected 1; update invert"),
         ({"more": torch.ones(1)}, {}, "expected tensors basis, kernel, offset, found"),
         ({}, {"layer": True}, "a field is missing or of the wrong type"),
         ({}, {"limit": None}, "a field is missing or of the wrong type"),
@@ -415,7 +416,7 @@ def test_other_files_and_other_generators_are_refused(
 
     write_checkpoint(path, small_checkpoint())
     with pytest.raises(
-        ModelFileError, match="expected an attribute-model of version 1, got stylegan2"
+        ModelFileError, match=r"not an attribute model of invert .*, this is a checkpoint"
     ):
         AttributeModel.load(path)
     planted(small_generator(seed=1)).save(path)
@@ -426,7 +427,8 @@ def test_other_files_and_other_generators_are_refused(
     assert AttributeModel.load(path).direction == "smile"
     with pytest.raises(UsageError, match=r"m\.pt: attribute models are written as \.safetensors"):
         planted(generator).save(tmp_path / "m.pt")
-    monkeypatch.setattr(edits.attributes.files, "MAX_BYTES", 100)
+    small = dataclasses.replace(edits.attributes.files.FORMAT, max_bytes=100)
+    monkeypatch.setattr(edits.attributes.files, "FORMAT", small)
     with pytest.raises(ModelFileError, match="an attribute model has at most 100"):
         AttributeModel.load(path)
 

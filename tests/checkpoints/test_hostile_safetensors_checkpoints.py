@@ -73,7 +73,7 @@ def metadata(**values: object) -> Callable[[dict], object]:
             lambda h: h.update({f"x{k}": {} for k in range(10_001)}),
             r"the file lists \d+ tensors, the limit is 10000",
         ),
-        (metadata(version=2), "checkpoint version 1 is supported, this is 2; update invert"),
+        (metadata(version=2), "checkpoint format 2, expected 1; update invert"),
         (metadata(architecture=None), "architecture, config or details are missing"),
         (metadata(config=[]), "architecture, config or details are missing"),
         (metadata(architecture="stylegan9"), "supported architectures: .*this is 'stylegan9'"),

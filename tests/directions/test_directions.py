@@ -190,7 +190,7 @@ BAD_FILES: list[tuple[dict[str, Tensor], dict[str, str] | None, str]] = [
     ({"vectors": vector()}, header(name="a/b"), "is no name"),
     ({"vectors": vector()}, header(source=[]), "a field is missing or of the wrong type"),
     ({"vectors": vector()}, header(format="invert-latent"), "not a direction of invert"),
-    ({"vectors": vector()}, {"invert": "not json"}, "not a direction of invert"),
+    ({"vectors": vector()}, {"invert": "not json"}, "its header is not JSON"),
     ({"vectors": vector()}, None, "not a direction of invert .* `invert directions import`"),
 ]
 

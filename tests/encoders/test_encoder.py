@@ -179,7 +179,7 @@ def test_an_image_without_a_batch_axis_is_refused(encoder: Encoder) -> None:
 
 def test_other_files_are_refused(encoder: Encoder, tmp_path: Path) -> None:
     path = tmp_path / "e.safetensors"
-    with pytest.raises(ModelFileError, match=r"e\.safetensors: cannot be read"):
+    with pytest.raises(ModelFileError, match=r"e\.safetensors: no such file; expected an encoder"):
         load_encoder(path, GENERATOR)
     path.write_bytes(b"not a file")
     with pytest.raises(ModelFileError, match=r"e\.safetensors: damaged"):
