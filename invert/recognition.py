@@ -27,9 +27,9 @@ from invert.checkpoints.source import Kind as Container
 from invert.checkpoints.source import naming, read_file, sniff
 from invert.errors import ImageError, InvertError, ModelFileError
 from invert.files.file_kinds import ALIKE, FileKind, shown
+from invert.files.image_headers import check_headers
+from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
 from invert.files.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
-from invert.images.image_files import FORMATS, PLUGINS, kind_of
-from invert.images.image_headers import check_headers
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def picture(data: bytes) -> Recognized | None:
     """A picture or a video, by its first bytes; the header is parsed, pixels are not."""
     from PIL import Image
 
-    kind = kind_of(data)
+    kind = image_kind(data)
     avi = data[:4] == b"RIFF" and data[8:12] == b"AVI "
     if kind == "a video" or avi or data.startswith(VIDEO_STARTS):
         return Recognized(FileKind.VIDEO, {}, {})

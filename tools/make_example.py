@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-from invert.images.images import crop_to, write_png
+from invert.images.crops import crop_to
+from invert.images.images import write_png
 
 # x, y, side in pixels of the 512×512 original: the FFHQ alignment of this face
 FACE = (138.8, 19.4, 173.0)

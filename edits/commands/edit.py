@@ -89,7 +89,8 @@ def edit(
     from edits.along import THROUGH_COMPANION
     from edits.along import edit as edit_along
     from edits.attributes.catalog import carrier_for
-    from invert.images.images import hstack, read_mask, to_pil
+    from invert.images.comparison import hstack
+    from invert.images.images import read_mask, to_pil
     from invert.projection.companion import can_have_companion, has_companion, with_companion
 
     chosen = [find(name) for name in names]

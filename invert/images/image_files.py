@@ -19,16 +19,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from invert.errors import ImageError, ImageWarning, UsageError
+from invert.files.image_headers import check_headers
+from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
 from invert.files.regular_files import read_regular
-from invert.images.image_headers import check_headers
 
-# Formats of pictures, with decoders that start no other program (EPS would call Ghostscript).
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF")
-PLUGINS = {  # kind: (Pillow's name for it, module that registers it, package to install)
-    "HEIC": ("HEIF", "pillow_heif.HeifImagePlugin", "pillow-heif"),
-    "AVIF": ("AVIF", "pillow_avif", "pillow-avif-plugin"),
-    "JPEG XL": ("JXL", "pillow_jxl.JpegXLImagePlugin", "pillow-jxl-plugin"),
-}
 HINTS = {
     errno.EFBIG: "save it smaller or raise max_bytes",
     errno.EAGAIN: "wait until it is complete",
@@ -174,7 +168,7 @@ def picture_name(picture: Image.Image) -> str:
 
 def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageFile:
     """The image with only its header parsed."""
-    kind = kind_of(data)
+    kind = image_kind(data)
     formats = list(FORMATS)
     if kind in PLUGINS:
         formats.append(PLUGINS[kind][0])
@@ -222,33 +216,6 @@ def has_decoder(kind: str) -> bool:
         except ImportError:
             return False
     return format_name in Image.OPEN
-
-
-def kind_of(data: bytes) -> str | None:
-    """What the first bytes say, for files that are not pictures or need a plugin; None for all
-    others.
-    """
-    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer"
-    if head.startswith(b"<"):
-        return "HTML" if b"html" in head else "SVG" if b"<svg" in head else "XML"
-    if head.startswith(b"%pdf"):
-        return "PDF"
-    if head.startswith(b"%!ps"):
-        return "PostScript"
-    if head.startswith((b"pk\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"\x80\2", b"\x80\4")):
-        return "an archive or a model file"
-    if data[4:8] == b"ftyp":
-        box = data[8 : min(int.from_bytes(data[:4], "big"), 512)]
-        brands = {box[k : k + 4] for k in range(0, len(box), 4)}
-        if brands & {b"avif", b"avis"}:
-            return "AVIF"
-        heic = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-        return "HEIC" if brands & heic else "a video"
-    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "JPEG XL"
-    return "text" if head and all(32 <= c < 127 or c in b"\t\r\n" for c in head) else None
 
 
 def select_frame(name: str, image: Image.Image, frame: int | None) -> None:

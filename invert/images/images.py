@@ -8,7 +8,6 @@ Everywhere else images are float32 RGB [N, 3, H, W] in [−1, 1]; here they are 
 from __future__ import annotations
 
 import io
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,24 +41,15 @@ __all__ = [
     "ReadOptions",
     "area_downscale",
     "convert_picture",
-    "crop_to",
     "encode_animation",
     "encode_png",
-    "error_map",
-    "fit_canvas",
-    "hstack",
     "read_image",
     "read_mask",
-    "square_crop",
     "to_pil",
     "to_tensor",
     "write_animation",
     "write_png",
 ]
-
-ERROR_COLOURS = np.array(  # black, violet, red, orange, yellow, white: brighter is always worse
-    [(0, 0, 0), (60, 20, 110), (170, 40, 90), (235, 110, 40), (250, 205, 80), (255, 255, 255)]
-)
 
 
 def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) -> Image.Image:
@@ -86,82 +76,6 @@ def convert_picture(picture: Image.Image, options: ReadOptions = DEFAULTS) -> Im
     name = picture_name(picture)
     with as_image_errors(name):
         return to_srgb(name, load_picture(name, picture, options), options.background)
-
-
-def square_crop(
-    image: Image.Image, box: tuple[float, float, float] | None = None
-) -> tuple[float, float, float]:
-    """(x, y, side) in pixels: the largest centred square, or `box` if it lies inside the image.
-
-    Raises :class:`UsageError` for a box that is not finite, is empty or leaves the image.
-    """
-    if box is None:
-        side = min(image.size)
-        return (image.width - side) / 2, (image.height - side) / 2, float(side)
-    checked_box(image, box)
-    return box
-
-
-def crop_to(image: Image.Image, box: Sequence[float], size: tuple[int, int]) -> Image.Image:
-    """The part `box` of the image resampled to `size` (width, height).
-
-    `box` is (x, y, side) or (x, y, width, height) in pixels, fractions allowed. Lanczos where it
-    shrinks,
-    bicubic where it enlarges; a whole-pixel box at its own size is an exact copy. Raises
-    :class:`UsageError`.
-    """
-    if min(size) < 1:
-        raise UsageError(f"size is {size[0]}×{size[1]}, expected at least 1×1")
-    left, top, right, bottom = checked_box(image, box)
-    shrinks = right - left > size[0] or bottom - top > size[1]
-    method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    return image.resize(size, method, box=(left, top, right, bottom))
-
-
-def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of (x, y, side) or (x, y, width, height), which must lie inside."""
-    if len(box) not in (3, 4) or not all(math.isfinite(v) for v in box):
-        raise UsageError(f"crop is {tuple(box)}, expected finite x,y,side or x,y,width,height")
-    x, y, width, height = box[0], box[1], box[2], box[-1]
-    slack = 1e-6 * max(image.size)  # rounding of whoever computed the box
-    if not (
-        width > 0
-        and height > 0
-        and min(x, y) >= -slack
-        and x + width <= image.width + slack
-        and y + height <= image.height + slack
-    ):
-        raise UsageError(
-            f"crop {', '.join(f'{v:g}' for v in box)} leaves the image or is empty, expected it inside "
-            f"{image.width}×{image.height} px; choose a smaller one"
-        )
-    return max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
-
-
-def fit_canvas(
-    image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None
-) -> Image.Image:
-    """The largest centred crop whose sides are multiples of `multiple` (width, height): no
-    resampling.
-
-    Neither side is longer than `max_side`. Raises :class:`UsageError` where not even one multiple
-    fits.
-    """
-    steps = (multiple, multiple) if isinstance(multiple, int) else multiple
-    if min(steps) < 1 or (max_side is not None and max_side < 1):
-        raise UsageError(f"multiple is {multiple} and max_side {max_side}, expected at least 1")
-    width, height = (
-        min(side, max_side or side) // step * step
-        for side, step in zip(image.size, steps, strict=True)
-    )
-    if not width or not height:
-        limit = f" and at most {max_side} px a side" if max_side else ""
-        raise UsageError(
-            f"an image of {image.width}×{image.height} px holds no canvas of a multiple of "
-            f"{steps[0]}×{steps[1]} px{limit}; use a larger image or resample it"
-        )
-    x, y = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((x, y, x + width, y + height))
 
 
 def to_tensor(images: Image.Image | Sequence[Image.Image]) -> Tensor:
@@ -301,44 +215,3 @@ def area_downscale(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     if height % h == 0 and width % w == 0:
         return F.avg_pool2d(images, (height // h, width // w))
     return F.interpolate(images, (h, w), mode="area")
-
-
-def error_map(
-    a: Image.Image | Tensor, b: Image.Image | Tensor, full_scale: float = 0.25
-) -> Image.Image:
-    """Where two pictures differ: black (equal), violet, red, orange, yellow, white (`full_scale` or
-    more).
-
-    The value is mean |a − b| over R, G, B, as a fraction of the whole range; colours are linear in
-    it.
-    Raises :class:`UsageError` for pictures of different sizes.
-    """
-    first, second = to_picture(a).convert("RGB"), to_picture(b).convert("RGB")
-    if first.size != second.size:
-        raise UsageError(f"expected two pictures of one size, got {first.size} and {second.size}")
-    if not full_scale > 0:
-        raise UsageError(f"full_scale is {full_scale}, expected more than 0")
-    error = np.abs(np.asarray(first, np.float32) - np.asarray(second, np.float32)).mean(-1) / 255
-    position = np.clip(error / full_scale, 0, 1) * (len(ERROR_COLOURS) - 1)
-    knots = np.arange(len(ERROR_COLOURS))
-    channels = [np.interp(position, knots, ERROR_COLOURS[:, c]) for c in range(3)]
-    return Image.fromarray((np.stack(channels, axis=-1) + 0.5).astype(np.uint8))
-
-
-def hstack(images: Sequence[Image.Image | Tensor], gap: int = 0) -> Image.Image:
-    """One RGB strip of pictures of equal height, left to right, with `gap` white pixels between
-    them.
-    """
-    pictures = [to_picture(image) for image in images]
-    heights = sorted({picture.height for picture in pictures})
-    if len(heights) != 1 or gap < 0:
-        raise UsageError(
-            f"expected pictures of one height and gap ≥ 0, got heights {heights}, gap {gap}"
-        )
-    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
-    strip = Image.new("RGB", (width, heights[0]), "white")
-    x = 0
-    for picture in pictures:
-        strip.paste(picture, (x, 0))
-        x += picture.width + gap
-    return strip

@@ -13,17 +13,10 @@ from torch import Tensor
 from invert.errors import ModelUnavailableError, UsageError
 from invert.generator import Generator
 from invert.images.alignment import choose_face, cut_face, ffhq_square, lies_as_in_ffhq
+from invert.images.crops import crop_to, fit_canvas, square_crop
 from invert.images.face_detection import Face, face_detector
 from invert.images.image_files import picture_name, shown
-from invert.images.images import (
-    ReadOptions,
-    convert_picture,
-    crop_to,
-    fit_canvas,
-    read_image,
-    square_crop,
-    to_tensor,
-)
+from invert.images.images import ReadOptions, convert_picture, read_image, to_tensor
 from invert.latents.shapes import pixels
 from invert.latents.spaces import Space
 from invert.latents.w_spaces import knows_aligned_faces

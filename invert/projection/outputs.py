@@ -15,7 +15,8 @@ from torch import Tensor
 
 from invert.errors import ModelFileError
 from invert.files.leftovers import recover
-from invert.images.images import encode_png, error_map, hstack, to_pil
+from invert.images.comparison import error_map, hstack
+from invert.images.images import encode_png, to_pil
 from invert.latents.latent import Latent
 from invert.latents.latent_files import encode_latent
 from invert.provenance import picture_of

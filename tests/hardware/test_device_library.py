@@ -169,7 +169,8 @@ def test_every_public_function_ran_on_the_device(worlds: tuple[World, World]) ->
 
 
 def test_a_picture_of_the_device_becomes_an_image(worlds: tuple[World, World]) -> None:
-    from invert.images.images import error_map, hstack, to_pil, write_animation, write_png
+    from invert.images.comparison import error_map, hstack
+    from invert.images.images import to_pil, write_animation, write_png
     from invert.images.pasting import paste
 
     picture = worlds[0].generator.render(worlds[0].latent("W"))

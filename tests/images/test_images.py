@@ -16,14 +16,11 @@ from picture_files import photo, same_pixels
 from PIL import Image
 
 from invert.errors import InvertError, UsageError
+from invert.images.comparison import error_map, hstack
+from invert.images.crops import crop_to, fit_canvas, square_crop
 from invert.images.images import (
     area_downscale,
-    crop_to,
-    error_map,
-    fit_canvas,
-    hstack,
     read_image,
-    square_crop,
     to_pil,
     to_tensor,
     write_animation,

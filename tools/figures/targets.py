@@ -14,7 +14,8 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.images.images import area_downscale, crop_to, read_image, to_pil, to_tensor
+from invert.images.crops import crop_to
+from invert.images.images import area_downscale, read_image, to_pil, to_tensor
 
 PORTRAIT = Path(__file__).resolve().parents[2] / "examples" / "portrait.png"
 FIRST_SEED = 1000  # of the faces that benchmarks/spaces.py projects too
