@@ -30,7 +30,7 @@ class Measurement:
                   unit vectors
     random_range  the same ratio of 98 % of random unit vectors (1st to 99th percentile)
     cosines       with each known attribute's direction
-    leakage       change of each known attribute's linear score per step, in standard deviations of
+    leakage       change of each known attribute's linear score per σ, in standard deviations of
                   that score
     correlation   of ⟨w, v⟩ with given scores over given latents; None without them
     meaningful    False when nothing tells the direction from a random vector
@@ -59,10 +59,9 @@ def measure(
     """Compare a direction with random vectors of the W space and with the known attributes.
 
     `attributes` are regressions, as `directions.catalog.scores` returns them: the linear score of
-    one is ⟨w, u⟩ / step.
-    Linear scores know only w: a W+ direction counts as the mean of its rows over its layers, and a
-    layer range as if
-    it were all layers. `held_out` are ws [N, w_dim] and scores [N].
+    one is ⟨w, u⟩ / σ.
+    Linear scores know only w: a W+ direction counts as the mean of its rows over its range, and a
+    range of styles as if it were all. `held_out` are ws [N, w_dim] and scores [N].
 
     A direction is taken for noise when the spread of W along it lies within that of 98 % of random
     vectors and no
@@ -77,7 +76,9 @@ def measure(
     vector = F.normalize(moved, dim=0)
     known = {a.name: mean_row(a) for a in attributes}
     cosines = {name: F.cosine_similarity(vector, u, dim=0).item() for name, u in known.items()}
-    leakage = {a.name: direction.step * (moved @ known[a.name]).item() / a.step for a in attributes}
+    leakage = {
+        a.name: direction.sigma * (moved @ known[a.name]).item() / a.sigma for a in attributes
+    }
     scale, low, high = random_spread(space)
     ratio = space.spread(vector) / scale
     limit = COSINE_SIGMAS * space.w_dim**-0.5
@@ -98,12 +99,12 @@ def measure(
 
 
 def mean_row(direction: Direction) -> Tensor:
-    """What one step per unit moves the average layer in range by [w_dim]; of one vector, that
+    """What one unit of strength moves the average style in range by [w_dim]; of one vector, that
     vector.
     """
     if direction.vectors.ndim == 1:
         return direction.vectors
-    first, stop = direction.layers or (0, len(direction.vectors))
+    first, stop = direction.styles or (0, len(direction.vectors))
     return direction.vectors[first:stop].mean(0)
 
 

@@ -15,15 +15,14 @@ from torch import Tensor
 
 from directions.w_space import w_space_name
 from invert.errors import FingerprintError, UsageError
+from invert.latents.layer_ranges import StyleRange
 
 if TYPE_CHECKING:
     from invert.generator import Generator
 
-MAX_STRENGTH = 100.0  # in steps; generated latents end near 4
+MAX_STRENGTH = 100.0  # in σ; generated latents end near 4
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NORM_TOLERANCE = 1e-3
-
-Range = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +33,21 @@ class Direction:
     vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer,
               of Frobenius norm √num_ws, so that equal rows are the same direction as the one
               vector; kept on the CPU
-    step      length of one unit of strength: the standard deviation of W along the direction
-              (`WSpace.spread`); strength s moves layer j of a point by s·step·V_j
+    sigma     σ, the standard deviation of W along the direction (`WSpace.spread`): the unit of
+              strength; strength s adds s·σ·V_j to style j of a point
     meaning   what more of it is, to be read after "+ is"
     w_space   name of the W space it belongs to (`WSpace.name`); "" where nobody knows
-    layers    half-open range of 0-based style indices it acts on by default; None is all
+    styles    half-open range of 0-based style indices it acts on by default; None is all
     source    how it was made and from what; JSON values
     measured  what was measured about it; JSON values
     """
 
     name: str
     vectors: Tensor
-    step: float
+    sigma: float
     meaning: str = ""
     w_space: str = ""
-    layers: Range | None = None
+    styles: StyleRange | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,42 +59,42 @@ class Direction:
     def w_dim(self) -> int:
         return self.vectors.shape[-1]
 
-    def offset(self, num_ws: int, strength: float, layers: Range | None = None) -> Tensor:
-        """The displacement [num_ws, w_dim] of `strength` steps; zero outside the layer range.
+    def offset(self, num_ws: int, strength: float, styles: StyleRange | None = None) -> Tensor:
+        """The offset [num_ws, w_dim] of `strength` σ; zero outside the range of styles.
 
-        `layers` replaces the direction's own range. Raises :class:`UsageError` for a strength
-        beyond ±100 or a range
-        outside the generator's or the direction's layers.
+        `styles` replaces the direction's own range. Raises :class:`UsageError` for a strength
+        beyond ±100 or a range outside the generator's or the direction's styles.
         """
         # also false for NaN
         if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:
             raise UsageError(
-                f"strength is {strength!r} steps, expected a number within ±{MAX_STRENGTH:g}"
+                f"strength is {strength!r} σ, expected a number within ±{MAX_STRENGTH:g}"
             )
-        first, stop = self.layer_range(num_ws, layers)
+        first, stop = self.style_range(num_ws, styles)
         out = torch.zeros(num_ws, self.w_dim)
         out[first:stop] = (
             strength
-            * self.step
+            * self.sigma
             * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])
         )
         return out
 
-    def layer_range(self, num_ws: int, layers: Range | None = None) -> Range:
+    def style_range(self, num_ws: int, styles: StyleRange | None = None) -> StyleRange:
         """The half-open range it acts on in a generator of `num_ws` styles. Raises
         :class:`UsageError`.
         """
         rows = num_ws if self.vectors.ndim == 1 else self.vectors.shape[0]
-        chosen = layers or self.layers
+        chosen = styles or self.styles
         if chosen is None and rows != num_ws:
             raise UsageError(
-                f"direction {self.name!r} has {rows} layers, the generator {num_ws}; layers are counted from the "
-                f"coarse end, give a range within 0-{min(rows, num_ws)}"
+                f"direction {self.name!r} has {rows} styles, the generator {num_ws}; styles are counted "
+                f"from the coarse end, give a range within the first {min(rows, num_ws)}"
             )
         first, stop = chosen or (0, num_ws)
         if not 0 <= first < stop <= min(rows, num_ws):
             raise UsageError(
-                f"layers {first}-{stop} of direction {self.name!r}: expected first < end within 0-{min(rows, num_ws)}"
+                f"styles {first} to {stop - 1} of direction {self.name!r}: expected a range within "
+                f"0 to {min(rows, num_ws) - 1}, both included"
             )
         return first, stop
 
@@ -164,12 +163,8 @@ def sign_fixed(vector: Tensor) -> Tensor:
 
 
 def check(direction: Direction) -> None:
-    name, vectors, step, layers = (
-        direction.name,
-        direction.vectors,
-        direction.step,
-        direction.layers,
-    )
+    name, vectors = direction.name, direction.vectors
+    sigma, styles = direction.sigma, direction.styles
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64"
@@ -184,15 +179,13 @@ def check(direction: Direction) -> None:
     if abs(norm - 1) > NORM_TOLERANCE:
         what = "is zero" if norm == 0 else f"has norm {norm:.4g} per layer"
         raise UsageError(f"direction {name!r} {what}, expected 1")
-    if not (math.isfinite(step) and step > 0):
-        raise UsageError(f"direction {name!r} has step {step:g}, expected a positive number")
-    if layers is not None and not 0 <= layers[0] < layers[1]:
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise UsageError(f"direction {name!r} has sigma {sigma:g}, expected a positive number")
+    if styles is not None and not 0 <= styles[0] < styles[1]:
+        raise UsageError(f"direction {name!r} has styles {styles}, expected 0 <= first < stop")
+    if styles is not None and vectors.ndim == 2 and styles[1] > len(vectors):
         raise UsageError(
-            f"direction {name!r} has layers {layers[0]}-{layers[1]}, expected 0 <= first < end"
-        )
-    if layers is not None and vectors.ndim == 2 and layers[1] > len(vectors):
-        raise UsageError(
-            f"direction {name!r} has {len(vectors)} layers, its range ends at {layers[1]}"
+            f"direction {name!r} has {len(vectors)} styles, its range ends at {styles[1]}"
         )
     for part in ("source", "measured"):
         try:

@@ -20,7 +20,7 @@ FORMAT = FileFormat(
     key="format",
     name="invert-direction",
     hint="`invert directions import` reads other kinds",
-    max_bytes=16 << 20,  # 18 layers of 512 floats are 37 kB
+    max_bytes=16 << 20,  # 18 rows of 512 floats are 37 kB
 )
 
 
@@ -38,10 +38,10 @@ def save_direction(
         )
     fields = {
         "name": direction.name,
-        "step": direction.step,
+        "step": direction.sigma,
         "meaning": direction.meaning,
         "w_space": direction.w_space,
-        "layers": list(direction.layers) if direction.layers else None,
+        "layers": list(direction.styles) if direction.styles else None,
         "source": dict(direction.source),
         "measured": dict(direction.measured),
         **(record or {}),
@@ -68,15 +68,16 @@ def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
             f"expected one tensor 'vectors', found {sorted(tensors)[:5]}; the file is damaged"
         )
     texts = [header.get(k) for k in ("name", "meaning", "w_space")]
-    layers, step = header.get("layers"), header.get("step")
+    # The keys of version 1: "layers" is the range of styles, "step" is σ.
+    styles, sigma = header.get("layers"), header.get("step")
     source, measured = header.get("source"), header.get("measured")
     well_formed = (
         all(isinstance(t, str) for t in texts)
-        and isinstance(step, (int, float))
+        and isinstance(sigma, (int, float))
         and isinstance(source, dict)
         and isinstance(measured, dict)
         and (
-            layers is None or (isinstance(layers, list) and [type(k) for k in layers] == [int, int])
+            styles is None or (isinstance(styles, list) and [type(k) for k in styles] == [int, int])
         )
     )
     if not well_formed:
@@ -88,10 +89,10 @@ def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
     return Direction(
         name,
         vectors.float() if vectors.is_floating_point() else vectors,
-        float(step or 0),
+        float(sigma or 0),
         meaning,
         w_space,
-        (layers[0], layers[1]) if layers else None,
+        (styles[0], styles[1]) if styles else None,
         source or {},
         measured or {},
     )

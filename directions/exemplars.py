@@ -7,9 +7,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from directions.direction import Direction, Range, unit
+from directions.direction import Direction, unit
 from directions.w_space import WSpace
 from invert.errors import UsageError
+from invert.latents.layer_ranges import StyleRange
 
 
 def from_exemplars(
@@ -18,18 +19,18 @@ def from_exemplars(
     *,
     name: str,
     space: WSpace,
-    layers: Range | None = None,
+    styles: StyleRange | None = None,
     meaning: str = "",
 ) -> Direction:
     """The mean difference of exemplars [N, w_dim], or [N, num_ws, w_dim] for a direction of one row
     per layer.
 
-    With few exemplars everything else they happen to share stays in the mean; `layers`, the range
+    With few exemplars everything else they happen to share stays in the mean; `styles`, the range
     where the attribute
     is made, keeps most of it out of the image ([A] appendix C). Negatives that match the positives
     in all but the
     attribute help as much. `measured` says how far the groups lie apart along the direction, in
-    steps: `gap` on the
+    σ: `gap` on the
     exemplars themselves, `gap_leave_one_out` each on the direction of the others, which is near 0
     for random groups.
     Raises :class:`UsageError` for shapes that do not fit and for groups with equal means.
@@ -48,17 +49,17 @@ def from_exemplars(
             f"got {shapes[0]} and {shapes[1]}"
         )
     vectors = unit(positive.mean(0) - negative.mean(0))
-    step = space.spread(vectors)
-    gap = (along(positive, vectors).mean() - along(negative, vectors).mean()).item() / step
+    sigma = space.spread(vectors)
+    gap = (along(positive, vectors).mean() - along(negative, vectors).mean()).item() / sigma
     measured: dict[str, float | int] = {"gap": round(gap, 3)}
     if min(len(positive), len(negative)) > 1:
-        measured["gap_leave_one_out"] = round(leave_one_out_gap(positive, negative) / step, 3)
+        measured["gap_leave_one_out"] = round(leave_one_out_gap(positive, negative) / sigma, 3)
     source = {
         "method": "mean difference of exemplars",
         "positive": len(positive),
         "negative": len(negative),
     }
-    return Direction(name, vectors, step, meaning, space.name, layers, source, measured)
+    return Direction(name, vectors, sigma, meaning, space.name, styles, source, measured)
 
 
 def along(ws: Tensor, vectors: Tensor) -> Tensor:

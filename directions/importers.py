@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from directions.direction import Direction, Range, unit
+from directions.direction import Direction, unit
 from directions.w_space import WSpace
 from invert.checkpoints.safe_torch import load_tensors_from
 from invert.checkpoints.source import Kind, naming, read_file, sniff
 from invert.errors import ModelFileError, UsageError
 from invert.files.file_kinds import FileKind
 from invert.files.numpy_files import NPY_MAGIC, ZIP_MAGIC, NpzArchive, read_npy
+from invert.latents.layer_ranges import StyleRange
 from invert.recognition import expecting
 
 MAX_BYTES = 256 << 20
@@ -41,10 +42,10 @@ def import_direction(
     key: str | None = None,
     index: int | None = None,
     sign: int = 1,
-    layers: Range | None = None,
+    styles: StyleRange | None = None,
     meaning: str = "",
 ) -> Direction:
-    """The direction in a file of another project, scaled to unit norm, with its step in `space`.
+    """The direction in a file of another project, scaled to unit norm, with its σ in `space`.
 
     - One direction: `.npy`, or `.pt` with one tensor, of shape [w_dim], [1, w_dim] (InterFaceGAN's
       boundaries too), [num_ws, w_dim] or [1, num_ws, w_dim].
@@ -78,7 +79,7 @@ def import_direction(
         "sign": sign,
     }
     source = {k: v for k, v in source.items() if v is not None}
-    return Direction(name, vectors, space.spread(vectors), meaning, space.name, layers, source)
+    return Direction(name, vectors, space.spread(vectors), meaning, space.name, styles, source)
 
 
 def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from directions.direction import Direction, Range, sign_fixed, unit
+from directions.direction import Direction, sign_fixed, unit
 from directions.w_space import WSpace
 from invert.errors import UsageError
+from invert.latents.layer_ranges import StyleRange
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -18,12 +19,12 @@ SAMPLES = 50_000
 
 
 def principal_directions(
-    generator: Generator, count: int, *, samples: int = SAMPLES, layers: Range | None = None
+    generator: Generator, count: int, *, samples: int = SAMPLES, styles: StyleRange | None = None
 ) -> list[Direction]:
     """The `count` directions along which W varies most, largest first; signs are arbitrary but
     reproducible.
 
-    GANSpace applies a component to a layer range found by looking; `layers` stores one. Raises
+    GANSpace applies a component to a range of styles found by looking; `styles` stores one. Raises
     :class:`UsageError`
     unless 1 <= count <= w_dim < samples.
     """
@@ -44,7 +45,7 @@ def principal_directions(
                 space.spread(vector),
                 f"principal component {k} of W",
                 space.name,
-                layers,
+                styles,
                 {"method": "PCA of W", "component": k, "samples": samples},
                 {"variance_share": round((variances[k] / variances.sum()).item(), 5)},
             )

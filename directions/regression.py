@@ -12,10 +12,11 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, train_test_split
 from torch import Tensor
 
-from directions.direction import Direction, Range, root_mean_square_norm, unit
+from directions.direction import Direction, root_mean_square_norm, unit
 from directions.w_space import WSpace
 from invert.arguments import check_seed
 from invert.errors import UsageError
+from invert.latents.layer_ranges import StyleRange
 
 Kind = Literal["auto", "logistic", "linear"]
 MIN_SAMPLES = 20
@@ -41,7 +42,7 @@ def learn(
     space: WSpace,
     kind: Kind = "auto",
     against: Sequence[Direction] = (),
-    layers: Range | None = None,
+    styles: StyleRange | None = None,
     meaning: str = "",
     seed: int = 0,
 ) -> Direction:
@@ -108,7 +109,7 @@ def learn(
         "chance": 0.5 if kind == "logistic" else 0.0,
     }
     return Direction(
-        name, vector, space.spread(vector), meaning, space.name, layers, source, measured
+        name, vector, space.spread(vector), meaning, space.name, styles, source, measured
     )
 
 

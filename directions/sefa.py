@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from directions.direction import Direction, Range, sign_fixed, unit
+from directions.direction import Direction, sign_fixed, unit
 from directions.w_space import WSpace
 from invert.errors import UsageError
+from invert.latents.layer_ranges import StyleRange
 from invert.networks.mobile_stylegan import MobileStyleGAN, SeparableConv
 from invert.networks.network import Affine, SynthesisNetwork
 from invert.networks.stylegan2 import StyledConv, StyleGAN2, ToRGB
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
     from invert.generator import Generator
 
 
-def factorize(generator: Generator, layers: Range | None, count: int) -> list[Direction]:
+def factorize(generator: Generator, styles: StyleRange | None, count: int) -> list[Direction]:
     """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of 0-based
     style indices.
 
     As in the paper's code every row of A is first scaled to unit norm, so that channels count alike
     and run-time gains
-    do not matter. Largest eigenvalue first. The directions keep the layer range; signs are
+    do not matter. Largest eigenvalue first. The directions keep the range; signs are
     arbitrary but reproducible.
     `measured` has the eigenvalue divided by the number of rows: the mean squared cosine with a row.
     """
-    first, stop = layers or (0, generator.num_ws)
+    first, stop = styles or (0, generator.num_ws)
     if not 0 <= first < stop <= generator.num_ws:
-        raise UsageError(f"layers {first}-{stop}: expected first < end within 0-{generator.num_ws}")
+        raise UsageError(
+            f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, both included"
+        )
     if not 1 <= count <= generator.w_dim:
         raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count}")
     weights = [a.weight for index in range(first, stop) for a in affines(generator.network, index)]
@@ -49,7 +52,7 @@ def factorize(generator: Generator, layers: Range | None, count: int) -> list[Di
                 space.spread(vector),
                 f"factor {k} of the affine weights of layers {first}-{stop}",
                 space.name,
-                layers,
+                styles,
                 {"method": "SeFa", "layers": [first, stop], "component": k, "rows": len(rows)},
                 {"eigenvalue": round(values[k].item() / len(rows), 6)},
             )

@@ -50,7 +50,7 @@ class WSpace:
         return self.samples.shape[1]
 
     def spread(self, vectors: Tensor) -> float:
-        """Standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim]: one step.
+        """Standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim]: σ.
 
         Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal
         rows that of one.

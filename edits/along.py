@@ -7,13 +7,14 @@ from pathlib import Path
 from torch import Tensor
 
 from directions.catalog import find
-from directions.direction import Direction, Range
+from directions.direction import Direction
 from edits.apply import moved, way_facts
 from edits.attributes.catalog import carrier_for
 from edits.feature_edits import Carrier
 from edits.log import direction_facts, record
 from invert.generator import Generator
 from invert.latents.latent import Latent
+from invert.latents.layer_ranges import StyleRange
 from invert.projection.companion import ensure_companion
 
 THROUGH_COMPANION = ("auto", "repaint", "difference")  # ways to carry that want a companion
@@ -26,15 +27,14 @@ def edit(
     direction: str | Path | Direction,
     strength: float,
     *,
-    layers: Range | None = None,
+    styles: StyleRange | None = None,
     carry: str | Carrier = "auto",
     mask: Tensor | None = None,
 ) -> Latent:
-    """The latent `strength` steps along a direction, a step being one standard deviation of W along
-    it.
+    """The latent `strength` σ along a direction; σ is the standard deviation of W along it.
 
     direction  of the catalogue, by name, a direction file, or a :class:`Direction`
-    layers     (first, last) indices of styles that move, last excluded; the direction's own by
+    styles     (first, stop), the half-open range of 0-based styles that move; the direction's own by
                default
     carry      how F_i follows: "auto", "repaint", "difference", "model", "styles" or the path of an
                attribute model (`edits.attributes.catalog.carrier_for`), or any :class:`Carrier`
@@ -52,16 +52,16 @@ def edit(
     if carry in THROUGH_COMPANION:
         latent = ensure_companion(generator, latent)
     carrier = (
-        carrier_for(carry, generator, latent, chosen, layers)[1]
+        carrier_for(carry, generator, latent, chosen, styles)[1]
         if isinstance(carry, str)
         else carry
     )
-    offset = chosen.offset(generator.num_ws, strength, layers)
+    offset = chosen.offset(generator.num_ws, strength, styles)
     result = moved(generator, latent, offset, carrier, mask)
     facts = {
         "direction": direction_facts(chosen),
         "strength": float(strength),
         "unit": UNIT,
-        "layers": list(chosen.layer_range(generator.num_ws, layers)),
+        "layers": list(chosen.style_range(generator.num_ws, styles)),
     }
     return record(result, "move", {**facts, **way_facts(result, carrier, mask)})

@@ -61,14 +61,14 @@ def latent_facts(latent: Latent) -> dict[str, Any]:
 
 
 def direction_facts(direction: Direction) -> dict[str, Any]:
-    """The name of a direction, the digest of its vectors, its W space, and the length of one unit
-    of strength.
+    """The name of a direction, the digest of its vectors, its W space, and σ, the unit of strength
+    (under the key "step").
     """
     return {
         "name": direction.name,
         "sha256": digest({"vectors": direction.vectors}),
         "w_space": direction.w_space[:MAX_TEXT],
-        "step": direction.step,
+        "step": direction.sigma,
     }
 
 

@@ -1,4 +1,4 @@
-"""Two latents by layer, in between, and in sums; layers sampled anew."""
+"""Two latents by style, in between, and in sums; styles sampled anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import LayerRange, layer_range, styles_inside
+from invert.latents.layer_ranges import StyleRange, style_range, styles_inside
 from invert.latents.shapes import Size
 
 Travel = Literal["right", "left", "down", "up"]
@@ -25,16 +25,16 @@ TRAVELS: tuple[Travel, ...] = ("right", "left", "down", "up")
 TRAVEL_EDGE = 0.25  # of the image's side: width of the soft edge of a travelling mask
 
 
-def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRange) -> Latent:
-    """`a` with the styles of `layers` from `b`: "coarse", "middle", "fine", or a half-open range of
-    style indices.
+def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRange) -> Latent:
+    """`a` with a range of styles from `b`: "coarse", "middle", "fine", or a half-open range of
+    0-based indices.
 
     Noise stays a's. In F… spaces F_i and R_i come from b when the range holds all styles they were
     made of, and from a
     when it holds none: exactly what mixing in W+ gives. Raises :class:`LatentError` when it holds
     some of them.
     """
-    start, stop = layer_range(generator, layers)
+    start, stop = style_range(generator, styles)
     facts = {"layers": [start, stop], "from": latent_facts(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
     check_same_canvas(generator, [a, b])
@@ -42,31 +42,33 @@ def style_mix(generator: Generator, a: Latent, b: Latent, layers: str | LayerRan
     taken = [start <= j < stop for j in range(generator.num_ws)]
     if any(taken[:inside]) and not all(taken[:inside]):
         raise LatentError(
-            f"layers {start} to {stop} hold some of the first {inside} styles, which {a.space} has only together, as "
+            f"styles {start} to {stop - 1} hold some of the first {inside} styles, which {a.space} has only together, as "
             f"features; take all or none of them, or mix latents of W+"
         )
     pairs = zip(a.style_list(), b.style_list(), taken[a.space.first - 1 :], strict=True)
-    styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
+    mixed_styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
     early = b if inside and all(taken[:inside]) else a
     companions = [c for c in (a.companion, b.companion) if c is not None and c.windows is None]
     companion = None
     if len(companions) == 2:
         rows = torch.tensor(taken, device=generator.device)[:, None]
         companion = Companion(torch.where(rows, companions[1].styles, companions[0].styles))
-    mixed = a.replace(styles=styles, features=early.features, rgb=early.rgb, companion=companion)
+    mixed = a.replace(
+        styles=mixed_styles, features=early.features, rgb=early.rgb, companion=companion
+    )
     return record(mixed, "style_mix", facts)
 
 
 def resample(
     generator: Generator,
     latent: Latent,
-    layers: str | LayerRange,
+    styles: str | StyleRange,
     seed: int,
     *,
     psi: float = 1.0,
     label: int | None = None,
 ) -> Latent:
-    """The latent with the styles of `layers` drawn anew from `seed`, the others fixed: conditional
+    """The latent with a range of styles drawn anew from `seed`, the others fixed: conditional
     sampling.
 
     [A] fig. 18. `psi` is the truncation of the sample, `label` the class for a conditional
@@ -74,7 +76,7 @@ def resample(
     :func:`style_mix` and `Generator.sample` raise.
     """
     other = generator.sample(seed, psi=psi, label=label)
-    start, stop = layer_range(generator, layers)
+    start, stop = style_range(generator, styles)
     mixed = style_mix(generator, latent, other, (start, stop))
     facts = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
     return record(mixed.replace(metadata=latent.metadata), "resample", facts)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import invert
 import invert.latents.statistics
-from directions import diagnostics as measuring
+from directions import diagnostics
 from directions.direction import Direction
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions
@@ -297,7 +297,7 @@ def make_directions(w: World) -> Any:
     found = [*principal_directions(generator, 2, samples=100), *factorize(generator, (0, 4), 2)]
     found += factorize(w.mobile, (2, 7), 1)
     scored = [ws, scores.to(ws.device, torch.float32)]
-    measured = measuring.measure(learned, space, [made], held_out=(scored[0], scored[1]))
+    measured = diagnostics.measure(learned, space, [made], held_out=(scored[0], scored[1]))
     made.check_generator(generator)
     vectors = [d.vectors.to(w.device) for d in (learned, made, *found)]
     return ws, vectors, measured.correlation, space.name
@@ -305,10 +305,10 @@ def make_directions(w: World) -> Any:
 
 @use
 def a_direction_with_vectors_of_the_device(w: World) -> Any:
-    there = Direction("there", w.direction.vectors.to(w.device), step=0.5)
+    there = Direction("there", w.direction.vectors.to(w.device), sigma=0.5)
     there.save(w.folder / "there.safetensors")
     space = WSpace.of(w.generator, 200)
-    measured = measuring.measure(there, space, [w.direction])
+    measured = diagnostics.measure(there, space, [w.direction])
     return edit(w.generator, w.latent("W"), there, 1.0), measured.spread_ratio
 
 

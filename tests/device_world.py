@@ -47,7 +47,7 @@ class World:
 
     @property
     def direction(self) -> Direction:
-        return Direction("tilt", unit(torch.randn(32, generator=seeded(3))), step=0.5)
+        return Direction("tilt", unit(torch.randn(32, generator=seeded(3))), sigma=0.5)
 
     @property
     def canvas(self) -> Latent:

@@ -24,10 +24,11 @@ from torch import Tensor
 
 from directions.catalog import FOLDER, SCORE_PREFIX, SUFFIX
 from directions.diagnostics import measure
-from directions.direction import Direction, Range
+from directions.direction import Direction
 from directions.regression import Kind, learn
 from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
+from invert.latents.layer_ranges import StyleRange
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -48,7 +49,7 @@ FRONTAL = 0.2  # |yaw|, nose offset in eye distances
 class Recipe:
     """How one entry is learned.
 
-    `against` and `layers` were chosen by effects on rendered faces (`measure_directions.py`) and by
+    `against` and `styles` were chosen by effects on rendered faces (`measure_directions.py`) and by
     looking at strips:
     they take more from the unwanted changes than from the wanted one.
     """
@@ -58,7 +59,7 @@ class Recipe:
     kind: Kind
     labels: str
     against: tuple[str, ...] = ()
-    layers: Range | None = None
+    styles: StyleRange | None = None
 
 
 RECIPES = (
@@ -165,7 +166,7 @@ def effects(path: Path, direction: Direction) -> dict[str, Any]:
     if not path.exists():
         return {}
     old = Direction.load(path)
-    same = torch.equal(old.vectors, direction.vectors) and old.layers == direction.layers
+    same = torch.equal(old.vectors, direction.vectors) and old.styles == direction.styles
     return {"effects": old.measured["effects"]} if same and "effects" in old.measured else {}
 
 
@@ -187,7 +188,7 @@ def main() -> None:
             space=space,
             kind=r.kind,
             against=others,
-            layers=r.layers,
+            styles=r.styles,
             meaning=r.meaning,
         )
         before = (
@@ -212,7 +213,7 @@ def main() -> None:
         }
         replace(d, measured={**d.measured, **linear, **effects(path, d)}).save(path)
         print(
-            f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, step {d.step:.2f}; {found.verdict}"
+            f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, sigma {d.sigma:.2f}; {found.verdict}"
         )
 
 

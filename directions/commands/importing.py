@@ -97,7 +97,7 @@ def import_file(
             key=key,
             index=index,
             sign=turned,
-            layers=limits,
+            styles=limits,
             meaning=meaning,
         )
 
@@ -171,7 +171,7 @@ def measure(
         say(f"correlation with {held_out}: {measured.correlation:.3f}")
     for name, value in measured.leakage.items():
         say(
-            f"{name:18} {value:+.3f} standard deviations per step, cosine {measured.cosines[name]:+.3f}"
+            f"{name:18} {value:+.3f} standard deviations per σ, cosine {measured.cosines[name]:+.3f}"
         )
 
 

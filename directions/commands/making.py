@@ -101,7 +101,7 @@ def learn(
     limits = open_layers(generator, layers)
     ws = style_vectors(generator, rows.subjects, psi=psi)
     learned = learn_direction(
-        ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, layers=limits,
+        ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, styles=limits,
         meaning=meaning, seed=check_seed(seed),
     )  # fmt: skip
     write(learned, destinations)
@@ -161,7 +161,7 @@ def exemplars(
         ws[len(with_it) :],
         name=name,
         space=WSpace.of(generator),
-        layers=limits,
+        styles=limits,
         meaning=meaning,
     )
     write(made, destinations)
@@ -198,7 +198,7 @@ def pca(
     generator = open_generator(network, device)
     limits = open_layers(generator, layers)
     number = SAMPLES if samples is None else samples
-    write_all(principal_directions(generator, count, samples=number, layers=limits), destinations)
+    write_all(principal_directions(generator, count, samples=number, styles=limits), destinations)
 
 
 @click.command()

@@ -28,7 +28,7 @@ def list_directions(as_json: bool) -> None:
     found = [find(name) for name in available()]
     if as_json:
         rows = [
-            {"name": d.name, "meaning": d.meaning, "step": d.step, "measured": dict(d.measured)}
+            {"name": d.name, "meaning": d.meaning, "sigma": d.sigma, "measured": dict(d.measured)}
             for d in found
         ]
         click.echo(json.dumps(rows))
@@ -60,8 +60,8 @@ def describe(direction: Direction) -> dict[str, Any]:
         "meaning": direction.meaning,
         "w_space": direction.w_space,
         "vectors": list(direction.vectors.shape),
-        "layers": None if direction.layers is None else list(direction.layers),
-        "step": direction.step,
+        "styles": None if direction.styles is None else list(direction.styles),
+        "sigma": direction.sigma,
         "source": dict(direction.source),
         "measured": dict(direction.measured),
     }

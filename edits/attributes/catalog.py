@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from directions.direction import Direction, Range
+from directions.direction import Direction
 from edits.attributes.model import AttributeModel
 from edits.feature_edits import CARRIERS, Carrier
 from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import styles_inside
+from invert.latents.layer_ranges import StyleRange, styles_inside
 from invert.latents.spaces import Space
 from invert.projection.companion import has_companion
 
@@ -44,11 +44,11 @@ def carrier_for(
     generator: Generator,
     latent: Latent,
     direction: Direction,
-    layers: Range | None = None,
+    styles: StyleRange | None = None,
     *,
     folder: Path = FOLDER,
 ) -> tuple[str, Carrier]:
-    """The name of the carrier that an edit of `latent` along `direction` (in `layers`) takes, and
+    """The name of the carrier that an edit of `latent` along `direction` (in `styles`) takes, and
     the carrier.
 
     carry  "repaint", "difference" and "styles" are themselves; "model" is the model of `folder`; a
@@ -70,7 +70,7 @@ def carrier_for(
             f"unknown carrier {carry!r}; known: {', '.join(CARRY)}, or the path of an attribute model{near}"
         )
     layer = latent.space.layer
-    offset = direction.offset(generator.num_ws, 1.0, layers)
+    offset = direction.offset(generator.num_ws, 1.0, styles)
     if layer is None or not offset[: styles_inside(generator, latent.space)].any():
         return "styles", CARRIERS["styles"]
     if carry == "auto" and has_companion(generator, latent):

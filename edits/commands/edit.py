@@ -143,7 +143,7 @@ def edit(
                     err=True,
                 )
             result = edit_along(
-                generator, result, direction, strength, layers=limits, carry=carrier, mask=mask
+                generator, result, direction, strength, styles=limits, carry=carrier, mask=mask
             )
         return result
 

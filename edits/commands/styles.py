@@ -84,7 +84,7 @@ def style_mix(
     """
     from edits.style_mixing import resample
     from edits.style_mixing import style_mix as mixed
-    from invert.latents.layer_ranges import layer_range
+    from invert.latents.layer_ranges import style_range
 
     rows = parse_points(points)
     columns = parse_points([matrix]) if matrix else []
@@ -105,7 +105,7 @@ def style_mix(
     generator, latents = open_latents(
         [*rows, *columns], network, device, force=force, psi=psi, label=label
     )
-    chosen = layer_range(generator, parse_layers(layers))
+    chosen = style_range(generator, parse_layers(layers))
     a = latents[0]
     if columns:
         left, top = latents[: len(rows)], latents[len(rows) :]

@@ -16,7 +16,7 @@ from invert.errors import FingerprintError, ModelFileError
 if TYPE_CHECKING:
     from invert.generator import Generator
     from invert.latents.latent import Latent
-    from invert.latents.layer_ranges import LayerRange
+    from invert.latents.layer_ranges import StyleRange
 
 DEFAULT_NETWORK = "ffhq-mobile"
 
@@ -168,10 +168,10 @@ def newest() -> Path:
     return path
 
 
-def open_layers(generator: Generator, text: str | None) -> LayerRange | None:
+def open_layers(generator: Generator, text: str | None) -> StyleRange | None:
     """The range of style indices that --layers names, as 0-8 or coarse; None where it was not
     given.
     """
-    from invert.latents.layer_ranges import layer_range
+    from invert.latents.layer_ranges import style_range
 
-    return None if text is None else layer_range(generator, parse_layers(text))
+    return None if text is None else style_range(generator, parse_layers(text))

@@ -1,6 +1,7 @@
-"""Ranges of layers, by name or by number, and the layers that F_i and R_i hold.
+"""Ranges of styles, by name or by number, and the styles that F_i and R_i were made of.
 
-A range is half-open and counts style indices from 0, as `ws[:, start:stop]` does.
+A range is half-open and counts styles from 0, as `ws[:, start:stop]` does; on the command line and
+in messages both ends are included.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.latents.spaces import Space
 
-LayerRange = tuple[int, int]
+StyleRange = tuple[int, int]
 # largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
 COARSE, MIDDLE = 8, 32
 
@@ -23,12 +24,12 @@ NICKNAMES = {
 }
 
 
-def named_ranges(generator: Generator) -> dict[str, LayerRange]:
+def named_ranges(generator: Generator) -> dict[str, StyleRange]:
     """Ranges "coarse" (inputs of 4–8 cells), "middle" (16–32), "fine" (64 and more) and "all".
 
     Style w_j counts by the side of F_j, which is also what the torgb that shares it reads; where
-    images are no squares, by that of a square generator of as many layers. With 1024 px: 0–4, 4–8,
-    8–18. A small generator's last ranges may be empty.
+    images are no squares, by that of a square generator of as many layers. With 1024 px: (0, 4),
+    (4, 8) and (8, 18). A small generator's last ranges may be empty.
     """
     sides = [layer.nominal for layer in generator.network.layers]
     coarse = sum(side <= COARSE for side in sides)
@@ -42,27 +43,28 @@ def named_ranges(generator: Generator) -> dict[str, LayerRange]:
     }
 
 
-def layer_range(generator: Generator, layers: str | LayerRange) -> LayerRange:
+def style_range(generator: Generator, styles: str | StyleRange) -> StyleRange:
     """The range of a name or of (start, stop). Raises :class:`UsageError` for an unknown, empty or
     too large one.
     """
     named = named_ranges(generator)
-    if isinstance(layers, str):
-        if layers not in named:
-            near = did_you_mean(layers, named, NICKNAMES)
+    if isinstance(styles, str):
+        if styles not in named:
+            near = did_you_mean(styles, named, NICKNAMES)
             raise UsageError(
-                f"unknown layers {layers!r}; known: {', '.join(named)}, or a range like 0-4{near}"
+                f"unknown styles {styles!r}; known: {', '.join(named)}, or a range like 0-3{near}"
             )
-        start, stop = named[layers]
+        start, stop = named[styles]
         if start == stop:
             raise UsageError(
-                f"this generator of {generator.num_ws} layers has no {layers} ones; use a range"
+                f"this generator of {generator.num_ws} styles has no {styles} ones; use a range"
             )
         return start, stop
-    start, stop = layers
+    start, stop = styles
     if not 0 <= start < stop <= generator.num_ws:
         raise UsageError(
-            f"layers are a range inside 0 to {generator.num_ws}, got {start} to {stop}"
+            f"styles are a range inside 0 to {generator.num_ws - 1}, both included; "
+            f"got {start} to {stop - 1}"
         )
     return start, stop
 

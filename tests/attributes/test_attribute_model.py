@@ -45,7 +45,7 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 def direction(generator: Generator, **changes: Any) -> Direction:
     g = torch.Generator().manual_seed(3)
     vectors = unit(torch.randn(generator.w_dim, generator=g))
-    fields: dict[str, Any] = {"name": "smile", "vectors": vectors, "step": 0.5}
+    fields: dict[str, Any] = {"name": "smile", "vectors": vectors, "sigma": 0.5}
     return Direction(**fields | changes)
 
 
@@ -459,8 +459,8 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     x = generator.sample(0, space="FNW5")
     lost = x.replace(companion=None)
 
-    def chosen(carry: str, x: Latent, layers: tuple[int, int] | None = None) -> str:
-        name, carrier = carrier_for(carry, generator, x, d, layers, folder=tmp_path)
+    def chosen(carry: str, x: Latent, styles: tuple[int, int] | None = None) -> str:
+        name, carrier = carrier_for(carry, generator, x, d, styles, folder=tmp_path)
         assert carrier is CARRIERS.get(name, carrier)
         return name
 

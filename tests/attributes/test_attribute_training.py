@@ -38,7 +38,7 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 def direction(generator: Generator, **changes: Any) -> Direction:
     g = torch.Generator().manual_seed(3)
     vectors = unit(torch.randn(generator.w_dim, generator=g))
-    fields: dict[str, Any] = {"name": "smile", "vectors": vectors, "step": 0.5}
+    fields: dict[str, Any] = {"name": "smile", "vectors": vectors, "sigma": 0.5}
     return Direction(**fields | changes)
 
 
@@ -262,7 +262,7 @@ def test_what_cannot_be_trained_is_refused(generator: Generator) -> None:
     with pytest.raises(
         UsageError, match=r"'smile' moves no style before layer 5: .* no attribute model is needed"
     ):
-        train_attribute_model(generator, direction(generator, layers=(6, 8)), 5)
+        train_attribute_model(generator, direction(generator, styles=(6, 8)), 5)
     with pytest.raises(SpaceError, match="layer 99 does not exist"):
         train_attribute_model(generator, direction(generator), 99)
     with pytest.raises(FingerprintError, match="belongs to W space ffhq"):

@@ -48,7 +48,7 @@ def test_list_names_the_catalogue_with_what_more_of_it_is(run: Shell) -> None:
     assert succeeded(run("directions")).splitlines() == lines
     rows = json.loads(succeeded(run("directions", "list", "--json")))
     assert [row["name"] for row in rows] == available()
-    assert rows[0].keys() >= {"meaning", "step", "measured"}
+    assert rows[0].keys() >= {"meaning", "sigma", "measured"}
 
 
 def test_show_says_how_a_direction_was_made_and_measured(run: Shell) -> None:
@@ -62,7 +62,7 @@ def test_show_says_how_a_direction_was_made_and_measured(run: Shell) -> None:
         line.split(maxsplit=1)
         for line in succeeded(run("directions", "show", "smile")).splitlines()
     )
-    assert shown["layers"] == json.dumps(list(direction.layers or ()))
+    assert shown["styles"] == json.dumps(list(direction.styles or ()))
     assert float(shown["measured.leakage.age"]) == direction.measured["leakage"]["age"]
 
 
@@ -85,7 +85,7 @@ def test_learn_finds_the_vector_that_made_the_scores(
     )  # fmt: skip
     assert out.startswith("tilt.safetensors  metric ")
     learned = Direction.load("tilt.safetensors")
-    assert (learned.name, learned.meaning, learned.layers) == ("tilt", "tilted", (2, 6))
+    assert (learned.name, learned.meaning, learned.styles) == ("tilt", "tilted", (2, 6))
     assert learned.vectors @ planted() > 0.8  # strong penalties turn it towards where W varies
     assert learned.source["method"] == f"{kind} regression"
 
@@ -94,7 +94,7 @@ def test_learned_against_another_direction_it_is_orthogonal_to_it(
     run: Shell, network: Path, tmp_path: Path
 ) -> None:
     other = unit(torch.randn(32, generator=torch.Generator().manual_seed(4)))
-    Direction("other", other, step=1.0).save("other.safetensors")
+    Direction("other", other, sigma=1.0).save("other.safetensors")
     table = write_table(tmp_path / "t.csv", range(60), scores(range(60)))
     words = [
         "directions",
@@ -131,7 +131,7 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
     assert isinstance(w, torch.Tensor)
     made = Direction.load("beard.safetensors")
     assert torch.allclose(made.vectors, unit(w[:3].mean(0) - w[3:].mean(0)), atol=1e-5)
-    assert made.layers == (0, 4)
+    assert made.styles == (0, 4)
     words = [
         "edit",
         "seed0009.pt",
@@ -153,8 +153,8 @@ def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, net
     ).splitlines()
     assert [line.split()[0] for line in out] == [f"p/pca-{k}.safetensors" for k in range(3)]
     found = [Direction.load(f"p/pca-{k}.safetensors") for k in range(3)]
-    assert found[0].step > found[1].step > found[2].step
-    assert found[0].layers == (0, 2)
+    assert found[0].sigma > found[1].sigma > found[2].sigma
+    assert found[0].styles == (0, 2)
     out = succeeded(run("directions", "sefa", "-o", "s", "--layers", "middle", *words)).splitlines()
     assert [line.split()[0] for line in out] == [f"s/sefa-4-8-{k}.safetensors" for k in range(3)]
 
@@ -202,7 +202,7 @@ def test_import_with_a_check_refuses_noise(run: Shell, network: Path) -> None:
 def test_a_known_attribute_tells_the_sign_of_an_imported_direction() -> None:
     smile = find("smile")
     space = WSpace("ffhq", torch.randn(100, 512, generator=torch.Generator().manual_seed(0)))
-    turned = Direction("smile", -smile.vectors, smile.step)
+    turned = Direction("smile", -smile.vectors, smile.sigma)
     assert compare(smile, space).leakage["smile"] > 0
     assert compare(turned, space).leakage["smile"] < 0
     assert compare(turned, space).meaningful  # its own attribute counts as one that it resembles
@@ -252,7 +252,7 @@ def test_a_published_sign_is_turned_by_what_the_names_tell(run: Shell) -> None:
 def test_a_name_that_says_less_or_something_else_turns_nothing() -> None:
     age = find("age")
     space = WSpace("ffhq", torch.randn(100, 512, generator=torch.Generator().manual_seed(0)))
-    measured = compare(Direction("x", -age.vectors, age.step), space)
+    measured = compare(Direction("x", -age.vectors, age.sigma), space)
     for names in (
         ["age"],
         ["age2"],
@@ -297,7 +297,7 @@ def test_names_tell_an_attribute(names: list[str], attribute: str | None) -> Non
 def test_measure_compares_with_noise_and_with_scores(
     run: Shell, network: Path, tmp_path: Path
 ) -> None:
-    Direction("tilt", planted(), step=1.0).save("tilt.safetensors")
+    Direction("tilt", planted(), sigma=1.0).save("tilt.safetensors")
     table = write_table(tmp_path / "t.csv", range(30), -scores(range(30)))
     words = ["directions", "measure", "tilt.safetensors", "--network", network]
     found = json.loads(succeeded(run(*words, "--held-out", table, "--json")))
@@ -322,7 +322,7 @@ def test_measure_compares_with_noise_and_with_scores(
         (
             ["sefa", "--layers", "corse", "-o", "s", "--network", "NET"],
             2,
-            "unknown layers 'corse'; known: coarse",
+            "unknown styles 'corse'; known: coarse",
         ),
         (["learn", "none.csv", "--name", "x", "--psi", "nan"], 2, "psi is a number in"),
         (
@@ -356,7 +356,7 @@ def test_measure_compares_with_noise_and_with_scores(
             2,
             "more than 32 samples, got 0",
         ),
-        (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "got 8 to 12"),
+        (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "got 8 to 11"),
         (["import", "none.npy", "--name", "x", "--network", "NET"], 4, "none.npy"),
         (["measure", "smlie"], 2, "did you mean smile"),
         (["measure", "smile", "--network", "NET"], 4, "is 512 wide, expected w_dim 32"),

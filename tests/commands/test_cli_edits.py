@@ -20,7 +20,7 @@ from invert.latents.latent import Latent
 def direction(tmp_path: Path) -> Path:
     path = tmp_path / "tilt.safetensors"
     vector = torch.randn(32, generator=torch.Generator().manual_seed(3))
-    Direction("tilt", vector / vector.norm(), step=1.0, meaning="more of something").save(path)
+    Direction("tilt", vector / vector.norm(), sigma=1.0, meaning="more of something").save(path)
     return path
 
 

@@ -35,7 +35,7 @@ def direction(rows: int | None = None, **changes: Any) -> Direction:
     fields: dict[str, Any] = {
         "name": "smile",
         "vectors": vector(rows=rows),
-        "step": 0.7,
+        "sigma": 0.7,
         "meaning": "smiling",
         "w_space": "mapping-0123",
         "source": {"method": "test", "against": ["a"]},
@@ -69,11 +69,11 @@ def test_equal_rows_are_the_direction_of_one_vector() -> None:
 
 
 @pytest.mark.parametrize("rows", [None, NUM_WS])
-def test_a_layer_range_moves_those_layers_and_no_other(rows: int | None) -> None:
+def test_a_range_of_styles_moves_those_styles_and_no_other(rows: int | None) -> None:
     everywhere = direction(rows).offset(NUM_WS, 2)
     for d, given in (
-        (direction(rows, layers=(2, 5)), None),
-        (direction(rows, layers=(0, 3)), (2, 5)),
+        (direction(rows, styles=(2, 5)), None),
+        (direction(rows, styles=(0, 3)), (2, 5)),
     ):
         part = d.offset(NUM_WS, 2, given)
         assert torch.equal(part[2:5], everywhere[2:5])
@@ -81,9 +81,9 @@ def test_a_layer_range_moves_those_layers_and_no_other(rows: int | None) -> None
         assert not part[5:].any()
 
 
-def test_steps_are_standard_deviations_of_w() -> None:
-    d = direction(step=WSpace.of(GENERATOR).spread(vector()))
-    along = GENERATOR.sample(range(3000)).styles @ d.vectors / d.step  # type: ignore[operator]
+def test_sigma_is_the_standard_deviation_of_w() -> None:
+    d = direction(sigma=WSpace.of(GENERATOR).spread(vector()))
+    along = GENERATOR.sample(range(3000)).styles @ d.vectors / d.sigma  # type: ignore[operator]
     assert math.isclose(along.std().item(), 1, rel_tol=0.05)
 
 
@@ -92,15 +92,15 @@ def test_offsets_that_make_no_sense_are_refused() -> None:
     for strength in (math.nan, math.inf, 1e9, -100.1):
         with pytest.raises(UsageError, match=r"strength is .* expected a number within ±100"):
             d.offset(NUM_WS, strength)
-    for layers in ((3, 3), (4, 2), (-1, 2), (0, NUM_WS + 1)):
-        with pytest.raises(UsageError, match="expected first < end within 0-10"):
-            d.offset(NUM_WS, 1, layers)
+    for styles in ((3, 3), (4, 2), (-1, 2), (0, NUM_WS + 1)):
+        with pytest.raises(UsageError, match="expected a range within 0 to 9, both included"):
+            d.offset(NUM_WS, 1, styles)
     with pytest.raises(
-        UsageError, match=r"has 10 layers, the generator 8; .* give a range within 0-8"
+        UsageError, match=r"has 10 styles, the generator 8; .* give a range within the first 8"
     ):
         direction(NUM_WS).offset(8, 1)
     assert direction(NUM_WS).offset(8, 1, (0, 8)).shape == (8, W_DIM)
-    with pytest.raises(UsageError, match="within 0-10"):
+    with pytest.raises(UsageError, match="within 0 to 9"):
         direction(NUM_WS).offset(16, 1, (0, 11))
 
 
@@ -119,10 +119,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
         r"needs float vectors \[w_dim\] or \[num_ws, w_dim\], got \[2, 2, 2\]",
     ),
     ({"vectors": torch.ones(0)}, "needs float vectors"),
-    ({"step": 0.0}, "has step 0, expected a positive number"),
-    ({"step": math.nan}, "has step nan"),
-    ({"layers": (3, 3)}, "has layers 3-3, expected 0 <= first < end"),
-    ({"vectors": vector(rows=4), "layers": (0, 5)}, "has 4 layers, its range ends at 5"),
+    ({"sigma": 0.0}, "has sigma 0, expected a positive number"),
+    ({"sigma": math.nan}, "has sigma nan"),
+    ({"styles": (3, 3)}, r"has styles \(3, 3\), expected 0 <= first < stop"),
+    ({"vectors": vector(rows=4), "styles": (0, 5)}, "has 4 styles, its range ends at 5"),
     ({"source": {"x": math.nan}}, "source is not JSON"),
     ({"measured": {"x": object()}}, "measured is not JSON"),
 ]
@@ -146,15 +146,15 @@ def test_unit_scales_and_refuses_what_has_no_direction() -> None:
 
 
 @pytest.mark.parametrize("rows", [None, NUM_WS])
-@pytest.mark.parametrize("layers", [None, (0, 6)])
+@pytest.mark.parametrize("styles", [None, (0, 6)])
 def test_a_saved_direction_loads_bit_for_bit(
-    rows: int | None, layers: tuple[int, int] | None, tmp_path: Path
+    rows: int | None, styles: tuple[int, int] | None, tmp_path: Path
 ) -> None:
-    a = direction(rows, layers=layers)
+    a = direction(rows, styles=styles)
     a.save(tmp_path / "a.safetensors")
     b = Direction.load(tmp_path / "a.safetensors")
     assert torch.equal(a.vectors, b.vectors)
-    for name in ("name", "step", "meaning", "w_space", "layers", "source", "measured"):
+    for name in ("name", "sigma", "meaning", "w_space", "styles", "source", "measured"):
         assert getattr(a, name) == getattr(b, name)
     first = (tmp_path / "a.safetensors").read_bytes()
     b.save(tmp_path / "a.safetensors")
@@ -184,9 +184,9 @@ BAD_FILES: list[tuple[dict[str, Tensor], dict[str, str] | None, str]] = [
     ({"other": vector()}, header(), r"expected one tensor 'vectors', found \['other'\]"),
     ({"vectors": vector()}, header(version=2), "direction format 2, expected 1; update invert"),
     ({"vectors": vector()}, header(step=None), "a field is missing or of the wrong type"),
-    ({"vectors": vector()}, header(step=-1), "has step -1"),
+    ({"vectors": vector()}, header(step=-1), "has sigma -1"),
     ({"vectors": vector()}, header(layers=[1]), "a field is missing or of the wrong type"),
-    ({"vectors": vector()}, header(layers=[5, 2]), "has layers 5-2"),
+    ({"vectors": vector()}, header(layers=[5, 2]), r"has styles \(5, 2\)"),
     ({"vectors": vector()}, header(name="a/b"), "is no name"),
     ({"vectors": vector()}, header(source=[]), "a field is missing or of the wrong type"),
     ({"vectors": vector()}, header(format="invert-latent"), "not a direction of invert"),

@@ -51,10 +51,10 @@ def test_one_vector_in_any_float_type_and_shape(
     shape: tuple[int, ...], dtype: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "b.npy", (5 * VECTOR).astype(dtype).reshape(shape))
-    d = read(tmp_path / "b.npy", layers=(0, 4), meaning="older")
+    d = read(tmp_path / "b.npy", styles=(0, 4), meaning="older")
     torch.testing.assert_close(d.vectors, UNIT, atol=2e-3 if dtype == "<f2" else 1e-6, rtol=0)
-    assert d.step == pytest.approx(SPACE.spread(d.vectors))
-    assert (d.layers, d.meaning, d.w_space) == ((0, 4), "older", SPACE.name)
+    assert d.sigma == pytest.approx(SPACE.spread(d.vectors))
+    assert (d.styles, d.meaning, d.w_space) == ((0, 4), "older", SPACE.name)
     assert d.source == {"method": "import", "file": "b.npy", "sign": 1}
 
 

@@ -54,7 +54,7 @@ def test_a_linear_attribute_is_recovered() -> None:
     assert d.source["method"] == "linear regression"
     assert d.measured["held_out"] > 0.95
     assert d.measured["cross_validated"] > 0.95
-    assert math.isclose(d.step, space.samples.matmul(d.vectors).std().item(), rel_tol=1e-3)
+    assert math.isclose(d.sigma, space.samples.matmul(d.vectors).std().item(), rel_tol=1e-3)
     assert (d.w_space, d.meaning) == ("planted", "more x")
 
 
@@ -167,10 +167,10 @@ def test_samples_that_cannot_teach_are_refused() -> None:
 def test_many_exemplars_recover_what_tells_them_apart() -> None:
     space, ws, (truth, _) = planted(600)
     ws = ws - (ws @ truth)[:, None] * truth  # nothing but the attribute differs on purpose
-    d = from_exemplars(ws[:300] + 4 * truth, ws[300:], name="x", space=space, layers=(0, 4))
+    d = from_exemplars(ws[:300] + 4 * truth, ws[300:], name="x", space=space, styles=(0, 4))
     assert cosine(d.vectors, truth) > 0.9
-    assert d.layers == (0, 4)
-    assert d.measured["gap_leave_one_out"] * d.step == pytest.approx(4, rel=0.2)
+    assert d.styles == (0, 4)
+    assert d.measured["gap_leave_one_out"] * d.sigma == pytest.approx(4, rel=0.2)
 
 
 def test_the_leave_one_out_gap_of_random_groups_is_near_zero() -> None:
@@ -207,21 +207,21 @@ def test_exemplars_that_do_not_fit_are_refused() -> None:
 # -- PCA and SeFa
 
 
-def test_principal_directions_are_orthonormal_and_sorted_by_their_steps() -> None:
+def test_principal_directions_are_orthonormal_and_sorted_by_their_sigmas() -> None:
     generator = small_generator()
-    found = principal_directions(generator, 5, samples=4000, layers=(0, 3))
+    found = principal_directions(generator, 5, samples=4000, styles=(0, 3))
     v = torch.stack([d.vectors for d in found])
     torch.testing.assert_close(v @ v.T, torch.eye(5), atol=1e-5, rtol=0)
-    steps = [d.step for d in found]
-    assert steps == sorted(steps, reverse=True)
+    sigmas = [d.sigma for d in found]
+    assert sigmas == sorted(sigmas, reverse=True)
     space = WSpace.of(generator, 4000)
-    assert steps[0] >= max(
+    assert sigmas[0] >= max(
         space.spread(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
     )
     total = space.samples.var(0).sum().item()
-    assert found[0].measured["variance_share"] == pytest.approx(steps[0] ** 2 / total, rel=1e-3)
+    assert found[0].measured["variance_share"] == pytest.approx(sigmas[0] ** 2 / total, rel=1e-3)
     assert [d.name for d in found][:2] == ["pca-0", "pca-1"]
-    assert found[0].layers == (0, 3)
+    assert found[0].styles == (0, 3)
 
 
 @pytest.mark.parametrize("make", [small_generator, small_mobile])
@@ -242,7 +242,7 @@ def test_the_first_factor_amplifies_most(make: Any) -> None:
         gain(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
     )
     assert found[0].measured["eigenvalue"] == pytest.approx(gains[0] / len(rows), abs=1e-5)
-    assert found[0].layers == (1, 4)
+    assert found[0].styles == (1, 4)
     assert found[0].source["rows"] == len(rows)
 
 
@@ -265,11 +265,11 @@ def test_every_style_has_affines_of_its_own(make: Any) -> None:
     assert all(affines(network, k) for k in range(network.num_ws))
 
 
-def test_factors_of_all_layers_keep_no_range() -> None:
-    assert factorize(small_mobile(), None, 1)[0].layers is None
+def test_factors_of_all_styles_keep_no_range() -> None:
+    assert factorize(small_mobile(), None, 1)[0].styles is None
 
 
-def test_counts_and_layers_outside_are_refused() -> None:
+def test_counts_and_styles_outside_are_refused() -> None:
     generator = small_generator()
     for count in (0, 33):
         with pytest.raises(UsageError, match=f"expected 1 to 32 components, got {count}"):
@@ -278,9 +278,9 @@ def test_counts_and_layers_outside_are_refused() -> None:
             factorize(generator, None, count)
     with pytest.raises(UsageError, match="more than 32 samples"):
         principal_directions(generator, 1, samples=32)
-    for layers in ((0, 11), (3, 3), (-1, 2)):
-        with pytest.raises(UsageError, match="expected first < end within 0-10"):
-            factorize(generator, layers, 1)
+    for styles in ((0, 11), (3, 3), (-1, 2)):
+        with pytest.raises(UsageError, match="expected a range within 0 to 9, both included"):
+            factorize(generator, styles, 1)
 
 
 def test_a_network_without_known_affines_says_so() -> None:
@@ -318,16 +318,16 @@ def test_a_direction_of_the_space_is_told_from_noise() -> None:
     assert noise >= 37
 
 
-def test_leakage_is_the_change_of_the_linear_score_per_step() -> None:
+def test_leakage_is_the_change_of_the_linear_score_per_sigma() -> None:
     space, ws, (a, b) = planted()
     first, second = (learn(ws, ws @ t, name=n, space=space) for n, t in (("a", a), ("b", a + b)))
     found = measure(first, space, [first, second])
     moved = ws + first.offset(1, 1)
-    change = ((moved - ws) @ second.vectors / second.step).mean().item()
+    change = ((moved - ws) @ second.vectors / second.sigma).mean().item()
     assert found.leakage["b"] == pytest.approx(change, rel=1e-4)
     assert found.leakage["a"] == pytest.approx(1, rel=1e-4)
     per_layer = Direction(
-        "rows", torch.stack([first.vectors * math.sqrt(2), 0 * first.vectors]), first.step
+        "rows", torch.stack([first.vectors * math.sqrt(2), 0 * first.vectors]), first.sigma
     )
     assert measure(per_layer, space, [second]).leakage["b"] == pytest.approx(
         change * math.sqrt(2) / 2, rel=1e-4

@@ -18,7 +18,7 @@ from invert.projection.companion import with_companion
 
 GENERATOR = small_generator()
 VECTOR = torch.randn(GENERATOR.w_dim, generator=torch.Generator().manual_seed(0))
-TILT = Direction("tilt", VECTOR / VECTOR.norm(), step=1.0, meaning="more of something")
+TILT = Direction("tilt", VECTOR / VECTOR.norm(), sigma=1.0, meaning="more of something")
 
 
 def same(a: Latent, b: Latent) -> bool:
@@ -43,7 +43,7 @@ def test_layers_mask_and_carrier_are_passed_on() -> None:
     offset = TILT.offset(GENERATOR.num_ws, -1.0, (2, 6))
     expected = move(GENERATOR, x, offset, carry="difference", mask=mask)
     assert same(
-        edit(GENERATOR, x, TILT, -1.0, layers=(2, 6), carry="difference", mask=mask), expected
+        edit(GENERATOR, x, TILT, -1.0, styles=(2, 6), carry="difference", mask=mask), expected
     )
 
 

@@ -42,7 +42,7 @@ def point(generator: Generator, seed: int = 0, space: str = "FNW5") -> Latent:
 
 def direction(seed: int = 0, name: str = "brighter") -> Direction:
     vector = unit(torch.randn(32, generator=torch.Generator().manual_seed(seed)))
-    return Direction(name, vector, step=0.5, layers=(2, 8))
+    return Direction(name, vector, sigma=0.5, styles=(2, 8))
 
 
 def left_half(generator: Generator) -> torch.Tensor:
@@ -97,7 +97,7 @@ def test_directions_of_one_name_are_told_apart_by_their_vectors() -> None:
 
 def test_layers_and_mask_of_an_edit_are_told(generator: Generator) -> None:
     mask = left_half(generator)
-    told = entry(edit(generator, point(generator), direction(), 1.0, layers=(0, 3), mask=mask))
+    told = entry(edit(generator, point(generator), direction(), 1.0, styles=(0, 3), mask=mask))
     assert told["layers"] == [0, 3]
     assert told["mask"].pop("sha256") != entry_mask(generator, 1 - mask)["sha256"]
     assert told["mask"] == {"size": [64, 64], "covered": 0.5}

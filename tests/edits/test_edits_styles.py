@@ -20,7 +20,7 @@ from edits.style_mixing import (
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import layer_range, named_ranges, styles_inside
+from invert.latents.layer_ranges import named_ranges, style_range, styles_inside
 from invert.latents.spaces import Space
 
 
@@ -56,21 +56,21 @@ def test_ranges_are_named_by_the_resolution_of_their_layers() -> None:
     }
     mobile = small_mobile()
     assert named_ranges(mobile)["middle"] == (4, 8)
-    with pytest.raises(UsageError, match="8 layers has no fine ones"):
-        layer_range(mobile, "fine")
+    with pytest.raises(UsageError, match="8 styles has no fine ones"):
+        style_range(mobile, "fine")
 
 
-@pytest.mark.parametrize("layers", [(0, 0), (3, 2), (-1, 2), (0, 99)])
-def test_impossible_ranges_are_refused(layers: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="a range inside 0 to 10"):
-        layer_range(small_generator(), layers)
+@pytest.mark.parametrize("styles", [(0, 0), (3, 2), (-1, 2), (0, 99)])
+def test_impossible_ranges_are_refused(styles: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match="a range inside 0 to 9"):
+        style_range(small_generator(), styles)
 
 
 def test_unknown_range_names_are_refused() -> None:
     with pytest.raises(
-        UsageError, match="unknown layers 'rough'; known: coarse, middle, fine, all"
+        UsageError, match="unknown styles 'rough'; known: coarse, middle, fine, all"
     ):
-        layer_range(small_generator(), "rough")
+        style_range(small_generator(), "rough")
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4, 5, 6])
@@ -93,28 +93,28 @@ def test_the_styles_inside_features_are_those_that_change_them(
 
 
 @pytest.mark.parametrize(
-    ("layers", "layer"), [("coarse", 5), ("middle", 5), ((4, 6), 5), ((0, 6), 5), ("coarse", 4)]
+    ("styles", "layer"), [("coarse", 5), ("middle", 5), ((4, 6), 5), ((0, 6), 5), ("coarse", 4)]
 )
 def test_style_mixing_commutes_with_conversion(
-    generator: Generator, layers: str | tuple[int, int], layer: int
+    generator: Generator, styles: str | tuple[int, int], layer: int
 ) -> None:
     a, b = generator.sample([0, 1]), generator.sample([2, 3])
-    expected = generator.render(style_mix(generator, a, b, layers))
+    expected = generator.render(style_mix(generator, a, b, styles))
     assert (expected - generator.render(a)).abs().max() > 0.01
     for kind in ("FW", "FNW", "FNSW"):
         x, y = (generator.convert(latent, f"{kind}{layer}") for latent in (a, b))
-        mixed = style_mix(generator, x, y, layers)
+        mixed = style_mix(generator, x, y, styles)
         assert (generator.render(mixed) - expected).abs().max() < 1e-10
         made = generator.convert(generator.latent(mixed.companion.styles), f"FW{layer}")  # type: ignore[union-attr]
         assert (made.features - mixed.features).abs().max() < 1e-10  # type: ignore[operator]
 
 
-def test_all_layers_are_the_other_and_a_cut_through_the_features_is_refused(
+def test_all_styles_are_the_other_and_a_cut_through_the_features_is_refused(
     generator: Generator,
 ) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     assert same(style_mix(generator, a, b, "all"), b)
-    with pytest.raises(LatentError, match="layers 2 to 6 hold some of the first 4 styles"):
+    with pytest.raises(LatentError, match="styles 2 to 5 hold some of the first 4 styles"):
         style_mix(generator, a, b, (2, 6))
     with pytest.raises(LatentError, match="one image size"):
         style_mix(generator, wide(a), b, "middle")

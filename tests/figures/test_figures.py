@@ -334,7 +334,7 @@ def test_a_figure_remembers_that_a_point_with_features_was_edited(
 ) -> None:
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(
-        "edits.along.find", lambda name: Direction(name, vector / vector.norm(), step=1.0)
+        "edits.along.find", lambda name: Direction(name, vector / vector.norm(), sigma=1.0)
     )
 
     def draw(space: str) -> dict[str, object]:

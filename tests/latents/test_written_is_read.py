@@ -166,7 +166,7 @@ def test_edits_take_points_of_the_first_and_the_last_layer(architecture: str, sp
     a, b, c = (generator.sample(seed, space=space.format(generator.num_ws)) for seed in (0, 1, 2))
     cells, mask = generator.shapes(a.space).features, torch.zeros(1, 1, 64, 64)
     mask[..., :32] = 1
-    tilt = Direction("tilt", unit(torch.ones(generator.w_dim)), step=0.5)
+    tilt = Direction("tilt", unit(torch.ones(generator.w_dim)), sigma=0.5)
     for result in (
         edit(generator, a, tilt, 1.0),
         edit(generator, a, tilt, 1.0, mask=mask),

@@ -50,7 +50,7 @@ def tilt(generator: Generator) -> Direction:
     return Direction(
         "tilt",
         unit(torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(3))),
-        step=0.5,
+        sigma=0.5,
     )
 
 

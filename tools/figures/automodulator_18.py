@@ -19,7 +19,7 @@ from studio import Studio, command
 
 from edits.style_mixing import style_mix
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import LayerRange, named_ranges
+from invert.latents.layer_ranges import StyleRange, named_ranges
 
 INPUTS = (19, 33)
 FIXED = ("coarse", "middle")
@@ -31,7 +31,7 @@ SCORES = ("yaw", "pitch", "smile", "age", "gender")
 TILE = 200
 
 
-def sampled(studio: Studio, face: Latent, fixed: LayerRange, seed: int) -> Latent:
+def sampled(studio: Studio, face: Latent, fixed: StyleRange, seed: int) -> Latent:
     """A random face with the styles of `fixed` from `face`."""
     return style_mix(studio.generator, studio.opened(seed, "W+", psi=PSI), face, fixed)
 

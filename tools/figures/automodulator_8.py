@@ -31,14 +31,14 @@ from directions.w_space import WSpace
 from edits.apply import move
 from invert.generator import Generator
 from invert.latents.latent import Latent, Styles
-from invert.latents.layer_ranges import LayerRange
+from invert.latents.layer_ranges import StyleRange
 
 GLASSES = Path(__file__).resolve().parents[1] / "glasses.csv"
 GLASSES_PSI = 0.9
 SMILE_SEEDS = range(400_000, 400_064)
 EXEMPLARS = 4
 # inputs of 8 to 16 px, and of 4 to 16 px
-RANGES: dict[str, LayerRange] = {"smile": (2, 6), "glasses": (0, 6)}
+RANGES: dict[str, StyleRange] = {"smile": (2, 6), "glasses": (0, 6)}
 OFF_TARGET = ("yaw", "pitch", "age", "gender")
 STRENGTH = 4.0
 SHOWN = (48, 35)
