@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from torch import Tensor
 from invert.alignment import ffhq_square
 from invert.errors import ModelFileError
 from invert.face_detection import FaceDetector, apart, corrected, face_detector, square
+from invert.images import read_image
 from invert.models import mtcnn
+from invert.photographs import faces_any_way_up
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.png"
 CHANNELS = {"pnet": (10, 16, 32), "rnet": (28, 48, 64, 128), "onet": (32, 64, 64, 128, 256)}
@@ -113,6 +116,19 @@ def test_of_boxes_that_hold_each_other_the_best_stays() -> None:
     boxes = torch.tensor([[0.0, 0, 100, 100], [40, 40, 60, 60], [200, 0, 300, 100], [280, 0, 380, 100]])
     assert apart(boxes, torch.tensor([0.8, 0.9, 0.7, 0.95]), 0.7) == [3, 1, 2]
     assert apart(boxes[:0], torch.empty(0), 0.7) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("degrees", "turned"), [(0, 0), (20, 0), (45, 0), (90, 270), (180, 180), (270, 90)])
+def test_a_real_face_is_found_whichever_way_up_it_is(degrees: int, turned: int) -> None:
+    photograph = read_image(PORTRAIT.with_name("astronaut.jpg"))
+    photograph.thumbnail((640, 640))
+    faces, found = faces_any_way_up(face_detector(), photograph.rotate(degrees, expand=True))
+    assert found == turned
+    square = ffhq_square(max(faces, key=lambda face: face.score))
+    assert square.side == pytest.approx(170, rel=0.1)
+    angle = math.degrees(math.atan2(-square.right[1], square.right[0]))
+    assert abs((angle - degrees + 180) % 360 - 180) < 10
 
 
 @pytest.mark.slow
