@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import importlib
 import io
-import math
 import os
 import sys
 import threading
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
-from invert.arguments import check_integer, check_number
+from invert.arguments import check_integer
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.image_headers import check_headers
 from invert.regular_files import read_regular
@@ -55,7 +54,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         for name in ("max_pixels", "max_bytes", "min_side"):
             check_integer(name, getattr(self, name), -sys.maxsize, sys.maxsize)
-        check_number("max_aspect", self.max_aspect, -math.inf, math.inf)
+        if not isinstance(self.max_aspect, (int, float)):
+            raise UsageError(f"max_aspect is {self.max_aspect!r}, expected a number")
         if self.frame is not None:
             check_integer("frame", self.frame, -sys.maxsize, sys.maxsize)
         if not isinstance(self.allow_truncated, bool):
