@@ -26,6 +26,7 @@ from invert.encoder_files import save_encoder
 from invert.generator import Generator
 from invert.models import cached
 
+READING = "--background black --max-pixels 9999 --allow-truncated --frame 0"
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
 # Weights that are a download: used where they are.
 HERE = all(cached(name) for name in ("st-lpips-alex", "st-lpips-vgg"))
@@ -43,7 +44,7 @@ LINES = {
     "convert by force": f"convert other.pt --space FNW5 -o c.safetensors --force {NET}",
     "render": f"render a.pt z.pt {NET}",
     "render noise": f"render w.pt -o r.png --noise random --seed 3 --force {NET}",
-    "render into": f"render a.pt --into face.png -o whole.png {NET}",
+    "render into": f"render a.pt --into face.png -o whole.png {READING} {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
     "edit by difference": f"edit a.pt --direction tilt.safetensors --carry difference {NET}",
     "edit styles": f"edit a.pt --direction tilt.safetensors --carry styles --layers 0-4 {NET}",
@@ -84,8 +85,7 @@ OPTIMIZING = {
     "project FNSW9": f"{PROJECT} --space FNSW9 --half --seed 1 --lr 0.1 {NET}",
     "project FNW3": f"{PROJECT} --space FNW3 --dist-weight 0.1 --save-progress gif --json --out p {NET}",
     "project as it is": f"{PROJECT.replace('face', 'wide')} --space FNW9 --keep-size --init mean {NET}",
-    "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --background black "
-    f"--max-pixels 9999 --space FNW9 --allow-truncated --frame 0 {NET}",
+    "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --space FNW9 {READING} {NET}",
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --carry repaint {NET}",
