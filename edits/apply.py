@@ -22,7 +22,6 @@ from invert.latents.spaces import Space
 from invert.projection.companion_windows import Windows
 
 
-@full_precision()
 def move(
     generator: Generator,
     latent: Latent,
@@ -57,12 +56,12 @@ def way_facts(moved: Latent, carry: str | Carrier, mask: Tensor | None) -> dict[
     return {"carry": carrier, "mask": mask_facts(mask)}
 
 
+@full_precision()
 def moved(
     generator: Generator, latent: Latent, offset: Tensor, carry: str | Carrier, mask: Tensor | None
 ) -> Latent:
     """What :func:`move` returns, without an entry in the log of edits."""
     check_offset(generator, offset)
-    latent = latent.to(generator.device, generator.dtype)
     offset = offset.to(generator.device, generator.dtype)
     opened = generator.convert(latent, space_of_result(latent.space, offset, mask is not None))
     sizes = generator.check(opened)

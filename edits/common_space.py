@@ -40,10 +40,7 @@ def to_common_space(
         raise LatentError(
             f"expected batches of one size, or of one point, got {' and '.join(map(str, sizes))}"
         )
-    points = [
-        generator.convert(latent.to(generator.device, generator.dtype), target)
-        for latent in latents
-    ]
+    points = [generator.convert(latent, target) for latent in latents]
     return [
         p if len(p) == batch else p.map(lambda t: t.expand(batch, *t.shape[1:])) for p in points
     ]

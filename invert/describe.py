@@ -20,7 +20,7 @@ def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
     Raises :class:`ModelFileError` (`PATH: what; hint`) for an unknown or damaged file.
     """
     recover(path.parent)
-    if not path.is_file():
+    if not path.exists():
         raise ModelFileError(f"{shown(path)}: no such file; expected the path of a file")
     found = recognize(path)
 

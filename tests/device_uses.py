@@ -17,7 +17,7 @@ from torch import Tensor
 import invert
 import invert.latents.statistics
 from directions import diagnostics
-from directions.direction import Direction
+from directions.direction import Direction, unit
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions
 from directions.regression import learn
@@ -28,6 +28,7 @@ from edits.along import edit
 from edits.apply import move
 from edits.attributes.catalog import find_model
 from edits.attributes.model import AttributeModel
+from edits.attributes.samples import PairSampler
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
 from edits.equalize import equalize
@@ -45,6 +46,7 @@ from invert.latents.companion import Companion
 from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
+from invert.metrics.distribution_distance import distribution_distances
 from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.companion import ensure_companion, own_styles, with_companion
@@ -240,8 +242,10 @@ def edit_what_a_companion_carries(w: World) -> Any:
 @inexact
 def edit_what_has_no_companion(w: World) -> Any:
     bare = w.latent("FNW3").replace(companion=None)
-    w.latent("FNW5").save(w.folder / "point.pt")
-    ws = style_vectors(w.generator, [0, w.folder / "point.pt"])
+    ws = []
+    for space in ("FNW5", "W"):
+        w.latent(space).save(w.folder / "point.pt")
+        ws.append(style_vectors(w.generator, [w.folder / "point.pt"]))
     return edit(w.generator, bare, w.direction, 1.0), ws
 
 
@@ -281,7 +285,8 @@ def canvases(w: World) -> Any:
 def equalize_and_plot(w: World) -> Any:
     latents = [equalize(w.generator, w.latent(space), 0.5) for space in ("NW+", "FNW5", "FNSW5")]
     distances = distribution_figure(w.generator, w.latent("FNW5"), w.folder / "stats.png")
-    return latents, list(distances.values())
+    measured = distribution_distances(w.generator, w.latent("FNW5"))
+    return latents, list(distances.values()), list(measured.values())
 
 
 # -- directions
@@ -309,6 +314,8 @@ def a_direction_with_vectors_of_the_device(w: World) -> Any:
     there.save(w.folder / "there.safetensors")
     space = WSpace.of(w.generator, 200)
     measured = diagnostics.measure(there, space, [w.direction])
+    again = unit(w.direction.vectors.to(w.device) * 3)
+    assert torch.allclose(again, there.vectors)
     return edit(w.generator, w.latent("W"), there, 1.0), measured.spread_ratio
 
 
@@ -349,7 +356,8 @@ def train_encode_and_resume(w: World) -> Any:
 def samples_of_training(w: World) -> Any:
     samples = Samples(w.generator, 5, seed=3, side=32)
     labelled = Samples(w.conditional, 3, seed=1, side=32).point(2)
-    return samples.point(1), tuple(samples.encodings([0, 1])), labelled
+    pairs = PairSampler(w.conditional, 3, w.direction.offset(10, 1.0), 2.0).pairs(range(2))
+    return samples.point(1), tuple(samples.encodings([0, 1])), labelled, pairs
 
 
 @use

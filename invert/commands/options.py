@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,27 @@ noise_option = click.option(
     show_default=True,
     help="For latents that carry no noise maps of their own.",
 )
+READING = (
+    click.option("--background", help="Colour under transparent images; white by default."),
+    click.option("--frame", type=int, help="Frame of an animation or page of a TIFF."),
+    click.option("--max-pixels", type=int, help="Refuse larger photographs."),
+    click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file."),
+)
+
+
+def reading_options(command: Any) -> Any:
+    """The command with options that say how a photograph is read; :func:`reading` collects them."""
+    for option in reversed(READING):
+        command = option(command)
+    return command
+
+
+def reading(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `ReadOptions` among a command's own, where they were given."""
+    names = ("background", "frame", "max_pixels", "allow_truncated")
+    return {name: given[name] for name in names if given[name] not in (None, False)}
+
+
 psi_option = click.option(
     "--psi",
     type=float,

@@ -33,6 +33,8 @@ from invert.commands.options import (
     noise_option,
     overwrite_option,
     psi_option,
+    reading,
+    reading_options,
     was_given,
 )
 from invert.commands.parsing import check_seed, parse_seeds
@@ -41,7 +43,10 @@ from invert.commands.writing import write_picture, write_shown
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from invert.generator import Generator
+    from invert.images.image_files import ReadOptions
 
 
 @click.command()
@@ -104,6 +109,7 @@ def generate(
     type=FILE,
     help="Put the picture back into the photograph it was cut from.",
 )
+@reading_options
 @noise_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For --noise random.")
 @force_option
@@ -118,8 +124,12 @@ def render(
     seed: int,
     force: bool,
     device: str,
+    **read: Any,
 ) -> None:
     """Draw latent files; without one, the newest projection in this folder.
+
+    With --into, the photograph is read as it was for the projection; --background, --frame,
+    --max-pixels and --allow-truncated change that.
 
     \b
     Example:  invert render portrait.pt -o again.png
@@ -127,6 +137,7 @@ def render(
     """
     from invert.images.images import read_image
     from invert.images.pasting import paste
+    from invert.projection.framing import facts_of, reading_of
 
     check_seed(seed)
     chosen = list(latents) or [newest()]
@@ -154,7 +165,7 @@ def render(
             claimed[path] = claims
             pictures |= files
 
-    whole = read_image(photograph) if photograph is not None else None
+    wholes: dict[ReadOptions, Image.Image] = {}  # the photograph as different latents read it
     generator: Generator | None = None
     for path, claims in claimed.items():
         with batch.attempt(path):
@@ -163,11 +174,14 @@ def render(
             latent = load_latent(path, generator, force)
             images = generator.render(latent, noise, seed=seed)
             for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):
-                if whole is None:
+                if photograph is None:
                     write_picture(image, destinations, shown=latent[k])
-                else:
-                    facts = latent.metadata.get("image", {})
-                    write_picture(paste(whole, image[None], facts), destinations)
+                    continue
+                facts = facts_of(latent)
+                options = reading_of(facts, reading(read))
+                if options not in wholes:
+                    wholes[options] = read_image(photograph, options)
+                write_picture(paste(wholes[options], image[None], facts), destinations)
     batch.finish()
 
 

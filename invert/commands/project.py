@@ -20,6 +20,8 @@ from invert.commands.options import (
     json_option,
     network_option,
     overwrite_option,
+    reading,
+    reading_options,
 )
 from invert.commands.parsing import check_seed, parse_crop
 from invert.commands.terminal import say
@@ -82,12 +84,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 )
 @click.option("--face", type=int, help="Which face, from 0 at the left; the largest by default.")
 @click.option("--keep-size", is_flag=True, help="No crop to a square, no scaling (F… spaces).")
-@click.option(
-    "--background", default="white", show_default=True, help="Colour under transparent images."
-)
-@click.option("--frame", type=int, help="Frame of an animation or page of a TIFF.")
-@click.option("--max-pixels", type=int, help="Refuse larger photographs.")
-@click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file.")
+@reading_options
 @click.option("--save-progress", type=click.Choice(PROGRESS), help="Also write NAME.progress.gif.")
 @device_option
 @json_option
@@ -122,11 +119,7 @@ def project(
     target = Space.parse(space)
     knobs = ("steps", "init_steps", "lr", "dist_weight", "perceptual", "half")
     settings = preset(o["preset"], target).replace(**{k: o[k] for k in knobs if o[k] is not None})
-    limits = {"max_pixels": o["max_pixels"]} if o["max_pixels"] is not None else {}
-    reading = ReadOptions(
-        background=o["background"], frame=o["frame"], allow_truncated=o["allow_truncated"], **limits
-    )
-    framing = Framing(parse_crop(o["crop"]), o["face"], o["keep_size"], reading)
+    framing = Framing(parse_crop(o["crop"]), o["face"], o["keep_size"], ReadOptions(**reading(o)))
     job = ProjectionJob(
         target, settings, seed=check_seed(o["seed"]), framing=framing, progress_format=o["save_progress"],
         trunk=o["trunk"],

@@ -6,6 +6,7 @@ Decoders walk through the parts of a file one by one, and join some of them agai
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 
 from invert.errors import ImageError
@@ -14,6 +15,9 @@ MAX_METADATA = 32 << 20  # bytes before the pixels of a JPEG
 MAX_EXIF = 4 << 20  # bytes of EXIF, which Pillow joins part by part
 MAX_PARTS = 100_000  # segments of a JPEG before its pixels, chunks of a PNG
 MAX_SCANS = 256  # passes of a progressive JPEG over all of its pixels; a dozen is usual
+MAX_PAGES = 10_000  # of a TIFF, which are counted by walking through them
+TIFF_STARTS = {b"II*\0": ("<", "H", 12, "I"), b"MM\0*": (">", "H", 12, "I")}
+TIFF_STARTS |= {b"II+\0": ("<", "Q", 20, "Q"), b"MM\0+": (">", "Q", 20, "Q")}  # BigTIFF
 FILLING = re.compile(rb"\xff*")
 STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 START_OF_SCAN, APP1 = 0xDA, 0xE1
@@ -25,6 +29,8 @@ def check_headers(name: str, data: bytes) -> None:
         check_jpeg(name, data)
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
         check_png(name, data)
+    elif data[:4] in TIFF_STARTS:
+        check_tiff(name, data)
 
 
 def check_jpeg(name: str, data: bytes) -> None:
@@ -72,3 +78,20 @@ def check_png(name: str, data: bytes) -> None:
         parts += 1
         if parts > MAX_PARTS:
             raise ImageError(f"{name}: a PNG of more than {MAX_PARTS} chunks; save it again")
+
+
+def check_tiff(name: str, data: bytes) -> None:
+    """How many pages there are; a chain that leaves the file or is cut off is left to the decoder."""
+    order, count, entry, offset = TIFF_STARTS[data[:4]]
+    width = struct.calcsize(offset)
+    position = width if width == 8 else 4
+    try:
+        for _ in range(MAX_PAGES + 1):
+            (position,) = struct.unpack_from(order + offset, data, position)
+            if position == 0:
+                return
+            (entries,) = struct.unpack_from(order + count, data, position)
+            position += struct.calcsize(count) + entry * entries
+    except struct.error:
+        return
+    raise ImageError(f"{name}: a TIFF of more than {MAX_PAGES} pages; save the one you mean")

@@ -10,6 +10,7 @@ import errno
 import importlib
 import io
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
+from invert.arguments import check_integer
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.files.image_headers import check_headers
 from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
@@ -45,6 +47,16 @@ class ReadOptions:
     allow_truncated: bool = False  # keep what could be decoded of a damaged file; the rest is black
 
     def __post_init__(self) -> None:
+        for name in ("max_pixels", "max_bytes", "min_side"):
+            check_integer(name, getattr(self, name), -sys.maxsize, sys.maxsize)
+        if not isinstance(self.max_aspect, (int, float)):
+            raise UsageError(f"max_aspect is {self.max_aspect!r}, expected a number")
+        if self.frame is not None:
+            check_integer("frame", self.frame, -sys.maxsize, sys.maxsize)
+        if not isinstance(self.allow_truncated, bool):
+            raise UsageError(f"allow_truncated is True or False, got {self.allow_truncated!r}")
+        if not isinstance(self.background, str):
+            raise UsageError(f"background is the name of a colour, got {self.background!r}")
         try:
             ImageColor.getcolor(self.background, "RGB")
         except ValueError:

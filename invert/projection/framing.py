@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,17 +13,34 @@ from torch import Tensor
 
 from invert.errors import ModelUnavailableError, UsageError
 from invert.generator import Generator
-from invert.images.alignment import choose_face, cut_face, ffhq_square, lies_as_in_ffhq
+from invert.images.alignment import (
+    SURE,
+    choose_face,
+    cut_face,
+    ffhq_square,
+    lies_as_in_ffhq,
+    warn,
+)
 from invert.images.crops import crop_to, fit_canvas, square_crop
 from invert.images.face_detection import Face, face_detector
 from invert.images.image_files import picture_name, shown
 from invert.images.images import ReadOptions, convert_picture, read_image, to_tensor
+from invert.latents.latent import Latent
 from invert.latents.shapes import pixels
 from invert.latents.spaces import Space
 from invert.latents.w_spaces import knows_aligned_faces
 from invert.networks.network import Size
 from invert.weights import MODELS
 
+CLEAR = (
+    0.99  # probability of a face that needs no look at the turned picture: one on its side had 0.98
+)
+MUCH_SURER = 5.0  # times less probable that it is none
+TURNS = {  # degrees, counterclockwise
+    180: Image.Transpose.ROTATE_180,
+    90: Image.Transpose.ROTATE_90,
+    270: Image.Transpose.ROTATE_270,
+}
 Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side (the width) in pixels
 
 
@@ -65,7 +83,7 @@ def load_target(
     else:
         picture, name, path = read_image(source, framing.reading), shown(source), source
     facts: dict[str, Any] = {"file": Path(path).name} if path else {}
-    facts["size"] = list(picture.size)
+    facts |= {"size": list(picture.size)} | changed_options(framing.reading)
     if framing.keep_size:
         fitted = canvas(generator, space, picture, framing)
     else:
@@ -75,12 +93,37 @@ def load_target(
     return to_tensor(fitted), facts
 
 
+def changed_options(reading: ReadOptions) -> dict[str, Any]:
+    """{"reading": the options that are not their defaults}, for the facts; {} where all are."""
+    usual = asdict(ReadOptions())
+    changed = {name: value for name, value in asdict(reading).items() if value != usual[name]}
+    return {"reading": changed} if changed else {}
+
+
+def facts_of(latent: Latent) -> Mapping[str, Any]:
+    """What a latent's metadata say of its photograph; {} where they do not."""
+    facts = latent.metadata.get("image", {})
+    return facts if isinstance(facts, Mapping) else {}
+
+
+def reading_of(facts: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> ReadOptions:
+    """How the photograph of `facts` (a latent's "image") was read, but for `changes`.
+
+    Raises :class:`UsageError` for facts that name options that there are not, or impossible values.
+    """
+    stored = facts.get("reading", {})
+    names = {field.name for field in fields(ReadOptions)}
+    if not isinstance(stored, Mapping) or not names >= set(stored):
+        raise UsageError(
+            "the latent names options of reading that do not exist; its file is damaged"
+        )
+    return ReadOptions(**{**stored, **(changes or {})})
+
+
 def canvas(
     generator: Generator, space: Space, picture: Image.Image, framing: Framing
 ) -> Image.Image:
-    """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and
-    R_i.
-    """
+    """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and R_i."""
     if space.layer is None or framing.crop is not None or framing.face is not None:
         raise UsageError(
             "--keep-size needs a space with features, like FNW5, and no --crop or --face"
@@ -103,10 +146,10 @@ def cut_frame(
             f"{pixels(generator.image_size)}; use --crop centre or --crop x,y,side"
         )
     if asked or (crop is None and height == width and knows_faces(generator)):
-        face = find_face(name, picture, framing.face)
+        face, turned = find_face(name, picture, framing.face)
         if asked or not lies_as_in_ffhq(ffhq_square(face), picture.size):
             fitted, where = cut_face(name, picture, face, width)
-            return fitted, {"face": where}
+            return fitted, {"face": where | ({"turned": turned} if turned else {})}
     box = frame(picture, (height, width), crop if isinstance(crop, tuple) else None)
     return crop_to(picture, box, (width, height)), {"crop": list(box)}
 
@@ -141,10 +184,51 @@ def frame(
     return (picture.width - w) / 2, (picture.height - h) / 2, w, h
 
 
-def find_face(name: str, picture: Image.Image, index: int | None) -> Face:
-    """The face to cut. Raises :class:`ImageError` when there is none."""
+def find_face(name: str, picture: Image.Image, index: int | None) -> tuple[Face, int]:
+    """The face to cut, and by how many degrees its head is turned: 0, 90, 180 or 270.
+
+    Heads on their side or upside down are looked for where no surely upright one is; a warning says
+    so. Raises :class:`ImageError` when there is none.
+    """
     try:
         detector = face_detector()
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{error}; --crop centre needs none of it") from error
-    return choose_face(name, detector(picture), index)
+    faces, turned = faces_any_way_up(detector, picture)
+    if turned:
+        warn(f"{name}: no upright face; one is found with the photograph turned by {turned}°")
+    return choose_face(name, faces, index), turned
+
+
+def faces_any_way_up(
+    detect: Callable[[Image.Image], list[Face]], picture: Image.Image
+) -> tuple[list[Face], int]:
+    """The faces, in the picture as it is, and the counterclockwise turn in degrees that shows them upright."""
+    faces = detect(picture)
+    best, turned = max((face.score for face in faces), default=0.0), 0
+    if best >= CLEAR:
+        return faces, 0
+    # A sure face gives way only to one that is much surer: heads at 45° are found both ways.
+    least = 1 - (1 - best) / MUCH_SURER if best >= SURE else 0.0
+    for degrees, turn in TURNS.items():
+        found = [
+            turned_back(face, degrees, picture.size) for face in detect(picture.transpose(turn))
+        ]
+        score = max((face.score for face in found), default=0.0)
+        if score > max(best, least):
+            faces, best, turned = found, score, degrees
+    return sorted(faces, key=lambda face: face.box[0] + face.box[2]), turned
+
+
+def turned_back(face: Face, degrees: int, size: tuple[int, int]) -> Face:
+    """A face of a picture of `size` (width, height) from where it is in the turned picture."""
+    width, height = size
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        if degrees == 90:
+            return width - y, x
+        return (width - x, height - y) if degrees == 180 else (y, height - x)
+
+    (x0, y0), (x1, y1) = place(*face.box[:2]), place(*face.box[2:])
+    box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    return Face(box, face.score, tuple(place(*point) for point in face.landmarks))

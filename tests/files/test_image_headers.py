@@ -60,6 +60,23 @@ def test_a_png_of_chunks_is_refused(tmp_path: Path) -> None:
     assert "more than 100000 chunks" in refused(tmp_path / "p.png")
 
 
+def test_a_tiff_of_pages_is_refused(tmp_path: Path) -> None:
+    one = encoded(photo(), "TIFF")
+    (first,) = struct.unpack_from("<I", one, 4)
+    (entries,) = struct.unpack_from("<H", one, first)
+    end = first + 2 + 12 * entries
+    table, data = one[first:end], bytearray(one)
+    for _ in range(20_000):
+        struct.pack_into("<I", data, end, len(data))
+        end = len(data) + len(table)
+        data += table + bytes(4)
+    (tmp_path / "p.tif").write_bytes(data)
+    assert "more than 10000 pages" in refused(tmp_path / "p.tif")
+    struct.pack_into("<I", data, first + len(table), first)  # a chain without end
+    (tmp_path / "p.tif").write_bytes(data)
+    assert "more than 10000 pages" in refused(tmp_path / "p.tif")
+
+
 def test_a_picture_with_much_metadata_and_something_after_it_is_read(tmp_path: Path) -> None:
     header = segment(0xE1, b"Exif\0\0") + XMP * 100
     (tmp_path / "p.jpg").write_bytes(JPEG[:2] + header + JPEG[2:] + b"\xff\xda" * 1000)

@@ -24,8 +24,14 @@ from invert.checkpoints import write_checkpoint
 from invert.encoders.encoder import new_encoder
 from invert.encoders.encoder_files import save_encoder
 from invert.generator import Generator
+from invert.models import cached
 
+READING = "--background black --max-pixels 9999 --allow-truncated --frame 0"
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
+# Weights that are a download: used where they are.
+HERE = all(cached(name) for name in ("st-lpips-alex", "st-lpips-vgg"))
+DISTANCE = "--perceptual " + ("st-lpips-alex" if HERE else "none")
+
 PROJECT = "project face.png --perceptual none --steps 2 --init-steps 1"
 
 # Command lines by a name; each runs in a folder of its own with the files of `prepare`.
@@ -38,7 +44,7 @@ LINES = {
     "convert by force": f"convert other.pt --space FNW5 -o c.safetensors --force {NET}",
     "render": f"render a.pt z.pt {NET}",
     "render noise": f"render w.pt -o r.png --noise random --seed 3 --force {NET}",
-    "render into": f"render a.pt --into face.png -o whole.png {NET}",
+    "render into": f"render a.pt --into face.png -o whole.png {READING} {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
     "edit by difference": f"edit a.pt --direction tilt.safetensors --carry difference {NET}",
     "edit styles": f"edit a.pt --direction tilt.safetensors --carry styles --layers 0-4 {NET}",
@@ -80,16 +86,15 @@ OPTIMIZING = {
     "project FNSW9": f"{PROJECT} --space FNSW9 --half --seed 1 --lr 0.1 {NET}",
     "project FNW3": f"{PROJECT} --space FNW3 --dist-weight 0.1 --save-progress gif --json --out p {NET}",
     "project as it is": f"{PROJECT.replace('face', 'wide')} --space FNW9 --keep-size --init mean {NET}",
-    "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --background black "
-    f"--max-pixels 9999 --space FNW9 --allow-truncated --frame 0 {NET}",
+    "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --space FNW9 {READING} {NET}",
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
-    "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET}",
+    "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --carry repaint {NET}",
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --fresh 1 --lr 1e-3 "
-    f"--half --image-batch 1 --image-every 1 --perceptual none --seed 1 "
+    f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 "
     f"--start encoder.safetensors -o t.safetensors --json {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
-    f"--steps 1 --seed 1 --perceptual st-lpips-alex -o m.safetensors --json {NET}",
+    f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
 }
 
 # Options that no line above has, and why not.
@@ -98,7 +103,6 @@ EXCUSED = {
     "--force": "about fingerprints; three lines have it",
     "--face": "the detector's weights are a download; it computes on the CPU",
     "--trunk": "the weights are a download",
-    "--perceptual-steps": "the distance's weights are a download; test_device_library has one",
     "--resume": "test_device_library resumes",
 }
 

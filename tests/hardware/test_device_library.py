@@ -37,6 +37,7 @@ EXCUSED = {
     "edits.feature_edits.Carrier.displacement": "a protocol; its implementations are called",
     "invert.latents.network_files.find_network": "finds a file",
     "invert.latents.network_files.likely_checkpoints": "finds files",
+    "invert.projection.framing.facts_of": "reads metadata",
 }
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 from networks import small_generator
 
+from directions.direction import Direction, unit
+from edits.along import edit
 from edits.apply import move
 from invert.encoders.encoder import new_encoder
 from invert.hardware.precision import full_precision, widened
@@ -19,6 +21,8 @@ from invert.metrics.reconstruction import reconstruction_metrics
 
 KINDS: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
 GENERATOR = small_generator()
+POINT = GENERATOR.sample(0, space="FNW5")
+TILT = Direction("tilt", unit(torch.ones(32)), step=1.0)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +84,8 @@ def seen_by(module: torch.nn.Module, function: Callable[[], Any]) -> set[str]:
 KEPT: dict[str, Callable[[], Any]] = {
     "render": lambda: GENERATOR.render(GENERATOR.sample(0)),
     "convert": lambda: GENERATOR.convert(GENERATOR.sample(0), "FNW5"),
-    "edit": lambda: move(GENERATOR, GENERATOR.sample(0, space="FNW5"), torch.ones(10, 32)),
+    "move": lambda: move(GENERATOR, POINT, torch.ones(10, 32)),
+    "edit": lambda: edit(GENERATOR, POINT, TILT, 1.0),
     "statistics": lambda: map_distributions(GENERATOR.network, 2),
 }
 

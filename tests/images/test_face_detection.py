@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from torch import Tensor
 from invert.errors import ModelFileError
 from invert.images.alignment import ffhq_square
 from invert.images.face_detection import FaceDetector, apart, corrected, face_detector, square
+from invert.images.images import read_image
+from invert.projection.framing import faces_any_way_up
 from invert.weights import mtcnn
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.png"
@@ -128,6 +131,21 @@ def test_of_boxes_that_hold_each_other_the_best_stays() -> None:
     )
     assert apart(boxes, torch.tensor([0.8, 0.9, 0.7, 0.95]), 0.7) == [3, 1, 2]
     assert apart(boxes[:0], torch.empty(0), 0.7) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("degrees", "turned"), [(0, 0), (20, 0), (45, 0), (90, 270), (180, 180), (270, 90)]
+)
+def test_a_real_face_is_found_whichever_way_up_it_is(degrees: int, turned: int) -> None:
+    photograph = read_image(PORTRAIT.with_name("astronaut.jpg"))
+    photograph.thumbnail((640, 640))
+    faces, found = faces_any_way_up(face_detector(), photograph.rotate(degrees, expand=True))
+    assert found == turned
+    square = ffhq_square(max(faces, key=lambda face: face.score))
+    assert square.side == pytest.approx(170, rel=0.1)
+    angle = math.degrees(math.atan2(-square.right[1], square.right[0]))
+    assert abs((angle - degrees + 180) % 360 - 180) < 10
 
 
 @pytest.mark.slow
