@@ -1,4 +1,4 @@
-"""How far the values of a latent's parts are from those that its generator makes ([S] chapter 7)."""
+"""Distances of a latent's parts from those that its generator makes ([S] chapter 7)."""
 
 from __future__ import annotations
 

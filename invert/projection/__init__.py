@@ -1,1 +1,1 @@
-"""Projection: a photograph to a point by optimization ([S] algorithm 4, chapter 7; [K] appendix D)."""
+"""From a photograph to a latent, by optimization ([S] algorithm 4, chapter 7; [K] appendix D)."""

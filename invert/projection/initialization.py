@@ -1,4 +1,7 @@
-"""Where an optimization starts: at the mean w, or at what an encoder sees."""
+"""The init of a projection: the latent that the optimization begins at.
+
+It is the mean w, what an encoder gives for the image, or a latent of the user.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from torch import Tensor
 
 from invert.encoders.encoder import Encoder, EncoderShape
 from invert.encoders.encoder_files import bundled_encoder, load_encoder
-from invert.errors import UsageError
+from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
+from invert.latents.shapes import Size
 from invert.latents.spaces import Space
 from invert.projection.companion import can_have_companion
 
@@ -19,19 +23,49 @@ InitName = Literal["encoder", "two-stage", "mean"]
 INIT_NAMES: tuple[InitName, ...] = get_args(InitName)
 
 
+def initial_latent(
+    generator: Generator, image: Tensor, space: Space, init: Latent | str | None
+) -> tuple[str, Latent]:
+    """The name of the init ("latent" for a given one) and its point.
+
+    The point is one of `space`, or of (N)W+ where two stages begin. Raises :class:`UsageError` for
+    a name that does not fit, and :class:`LatentError` for a latent of another size than the image.
+    """
+    if isinstance(init, Latent):
+        name, latent = "latent", generator.convert(init, space)
+    else:
+        possible = possible_inits(generator, image, space)
+        if init is not None and init not in possible:
+            names = ", ".join(possible)
+            raise UsageError(f"no init {init!r} for this image and {space}; possible: {names}")
+        name = init or possible[0]
+        if name == "encoder":
+            latent = encoder_init(generator, image, space)
+        else:
+            flat = Space("W+", noise=space.noise)
+            latent = mean_init(generator, image, flat if name == "two-stage" else space)
+
+    size = generator.check(latent).image
+    if size != tuple(image.shape[2:]):
+        raise LatentError(f"the init renders {size}, the image is {tuple(image.shape[2:])}")
+    return name, latent
+
+
 def possible_inits(generator: Generator, image: Tensor, space: Space) -> list[InitName]:
-    """The starts that an image and a space allow, the default one first."""
+    """The inits that an image and a space allow, the default one first."""
     training_size = tuple(image.shape[2:]) == generator.image_size
     encoder = find_encoder(generator, image, space) is not None
     if space.layer is None:
         return ["mean", "encoder"] if encoder else ["mean"]
+
     names: list[InitName] = ["encoder"] if encoder else []
     return [*names, "two-stage", "mean"] if training_size else [*names, "mean"]
 
 
 def find_encoder(generator: Generator, image: Tensor, space: Space) -> Path | None:
-    """The bundled encoder of the latest layer from which the space can be reached, if it can see
-    the image.
+    """The bundled encoder of the latest layer that leads to the space; None without one.
+
+    It can take images of the size of `image`.
     """
     if space.base != "W+":
         return None
@@ -45,20 +79,21 @@ def find_encoder(generator: Generator, image: Tensor, space: Space) -> Path | No
 def encoder_init(
     generator: Generator, image: Tensor, space: Space, encoder: Encoder | None = None
 ) -> Latent:
-    """What the encoder (the bundled one, by default) sees in `image` [1, 3, H, W], as a point of
-    `space`.
+    """The encoding of `image` [1, 3, H, W] as a point of `space`.
 
-    It has no companion where one can be made from its F_i (`invert.projection.companion`), which
-    tells more than the styles seen.
-    Raises :class:`UsageError` where no encoder comes for this generator and space.
+    `encoder` is by default the bundled one. The point has no companion where one can be fitted to
+    its F_i (:mod:`invert.projection.companion`), which is a better one than the encoder's styles.
+    Raises :class:`UsageError` where there is no encoder for this generator and space.
     """
     if encoder is None:
         path = find_encoder(generator, image, space)
         if path is None:
             raise UsageError(
-                f"no encoder for {generator.name} and {space}; train one with `invert train encoder`"
+                f"no encoder for {generator.name} and {space}; "
+                "train one with `invert train encoder`"
             )
         encoder = load_encoder(path, generator)
+
     latent = encoder.encode(generator, image)
     if space.layer is None:
         assert latent.companion is not None
@@ -71,10 +106,10 @@ def mean_init(generator: Generator, image: Tensor, space: Space) -> Latent:
     """The mean w as a point of `space`; on a canvas of another size its maps are repeated."""
     flat = Space("W" if space.base == "W" else "W+", noise=space.noise)
     mean = generator.convert(generator.latent(generator.w_avg[None]), flat)
-    return canvas(generator, generator.convert(mean, space), image)
+    return tile_to(generator, generator.convert(mean, space), image)
 
 
-def canvas(generator: Generator, latent: Latent, image: Tensor) -> Latent:
+def tile_to(generator: Generator, latent: Latent, image: Tensor) -> Latent:
     """The latent with its maps repeated to the image's size; unchanged at the training size."""
     space = latent.space
     if space.layer is None:
@@ -84,13 +119,13 @@ def canvas(generator: Generator, latent: Latent, image: Tensor) -> Latent:
     if latent.features is None or tuple(latent.features.shape[2:]) == sizes.features:
         return latent
 
-    def tile(t: Tensor, size: tuple[int, int]) -> Tensor:
-        return t.repeat(1, 1, -(-size[0] // t.shape[2]), -(-size[1] // t.shape[3]))[
-            :, :, : size[0], : size[1]
-        ]
+    def tile(t: Tensor, size: Size) -> Tensor:
+        down, across = -(-size[0] // t.shape[2]), -(-size[1] // t.shape[3])
+        return t.repeat(1, 1, down, across)[:, :, : size[0], : size[1]]
 
+    features = tile(latent.features, sizes.features)
+    rgb = None if latent.rgb is None or sizes.rgb is None else tile(latent.rgb, sizes.rgb)
     noise = None
     if latent.noise is not None:
         noise = tuple(tile(n, size) for n, size in zip(latent.noise, sizes.noise, strict=True))
-    rgb = None if latent.rgb is None or sizes.rgb is None else tile(latent.rgb, sizes.rgb)
-    return latent.replace(features=tile(latent.features, sizes.features), rgb=rgb, noise=noise)
+    return latent.replace(features=features, rgb=rgb, noise=noise)

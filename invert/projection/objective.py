@@ -1,5 +1,6 @@
-"""What a projection minimizes: distances of an image to its target, and the regularizers ([S]
-algorithm 4, eq. 7.2).
+"""What a projection minimizes: distances of an image to its target, and regularizers.
+
+[S] algorithm 4 and eq. 7.2, [K] appendix D.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from invert.latents.latent import Latent
 from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.perceptual import PerceptualDistance, perceptual_size
 from invert.projection.regularizers import distribution_regularization, noise_regularization
-from invert.projection.settings import ProjectionSettings
 from invert.projection.variables import Variables
 
 CROP_SCALES = (1, 2, 4)  # a crop covers so many times its size in pixels, and is downscaled to it
+W_NOISE_END = 0.75  # fraction of the steps after which w gets no noise any more, [K] appendix D
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What a step renders and compares with: the generator, or its copy in half precision, and the
-    perceptual distances
-    of the whole image, downscaled, and of random crops. None: no such term."""
+    """The networks that each step runs, in full or half precision.
+
+    generator  renders the point
+    whole      perceptual distance of the whole image, downscaled; None: no such term
+    crop       perceptual distance of one random crop per step; None: no such term
+    """
 
     generator: Generator
     whole: PerceptualDistance | None = None
@@ -36,7 +40,7 @@ class Networks:
 
 
 class Terms(NamedTuple):
-    """What the objective is at a point."""
+    """The value of the objective at one point."""
 
     loss: Tensor  # with every term, differentiable in the variables
     fit: float  # without the terms of noise and random crops: what the best point is chosen by
@@ -46,86 +50,110 @@ class Terms(NamedTuple):
 
 
 class Objective:
-    """The objective of a projection at one step: perceptual + mse + the regularizers the settings
-    ask for.
+    """The objective of one projection: perceptual distance + mse + regularizers.
+
+    `image` [1, 3, H, W] in [−1, 1] is the target. `generator` gives the distributions of the
+    regularizers in full precision, whatever `networks` render with. `seed` is that of the random
+    numbers that :func:`optimize` draws for each stage.
     """
 
     def __init__(
-        self,
-        generator: Generator,
-        image: Tensor,
-        settings: ProjectionSettings,
-        networks: Networks,
-        seed: int,
+        self, generator: Generator, image: Tensor, networks: Networks, seed: int = 0
     ) -> None:
-        self.generator, self.image, self.settings, self.networks = (
-            generator,
-            image,
-            settings,
-            networks,
-        )
-        self.random = torch.Generator().manual_seed(seed)  # on the CPU, so devices agree
+        self.generator = generator
+        self.image = image
+        self.networks = networks
+        self.seed = seed
+
+        # The target's side of the perceptual distance is the same in every step.
         self.size = perceptual_size(min(generator.image_size), image)
         self.target = None
         if networks.whole is not None:
             with torch.no_grad():
                 self.target = networks.whole.embed(area_downscale(image, self.size))
 
-    def __call__(self, variables: Variables, step: int) -> Terms:
-        s = self.settings
-        latent = variables.latent(self.w_noise(variables, step))
-        rendered = self.networks.generator.render(latent).to(self.image.dtype)
-        mse = F.mse_loss(rendered, self.image)
+    def __call__(self, variables: Variables, step: int, random: torch.Generator) -> Terms:
+        """The terms at the point of `variables`, weighted as their settings say."""
+        s = variables.settings
+
+        # Render the point; [K] adds noise to w in the first steps.
+        latent = variables.latent(self.w_noise(variables, step, random))
+        image = self.networks.generator.render(latent).to(self.image.dtype)
+
+        # Squared error, λ_mse · mean (x − y)².
+        mse = F.mse_loss(image, self.image)
         loss = s.mse_weight * mse
-        perceptual_value = math.nan
+
+        # Perceptual distance of the whole image, λ_perc · |φ(x↓) − φ(y↓)|².
+        perceptual = math.nan
         whole = self.networks.whole
         if whole is not None and self.target is not None:
-            distance = whole.between(
-                whole.embed(area_downscale(rendered, self.size)), self.target
-            ).sum()
-            perceptual_value = distance.item()
+            embedded = whole.embed(area_downscale(image, self.size))
+            distance = whole.between(embedded, self.target).sum()
+            perceptual = distance.item()
             loss = loss + s.perceptual_weight * distance
+
+        # Style maps stay near their base vectors.
         if variables.offsets and s.offset_weight:
             loss = loss + s.offset_weight * variables.offset_penalty()
+
+        # The parts keep the distributions of generated points ([S] eq. 7.2).
         if s.dist_weight:
             loss = loss + s.dist_weight * distribution_loss(self.generator, latent)
+
+        # The two terms that follow do not choose the best point: a lucky crop would win, and the
+        # noise term weighs so much (4e5) that rounding errors would decide.
         fit = loss.item()
+
+        # Perceptual distance of one random crop, at full, half or quarter size.
         if self.networks.crop is not None and s.crop_weight:
-            loss = loss + s.crop_weight * self.crop_distance(self.networks.crop, rendered)
+            crop = crop_distance(self.networks.crop, image, self.image, s.crop_size, random)
+            loss = loss + s.crop_weight * crop
+
+        # Noise maps stay white ([K] appendix D).
         if variables.noise and s.noise_weight:
             loss = loss + s.noise_weight * noise_regularization(variables.noise)
-        return Terms(loss, fit, perceptual_value, mse.item(), rendered.detach())
 
-    def w_noise(self, variables: Variables, step: int) -> Tensor | None:
-        """Normal noise for w, falling as t² until 75 % of the steps ([K] appendix D)."""
-        t = 1 - step / max(self.settings.steps, 1) / 0.75
-        if not self.settings.w_noise or t <= 0:
+        return Terms(loss, fit, perceptual, mse.item(), image.detach())
+
+    def w_noise(self, variables: Variables, step: int, random: torch.Generator) -> Tensor | None:
+        """Normal noise for w of deviation w_noise · σ_w · t² ([K] appendix D), or none.
+
+        t falls linearly from 1 to 0 at 75 % of the steps.
+        """
+        s = variables.settings
+        t = 1 - step / max(s.steps, 1) / W_NOISE_END
+        if not s.w_noise or t <= 0:
             return None
-        scale = self.settings.w_noise * self.generator.statistics().w_std * t**2
-        noise = torch.randn(variables.styles.shape, generator=self.random)
+        scale = s.w_noise * self.generator.statistics().w_std * t**2
+        noise = torch.randn(variables.styles.shape, generator=random)
         return noise.to(variables.styles) * scale
 
-    def crop_distance(self, distance: PerceptualDistance, rendered: Tensor) -> Tensor:
-        """Distance of one random crop at a random scale, times that scale over the largest
-        possible.
 
-        The downscaled image is blind at full size. But distances grow towards it: unweighted,
-        texture would win over
-        the shapes of eyes.
-        """
-        sides = rendered.shape[2:]
-        size = min(self.settings.crop_size, *sides)
-        scales = [k for k in CROP_SCALES if k * size <= min(sides)]
-        k = scales[int(torch.randint(len(scales), (), generator=self.random))]
-        # whole cells of the downscaled image, so that no crop sees other pixels than the image as a
-        # whole
-        y, x = (
-            k * int(torch.randint(side // k - size + 1, (), generator=self.random))
-            for side in sides
-        )
-        window = (..., slice(y, y + k * size), slice(x, x + k * size))
-        seen, target = (area_downscale(t[window], (size, size)) for t in (rendered, self.image))
-        return distance(seen, target).sum() * (k / scales[-1])
+def crop_distance(
+    distance: PerceptualDistance,
+    image: Tensor,
+    target: Tensor,
+    crop_size: int,
+    random: torch.Generator,
+) -> Tensor:
+    """Distance of one random crop at a random scale, times that scale over the largest possible.
+
+    The downscaled whole image says nothing about details of full size, so crops are compared too.
+    But distances grow with resolution: unweighted, texture would win over the shapes of eyes.
+    """
+    # The scale: a crop covers k · size pixels and is downscaled to size.
+    sides = image.shape[2:]
+    size = min(crop_size, *sides)
+    scales = [k for k in CROP_SCALES if k * size <= min(sides)]
+    k = scales[int(torch.randint(len(scales), (), generator=random))]
+
+    # The corner, in whole pixels of the downscaled image: so all crops of a scale share one grid.
+    y, x = (k * int(torch.randint(side // k - size + 1, (), generator=random)) for side in sides)
+
+    window = (..., slice(y, y + k * size), slice(x, x + k * size))
+    crops = [area_downscale(t[window], (size, size)) for t in (image, target)]
+    return distance(*crops).sum() * (k / scales[-1])
 
 
 def distribution_loss(generator: Generator, latent: Latent) -> Tensor | float:

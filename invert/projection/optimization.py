@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,21 +14,22 @@ from torch import Tensor
 from invert import interrupts
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.projection.objective import Networks, Objective
+from invert.projection.objective import Objective
 from invert.projection.schedules import warmup_cooldown
 from invert.projection.settings import ProjectionSettings
 from invert.projection.variables import Variables
 
 MAX_RECOVERIES = 3
 
+Stage = Literal["init", "project"]  # "init": the first of two stages
+StopReason = Literal["steps", "interrupted", "diverged"]
+
 
 @dataclass(frozen=True)
 class Step:
-    """What a step found, before its update. `stage` is "init" for the first of two stages, else
-    "project".
-    """
+    """The measures of one step, before its update."""
 
-    stage: str
+    stage: Stage
     step: int  # updates made so far
     steps: int
     loss: float  # with every regularizer
@@ -36,20 +37,24 @@ class Step:
     mse: float
     lr: float
     seconds: float  # since the stage began
-    # [1, 3, H, W]; not kept in histories
+    # [1, 3, H, W]; histories leave it out
     image: Tensor | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The best point found, its image rendered from it, and how it went.
+    """The best point, its image rendered from it, and how the optimization went.
 
-    stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not
-                 finite and lower rates did not help. In every case `latent` is that of `best_step`
-                 and `image` is its render. Where the first of two stages did not make its steps,
-                 all of this is its own: no second one followed.
+    latent       the point of `best_step`, whatever the stop reason
     early        the best point of the first `early_steps` of the settings; None where that is
-                 `latent`.
+                 `latent`
+    image        [1, 3, H, W], rendered from `latent`
+    history      every step of the last stage that ran
+    stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not
+                 finite and lower rates did not help
+
+    Where the first of two stages did not make all its steps, no second one follows, and all of
+    this is of the first.
     """
 
     latent: Latent
@@ -57,7 +62,7 @@ class Projection:
     image: Tensor
     best_step: int
     history: tuple[Step, ...]
-    stop_reason: str
+    stop_reason: StopReason
 
 
 Callback = Callable[[Step], object]
@@ -65,9 +70,7 @@ Callback = Callable[[Step], object]
 
 @dataclass
 class Best:
-    """The best point met so far, as a snapshot of the variables; its `fit` is compared, lower is
-    better.
-    """
+    """The best point so far, as a snapshot of the variables: that of the lowest `fit`."""
 
     point: list[Tensor]
     early: list[Tensor]  # the best of the first `early_steps`
@@ -75,7 +78,7 @@ class Best:
     step: int = 0
     fit: float = math.inf
 
-    def see(self, variables: Variables, step: int, fit: float) -> None:
+    def update(self, variables: Variables, step: int, fit: float) -> None:
         """Take the point that the variables hold now, if it is better."""
         if fit < self.fit:
             self.point, self.step, self.fit = variables.snapshot(), step, fit
@@ -85,47 +88,48 @@ class Best:
 
 @interrupts.postponed()
 def optimize(
-    generator: Generator,
-    image: Tensor,
-    start: Latent,
+    objective: Objective,
+    init: Latent,
     settings: ProjectionSettings,
-    networks: Networks,
-    seed: int,
-    callback: Callback | None,
-    stage: str,
+    callback: Callback | None = None,
+    *,
+    stage: Stage = "project",
 ) -> Projection:
-    """Adam from `start`; the best point met is the result, never a later or an earlier one.
+    """The best point that Adam meets from `init` on, be it the first or the last.
 
-    An interrupt ends the steps before the next one begins, so that it never falls between a point
-    and its keeping.
-
-    Best is the lowest loss without the noise term, whose weight of 4e5 turns rounding into ranks,
-    and without the term
-    of random crops, where the luckiest crop would win. With 0 steps the start is returned as it is,
-    unmeasured.
+    Best is the lowest `fit` of the objective (:class:`invert.projection.objective.Terms`). An
+    interrupt ends the loop between two steps, never between a point and its snapshot. With 0 steps
+    `init` is returned as it is, unmeasured.
     """
-    facts: dict[str, Any] = {"stage": stage, "settings": asdict(settings), "seed": seed}
+    generator = objective.generator
+    init = init.detach()
+    record: dict[str, Any] = {
+        "stage": stage, "settings": asdict(settings), "seed": objective.seed,
+    }  # fmt: skip
     if settings.steps == 0:
-        facts |= {"best_step": 0, "best_fit": None, "stop_reason": "steps"}
-        return projection_of(generator, start.detach(), None, [], facts)
-    variables = Variables(generator, start.detach(), settings)
+        record |= {"best_step": 0, "best_fit": None, "stop_reason": "steps"}
+        return render_projection(generator, init, None, [], record)
+
+    variables = Variables(generator, init, settings)
     optimizer = new_adam(variables)
+    random = torch.Generator().manual_seed(objective.seed)  # on the CPU, so that devices agree
     first = variables.snapshot()
     best = Best(first, first, settings.early_steps)
     history: list[Step] = []
-    rate, recoveries, stop_reason = 1.0, 0, "steps"
-    began = time.perf_counter()
+    rate, recoveries = 1.0, 0
+    stop_reason: StopReason = "steps"
+    start_time = time.perf_counter()
 
     try:
-        loss_of = Objective(generator, image, settings, networks, seed)
         for step in range(settings.steps + 1):
+            # Measure the point, before its update.
             interrupts.check()
-            found = loss_of(variables, step)
-            value = found.loss.item()
+            terms = objective(variables, step, random)
+            loss = terms.loss.item()
 
-            # Go back to the best point; with a fresh Adam, whose moments are poisoned, at half the
-            # rate.
-            if not math.isfinite(value):
+            # Recover from overflow: go on from the best point at half the rate, with a new Adam,
+            # since the moments of the old one may overflow too.
+            if not math.isfinite(loss):
                 recoveries += 1
                 if recoveries > MAX_RECOVERIES:
                     stop_reason = "diverged"
@@ -134,52 +138,59 @@ def optimize(
                 rate, optimizer = rate / 2, new_adam(variables)
                 continue
 
-            # Keep the point if it is the best, and tell of it.
-            best.see(variables, step, found.fit)
+            # Keep the best point.
+            best.update(variables, step, terms.fit)
+
+            # Report the step, at the rate of the update that follows.
             factor = rate * warmup_cooldown(
                 step, settings.steps, settings.warmup, settings.cooldown
             )
+            lr, seconds = settings.lr * factor, time.perf_counter() - start_time
             entry = Step(
-                stage, step, settings.steps, value, found.perceptual, found.mse, settings.lr * factor,
-                time.perf_counter() - began,
-            )  # fmt: skip
+                stage, step, settings.steps, loss, terms.perceptual, terms.mse, lr, seconds
+            )
             history.append(entry)
             if callback is not None:
-                callback(replace(entry, image=found.image))
+                callback(replace(entry, image=terms.image))
             interrupts.check()
 
-            # Adam's update.
+            # Adam's step; the last point is measured and not updated.
             if step < settings.steps:
                 for group in optimizer.param_groups:
                     group["lr"] = group["rate"] * factor
                 optimizer.zero_grad(set_to_none=True)
-                found.loss.backward()
+                terms.loss.backward()
                 optimizer.step()
+
+                # Noise maps keep zero mean and unit variance ([K] appendix D).
                 variables.standardize_noise()
     except KeyboardInterrupt:
         stop_reason = "interrupted"
 
-    early = None if best.early is best.point else variables.latent_of(best.early)
+    # The best point, and the best early one where it is another.
+    early = None if best.early is best.point else variables.latent_at(best.early)
+    latent = variables.latent_at(best.point)
     best_fit = best.fit if math.isfinite(best.fit) else None
-    facts |= {"best_step": best.step, "best_fit": best_fit, "stop_reason": stop_reason}
-    return projection_of(generator, variables.latent_of(best.point), early, history, facts)
+    record |= {"best_step": best.step, "best_fit": best_fit, "stop_reason": stop_reason}
+    return render_projection(generator, latent, early, history, record)
 
 
-def projection_of(
+def render_projection(
     generator: Generator,
     latent: Latent,
     early: Latent | None,
     history: list[Step],
-    facts: dict[str, Any],
+    record: dict[str, Any],
 ) -> Projection:
-    """The point with the facts of its projection in its metadata, and its picture rendered from it."""
-    latent = latent.replace(metadata={**latent.metadata, "projection": facts})
+    """The projection of a point with its image; `record` goes into the latent's metadata."""
+    latent = latent.replace(metadata={**latent.metadata, "projection": record})
     image = generator.render(latent)
     return Projection(
-        latent, early, image, facts["best_step"], tuple(history), facts["stop_reason"]
+        latent, early, image, record["best_step"], tuple(history), record["stop_reason"]
     )
 
 
 def new_adam(variables: Variables) -> torch.optim.Adam:
+    """An Adam without moments for the groups of the variables."""
     s = variables.settings
     return torch.optim.Adam(variables.groups(), lr=s.lr, betas=(s.beta1, s.beta2))

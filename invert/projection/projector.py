@@ -1,14 +1,17 @@
-"""A latent whose image is close to a given one: a start, then optimization ([S] algorithm 4)."""
+"""A latent whose image is close to a given one ([S] algorithm 4).
+
+`project` checks, initializes, optimizes, and fits the companion.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 from torch import Tensor
 
 from invert import interrupts
 from invert.arguments import check_seed
-from invert.errors import LatentError, UsageError
+from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.latents.shapes import pixels
@@ -16,8 +19,8 @@ from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.projection.companion import can_have_companion, with_companion
 from invert.projection.framing import Framing
-from invert.projection.initialization import encoder_init, mean_init, possible_inits
-from invert.projection.objective import Networks
+from invert.projection.initialization import initial_latent
+from invert.projection.objective import Networks, Objective
 from invert.projection.optimization import Callback, Projection, Step, optimize
 from invert.projection.settings import ProjectionSettings, preset
 from invert.projection.target import Source, make_target
@@ -41,101 +44,99 @@ def project(
 ) -> Projection:
     """The point of `space` whose image is closest to `image`.
 
-    That is a path, a PIL image, or a tensor [1, 3, H, W] in [−1, 1]. A path or PIL image is read
-    and cut as `invert project` does, or as `framing` says (`invert.projection.framing`), and the
-    latent's
-    metadata tell where ("image"). A tensor is taken as it is: H × W is the generator's size or, in
-    spaces with features, any multiple of a feature cell. `init` is a latent, or
-    "encoder" (one forward pass), "two-stage" (F… spaces: a short projection into W+ that is then
-    opened) or "mean"
-    (the mean w). Without it F… spaces take the encoder that comes for this generator and layer,
-    else two stages, else
-    (on a canvas of another size) the mean; other spaces take the mean. The start is in the latent's
-    metadata.
-    `perceptual` and `crop_perceptual` spare loading what the settings name. The same seed gives the
-    same result
-    whatever else runs. The point gets a companion of its own (`invert.projection.companion`) where
-    it can have one, through which
-    edits reach F_i; that of a long run is found from its early point (:class:`Projection`). A first
-    stage that is
-    interrupted or diverges is the last: its best point, opened in the space, is the result. Raises
-    :class:`UsageError` for images, spaces and starts that do not fit, and KeyboardInterrupt where
-    one comes before
-    there is a point.
+    `image` is a path, a PIL image, or a tensor [1, 3, H, W] in [−1, 1]. A path or PIL image is read
+    and cut as `invert project` does, or as `framing` says (:mod:`invert.projection.framing`); the
+    latent's metadata tell where, under "image". A tensor is taken as it is: H × W is the
+    generator's size or, in spaces with features, any multiple of a feature cell.
+
+    `init` is a latent or a name: "encoder" (one forward pass), "two-stage" (F… spaces: a short
+    projection into W+, whose point is then converted to the space) or "mean" (the mean w). Without
+    it F… spaces take the bundled encoder for this generator and layer where there is one, else two
+    stages, else (on a canvas of another size) the mean; other spaces take the mean. The latent's
+    metadata name it.
+
+    `settings` are by default those of the preset "fast". `perceptual` and `crop_perceptual` are
+    distances that are loaded already, in place of those that the settings name. The same seed gives
+    the same result whatever else runs.
+
+    The point gets a companion (:mod:`invert.projection.companion`) where it can have one; that of
+    a long run is fitted to its early point (:class:`Projection`). Where the first of two stages is
+    interrupted or diverges, no second one follows: its best point, converted to the space, is the
+    result.
+
+    Raises :class:`UsageError` for images, spaces and inits that do not fit, and KeyboardInterrupt
+    where one comes before there is a point.
     """
+    # Check.
     target_space = Space.parse(space)
     settings = settings or preset("fast", target_space)
     check_seed(seed)
     check_space(target_space)
-    with interrupts.immediate():  # no point yet that is worth keeping
-        image, facts = make_target(generator, target_space, image, framing)
-        image = check_image(generator, image, target_space)
+
+    # Initialize. There is nothing to keep yet, so an interrupt ends it at once.
+    with interrupts.immediate():
+        target, facts = make_target(generator, target_space, image, framing)
+        target = check_image(generator, target, target_space)
         networks = networks_for(generator, settings, perceptual, crop_perceptual)
-        name, start = initial_latent(generator, image, target_space, init)
+        objective = Objective(generator, target, networks, seed)
+        init_name, point = initial_latent(generator, target, target_space, init)
 
-    def run(start: Latent, settings: ProjectionSettings, stage: str) -> Projection:
-        return optimize(generator, image, start, settings, networks, seed, callback, stage)
-
-    # One stage, or two; where the first did not come to its end, it is the projection.
-    if name == "two-stage":
-        first = run(start, settings.for_init(), "init")
-        if first.stop_reason == "steps":
-            result = run(generator.convert(first.latent, target_space), settings, "project")
-        else:
-            result = opened(generator, first, target_space)
+    # Optimize.
+    if init_name == "two-stage":
+        result = optimize_in_two_stages(objective, point, target_space, settings, callback)
     else:
-        result = run(start, settings, "project")
+        result = optimize(objective, point, settings, callback)
 
-    # The companion; an interrupt meanwhile leaves that of the start, and the point is done.
-    latent, stop_reason = result.latent, result.stop_reason
-    later = stop_reason == "interrupted" and result.early is None  # whoever edits it finds the same
-    if settings.steps and not later and can_have_companion(generator, latent):
-        try:
-            latent = with_companion(generator, latent, result.early, steps=settings.companion_steps)
-        except KeyboardInterrupt:
-            stop_reason = "interrupted"
-    if interrupts.taken():
-        stop_reason = "interrupted"
+    # Find the companion.
+    result = add_companion(generator, result, settings)
+    stop_reason = "interrupted" if interrupts.taken() else result.stop_reason
 
-    story = {**latent.metadata["projection"], "start": name, "stop_reason": stop_reason}
-    where = {"image": facts} if facts else {}
-    latent = latent.replace(metadata={**latent.metadata, "projection": story, **where})
-    return dataclasses.replace(result, latent=latent, stop_reason=stop_reason)
+    # Tell in the metadata how the point came about.
+    latent = result.latent
+    record = {**latent.metadata["projection"], "start": init_name, "stop_reason": stop_reason}
+    metadata = {**latent.metadata, "projection": record, **({"image": facts} if facts else {})}
+    return replace(result, latent=latent.replace(metadata=metadata), stop_reason=stop_reason)
 
 
-def initial_latent(
-    generator: Generator, image: Tensor, space: Space, init: Latent | str | None
-) -> tuple[str, Latent]:
-    """The name of the start and its point: of `space`, or of (N)W+ where two stages begin.
+def optimize_in_two_stages(
+    objective: Objective,
+    init: Latent,
+    space: Space,
+    settings: ProjectionSettings,
+    callback: Callback | None,
+) -> Projection:
+    """Optimize `init`, a point of (N)W+, then its best point as one of `space`.
 
-    Raises :class:`UsageError` for a start that does not fit.
+    A first stage that is interrupted or diverges is the result, converted to `space`.
     """
-    if isinstance(init, Latent):
-        name, start = "latent", generator.convert(init, space)
-    else:
-        possible = possible_inits(generator, image, space)
-        if init is not None and init not in possible:
-            names = ", ".join(possible)
-            raise UsageError(f"no start {init!r} for this image and {space}; possible: {names}")
-        name = init or possible[0]
-        if name == "encoder":
-            start = encoder_init(generator, image, space)
-        else:
-            flat = Space("W+", noise=space.noise)
-            start = mean_init(generator, image, flat if name == "two-stage" else space)
+    generator = objective.generator
+    first = optimize(objective, init, settings.for_init(), callback, stage="init")
+    latent = generator.convert(first.latent, space)
+    if first.stop_reason == "steps":
+        return optimize(objective, latent, settings, callback)
 
-    size = generator.check(start).image
-    if size != tuple(image.shape[2:]):
-        raise LatentError(f"the start renders {size}, the image is {tuple(image.shape[2:])}")
-    return name, start
+    early = None if first.early is None else generator.convert(first.early, space)
+    return replace(first, latent=latent, early=early, image=generator.render(latent))
 
 
-def opened(generator: Generator, projection: Projection, space: Space) -> Projection:
-    """The projection with its points in another space, and its picture rendered from there."""
-    latent = generator.convert(projection.latent, space)
-    early = None if projection.early is None else generator.convert(projection.early, space)
-    image = generator.render(latent)
-    return dataclasses.replace(projection, latent=latent, early=early, image=image)
+def add_companion(
+    generator: Generator, projection: Projection, settings: ProjectionSettings
+) -> Projection:
+    """The projection with a companion of its point, where it can have one.
+
+    An interrupt meanwhile leaves the companion of the init. Nor does a run that was interrupted
+    before `early_steps` get one: the edit that needs it fits the same one later.
+    """
+    latent, early = projection.latent, projection.early
+    hurry = projection.stop_reason == "interrupted" and early is None
+    if hurry or settings.steps == 0 or not can_have_companion(generator, latent):
+        return projection
+
+    try:
+        latent = with_companion(generator, latent, early, steps=settings.companion_steps)
+    except KeyboardInterrupt:
+        return replace(projection, stop_reason="interrupted")
+    return replace(projection, latent=latent)
 
 
 def networks_for(
@@ -144,9 +145,12 @@ def networks_for(
     whole: PerceptualDistance | None,
     crop: PerceptualDistance | None,
 ) -> Networks:
-    """The networks that the settings ask for, distances loaded where they are not given."""
+    """The networks that the settings name; distances are loaded where they are not given."""
+    # The distance of the whole image.
     if settings.perceptual != "none" and whole is None:
         whole = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
+
+    # That of the crops; the same network is loaded once.
     if whole is None or not settings.crop_weight:
         crop = None
     elif crop is None and settings.crop_perceptual == whole.name:
@@ -155,10 +159,13 @@ def networks_for(
         crop = load_perceptual(
             settings.crop_perceptual, device=generator.device, dtype=generator.dtype
         )
+
+    # Copies in half precision.
     if not settings.half:
         return Networks(generator, whole, crop)
-    half = whole and whole.halved()
-    return Networks(generator.half(), half, half if crop is whole else crop and crop.halved())
+    half_whole = whole and whole.halved()
+    half_crop = half_whole if crop is whole else crop and crop.halved()
+    return Networks(generator.half(), half_whole, half_crop)
 
 
 def check_space(space: Space) -> None:
@@ -170,7 +177,10 @@ def check_space(space: Space) -> None:
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
-    """The image on the generator's device; raises :class:`UsageError` unless the space can hold it."""
+    """The image on the generator's device.
+
+    Raises :class:`UsageError` unless the space can hold images of its size.
+    """
     multiple = generator.step(space)
     h, w = image.shape[2:]
     if space.layer is None and (h, w) != generator.image_size:

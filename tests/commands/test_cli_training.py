@@ -94,7 +94,7 @@ def test_starts_that_cannot_be_are_refused(
     refused(
         run(*project, "--init", "encoder"),
         2,
-        "no start 'encoder' for this image and FNW5; possible: two-stage",
+        "no init 'encoder' for this image and FNW5; possible: two-stage",
     )
     refused(
         run(*project, "--init", "elsewhere"),

@@ -23,7 +23,7 @@ from torch import Tensor
 
 import invert.generator
 import invert.latents.statistics
-import invert.projection.projector
+import invert.projection.initialization
 from directions.direction import Direction
 from edits.attributes.files import load_attribute_model
 from edits.attributes.training import AttributeSettings, AttributeStep, train_attribute_model
@@ -214,13 +214,13 @@ def test_an_interrupt_while_generated_points_are_measured_keeps_the_start(
 def test_an_interrupt_before_there_is_a_point_is_raised(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = invert.projection.projector.mean_init
+    real = invert.projection.initialization.mean_init
 
     def interrupted(*arguments: Any) -> Latent:
         send()
         return real(*arguments)
 
-    monkeypatch.setattr(invert.projection.projector, "mean_init", interrupted)
+    monkeypatch.setattr(invert.projection.initialization, "mean_init", interrupted)
     with pytest.raises(KeyboardInterrupt):
         project(generator, generator.render(generator.sample(3)), "FNW5", settings=PLAIN)
 

@@ -127,7 +127,7 @@ def test_no_encoder_comes_for_an_unknown_generator() -> None:
     with pytest.raises(UsageError, match="no encoder for small and FNW5; train one"):
         encoder_init(GENERATOR, picture(), Space.parse("FNW5"))
     with pytest.raises(
-        UsageError, match="no start 'encoder' for this image and FNW5; possible: two-stage, mean"
+        UsageError, match="no init 'encoder' for this image and FNW5; possible: two-stage, mean"
     ):
         project(GENERATOR, picture(), "FNW5", settings=PLAIN, init="encoder")
 
