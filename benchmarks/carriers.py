@@ -1,4 +1,4 @@
-"""How near carriers come to an edit that is known: generated faces behind a companion that is not
+"""How near feature edits come to an edit that is known: generated faces behind a companion that is not
 quite theirs.
 
     python benchmarks/carriers.py
@@ -27,7 +27,7 @@ from torch import Tensor
 
 import invert
 from directions.catalog import find
-from edits.feature_edits import Carrier, CompanionDifference, Repaint
+from edits.feature_edits import CompanionDifference, FeatureEdit, ResidualWarp
 from edits.optical_flow import DAMPING
 from invert.generator import Generator
 from invert.latents.companion import Companion
@@ -63,14 +63,17 @@ def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple
 
 
 def not_made(
-    generator: Generator, carrier: Carrier, points: Sequence[tuple[Tensor, Latent]], offset: Tensor
+    generator: Generator,
+    feature_edit: FeatureEdit,
+    points: Sequence[tuple[Tensor, Latent]],
+    offset: Tensor,
 ) -> float:
-    """Mean share of the squared change of F_i that a carrier does not make."""
+    """Mean share of the squared change of F_i that a feature edit does not make."""
     everywhere = torch.ones(1, 1, 1, 1)
     shares = []
     for styles, latent in points:
         assert latent.features is not None
-        push = carrier.displacement(generator, latent, offset, everywhere).features
+        push = feature_edit.displacement(generator, latent, offset, everywhere).features
         assert push is not None
         true = early_maps(generator, latent.space, styles + offset)[0] - latent.features
         shares.append(((push - true).square().mean() / true.square().mean()).item())
@@ -84,7 +87,7 @@ def not_made(
 @click.option("--first-seed", default=FIRST_SEED, show_default=True)
 @click.option("--missed", default=0.3, show_default=True, help="Share of F_i.")
 @click.option(
-    "--half", "halves", multiple=True, type=float, help="Of `Repaint`; its default without."
+    "--half", "halves", multiple=True, type=float, help="Of `ResidualWarp`; its default without."
 )
 @click.option("--damping", default=DAMPING, show_default=True, help="Of motion.")
 @click.option(
@@ -105,9 +108,10 @@ def main(
     }
     rows: dict[str, dict[str, float]] = {}
 
-    def measure(name: str, carrier: Carrier) -> None:
+    def measure(name: str, feature_edit: FeatureEdit) -> None:
         shares = {
-            edit: not_made(generator, carrier, points, offset) for edit, offset in offsets.items()
+            edit: not_made(generator, feature_edit, points, offset)
+            for edit, offset in offsets.items()
         }
         rows[name] = {**shares, "mean": mean(shares.values())}
         click.echo(
@@ -115,9 +119,9 @@ def main(
         )
 
     measure("difference", CompanionDifference())
-    for half in halves or (Repaint().half,):
-        measure(f"repaint {half:g}, held still", Repaint(half, damping=STILL))
-        measure(f"repaint {half:g}", Repaint(half, damping=damping))
+    for half in halves or (ResidualWarp().half_change,):
+        measure(f"residual {half:g}, held still", ResidualWarp(half, damping=STILL))
+        measure(f"residual {half:g}", ResidualWarp(half, damping=damping))
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {
         "network": network,

@@ -6,6 +6,7 @@ how F_i must move. The ones here need no training; `edits.attributes.model` is o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple, Protocol
@@ -38,7 +39,7 @@ class Displacement(NamedTuple):
     origin: tuple[Tensor, ...] | None = None
 
 
-class Carrier(Protocol):
+class FeatureEdit(Protocol):
     """Anything that can carry an edit into F_i and R_i."""
 
     def displacement(
@@ -54,7 +55,7 @@ class Carrier(Protocol):
 
 
 @dataclass(frozen=True)
-class StylesOnly:
+class KeepFeatures:
     """Leaves F_i as it is: colours and textures follow the edit, poses and shapes do not ([S] fig.
     6.8).
     """
@@ -88,7 +89,7 @@ class CompanionDifference:
 
 
 @dataclass(frozen=True)
-class Repaint:
+class ResidualWarp:
     """The companion's difference; what F_i held beyond its companion moves with it, and gives way
     where it changes.
 
@@ -99,7 +100,7 @@ class Repaint:
     (`edits.optical_flow`). Where an edit paints something else, a closed mouth or glasses, the rest
     would show through.
     With d the change of the companion's F_i that is no motion, a cell keeps the share 1 / (1 + (|d|
-    / half)⁴) of
+    / half_change)⁴) of
     its rest. |d| is the root mean square over the channels, in units of the spread of the
     companion's F_i over the
     picture. The rest of R_i moves with its cells and keeps their share.
@@ -109,9 +110,9 @@ class Repaint:
     not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
     """
 
-    half: float = 1.0  # |d| at which half of the rest is left
-    parts: int = 4  # of the way from the origin, over which motion is followed
-    damping: float = DAMPING  # of the motion
+    half_change: float = 1.0  # |d| at which half of the residual is left
+    flow_steps: int = 4  # of the way from the origin, over which the optical flow is summed
+    damping: float = DAMPING  # of the optical flow
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
@@ -139,7 +140,10 @@ class Repaint:
         """F_i, or F_i and R_i, of the windows once the companion of the origin has become
         `companion`.
         """
-        way = [torch.lerp(origin[0], companion, k / self.parts) for k in range(self.parts + 1)]
+        way = [
+            torch.lerp(origin[0], companion, k / self.flow_steps)
+            for k in range(self.flow_steps + 1)
+        ]
         path = made_maps(generator, latent, way)
         start, now = path[0], path[-1]
         displacements = self.motion([maps[0] for maps in path])
@@ -160,7 +164,7 @@ class Repaint:
         """
         spread = start.var(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True).sqrt()
         distance = (found - expected).square().mean(dim=1, keepdim=True).sqrt() / spread
-        return 1 / (1 + (distance / self.half) ** 4)
+        return 1 / (1 + (distance / self.half_change) ** 4)
 
 
 def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Windows]:
@@ -169,17 +173,17 @@ def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Windo
 
     Raises :class:`UsageError` where there is none that can carry.
     """
-    hint = "use carry='styles' or an attribute model, or edit before mixing, shifting and placing"
+    hint = "use features='keep' or an attribute model, or edit before mixing, shifting and placing"
     if latent.companion is None:
         raise UsageError(
-            f"this carrier needs a latent with companion W+ styles; invert.projection.companion makes one where it finds a face; "
+            f"this edit of features needs a latent with companion W+ styles; invert.projection.companion makes one where it finds a face; "
             f"{hint}"
         )
     if not has_companion(generator, latent):
         height, width = generator.check(latent).image
         high, wide = generator.image_size
         raise UsageError(
-            f"a companion without a place carries on images of {wide}×{high} px, got {width}×{height}; {hint}"
+            f"a companion without a window edits the features of images of {wide}×{high} px, got {width}×{height}; {hint}"
         )
     return latent.companion.styles, Windows.from_latent(generator, latent)
 
@@ -212,25 +216,27 @@ def displacement(
     return Displacement(joined[0], joined[1] if len(joined) > 1 else None, origin)
 
 
-CARRIERS: dict[str, Carrier] = {
-    "repaint": Repaint(),
+OLD_NAMES = {"repaint": "residual", "styles": "keep"}  # read in this version, then no more
+
+FEATURE_EDITS: dict[str, FeatureEdit] = {
+    "residual": ResidualWarp(),
     "difference": CompanionDifference(),
-    "styles": StylesOnly(),
+    "keep": KeepFeatures(),
 }
 
 
-def carrier_facts(carrier: Carrier) -> dict[str, Any]:
-    """For the log of edits: the carrier's name here, or its class, its settings, and the digest of
+def feature_edit_facts(features: FeatureEdit) -> dict[str, Any]:
+    """For the log of edits: the feature edit's name here, or its class, its settings, and the digest of
     its weights.
     """
-    names = {type(known): name for name, known in CARRIERS.items()}
-    facts: dict[str, Any] = {"name": names.get(type(carrier), type(carrier).__name__)}
-    if is_dataclass(carrier):
-        values = {field.name: getattr(carrier, field.name) for field in fields(carrier)}
+    names = {type(known): name for name, known in FEATURE_EDITS.items()}
+    facts: dict[str, Any] = {"name": names.get(type(features), type(features).__name__)}
+    if is_dataclass(features):
+        values = {field.name: getattr(features, field.name) for field in fields(features)}
         facts |= {
             name: value for name, value in values.items() if isinstance(value, (int, float, str))
         }
-    if weights := tensors_inside(carrier):
+    if weights := tensors_inside(features):
         facts["sha256"] = digest(weights)
     return facts
 
@@ -248,16 +254,38 @@ def tensors_inside(part: Any, name: str = "carrier") -> dict[str, Tensor]:
     }
 
 
-def find_carrier(carry: str | Carrier) -> Carrier:
-    """The carrier of a name; an object passes through. Raises :class:`UsageError` for an unknown
-    name.
+def named_feature_edit(features: str | FeatureEdit) -> FeatureEdit:
+    """The feature edit of a name; an object passes through. Raises :class:`UsageError` for an
+    unknown name.
 
-    An attribute model belongs to a direction: `edits.attributes.catalog.carrier_for` finds it.
+    An attribute model belongs to a direction: `edits.attributes.catalog.feature_edit_for` finds it.
     """
-    if not isinstance(carry, str):
-        return carry
-    if carry not in CARRIERS:
+    if not isinstance(features, str):
+        return features
+
+    name = current_name(features)
+    if name not in FEATURE_EDITS:
         raise UsageError(
-            f"unknown carrier {carry!r}; known: {', '.join(CARRIERS)}, or what carrier_for returns"
+            f"unknown feature edit {features!r}; known: {', '.join(FEATURE_EDITS)}, "
+            "or what feature_edit_for returns"
         )
-    return CARRIERS[carry]
+    return FEATURE_EDITS[name]
+
+
+def current_name(features: str) -> str:
+    """The name of a feature edit, with a warning where an earlier version called it so."""
+    if features not in OLD_NAMES:
+        return features
+    name = OLD_NAMES[features]
+    warnings.warn(
+        f"the feature edit {features!r} is called {name!r} now", DeprecationWarning, stacklevel=3
+    )
+    return name
+
+
+def features_or_carry(features: str | FeatureEdit, carry: str | FeatureEdit | None) -> Any:
+    """`features`, or what came by its old keyword `carry`, with a warning."""
+    if carry is None:
+        return features
+    warnings.warn("the keyword carry= is called features= now", DeprecationWarning, stacklevel=3)
+    return carry

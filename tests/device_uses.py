@@ -24,15 +24,14 @@ from directions.regression import learn
 from directions.scored_samples import style_vectors
 from directions.sefa import factorize
 from directions.w_space import WSpace
-from edits.along import edit
-from edits.apply import move
+from edits.along_direction import edit, move
 from edits.attributes.catalog import find_model
 from edits.attributes.model import AttributeModel
 from edits.attributes.samples import PairSampler
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
 from edits.equalize import equalize
-from edits.feature_edits import CARRIERS
+from edits.feature_edits import FEATURE_EDITS
 from edits.mixer import mix
 from edits.plots import distribution_figure
 from edits.style_mixing import combine, frames, interpolate, resample, style_mix
@@ -231,10 +230,10 @@ def edit_what_a_companion_carries(w: World) -> Any:
     canvas = canvas.replace(companion=Companion(styles, windows))
     offset = w.direction.offset(10, 1.0)
     wide = torch.nn.functional.pad(w.mask, (0, 64))
-    made = [move(w.generator, w.latent("FNW5"), offset, carry=name) for name in CARRIERS]
+    made = [move(w.generator, w.latent("FNW5"), offset, features=name) for name in FEATURE_EDITS]
     made += [edit(w.generator, w.latent(space), w.direction, 2.0) for space in ("Z", "W", "SW+")]
     made.append(edit(w.generator, w.latent("FNSW5"), w.direction, 1.0, mask=w.mask))
-    made.append(edit(w.generator, canvas, w.direction, 1.0, carry="difference", mask=wide))
+    made.append(edit(w.generator, canvas, w.direction, 1.0, features="difference", mask=wide))
     return [*made, edit(w.generator, made[0], w.direction, -1.0)]
 
 
@@ -334,7 +333,7 @@ def attribute_model(w: World) -> Any:
     loaded = AttributeModel.load(w.folder / name, w.generator)
     assert find_model(w.generator, w.direction, 5, folder=w.folder) is not None
     latent = w.latent("FNW5")
-    edited = edit(w.generator, latent, w.direction, 1.0, carry=loaded, mask=w.mask)
+    edited = edit(w.generator, latent, w.direction, 1.0, features=loaded, mask=w.mask)
     there = latent.to(w.device)
     assert there.features is not None
     return edited, loaded(there.features, there.rgb)

@@ -1,4 +1,4 @@
-"""The attribute models that come with invert, and which carrier an edit along a direction takes."""
+"""The attribute models that come with invert, and which feature edit goes with a direction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from directions.direction import Direction
 from edits.attributes.model import AttributeModel
-from edits.feature_edits import CARRIERS, Carrier
+from edits.feature_edits import FEATURE_EDITS, FeatureEdit, current_name
 from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -16,7 +16,7 @@ from invert.projection.companion import has_companion
 
 FOLDER = Path(__file__).parent / "models"
 SUFFIX = ".safetensors"
-CARRY = ("auto", "repaint", "difference", "model", "styles")
+FEATURES = ("auto", "residual", "difference", "model", "keep")
 
 
 def file_name(direction: str, layer: int, generator: str) -> str:
@@ -39,49 +39,51 @@ def find_model(
     return None
 
 
-def carrier_for(
-    carry: str,
+def feature_edit_for(
+    features: str,
     generator: Generator,
     latent: Latent,
     direction: Direction,
     styles: StyleRange | None = None,
     *,
     folder: Path = FOLDER,
-) -> tuple[str, Carrier]:
-    """The name of the carrier that an edit of `latent` along `direction` (in `styles`) takes, and
-    the carrier.
+) -> tuple[str, FeatureEdit]:
+    """How an edit of `latent` along `direction` (in `styles`) changes F_i and R_i: name and edit.
 
-    carry  "repaint", "difference" and "styles" are themselves; "model" is the model of `folder`; a
-           path ending in .safetensors is the model in that file. "auto" is "repaint" where the
-           latent's companion can carry, else "model" where there is one; "styles" only where
-           nothing has to be carried, because the latent has no features or the edit leaves the
-           styles that made them
+    features  "residual", "difference" and "keep" are themselves; "model" is the model of `folder`;
+              a path ending in .safetensors is the model in that file. "auto" is "residual" where
+              the latent has a companion, else "model" where there is one; "keep" only where the
+              features do not change: the latent has none, or the edit leaves the styles that made
+              them
 
-    Raises :class:`UsageError` where that leaves no carrier: styles alone would change less than was
-    asked for.
+    Raises :class:`UsageError` where that leaves none: styles alone would change less than the
+    direction says.
     """
-    if carry in CARRIERS:
-        return carry, CARRIERS[carry]
-    if carry.endswith(SUFFIX) or (carry not in CARRY and Path(carry).is_file()):
-        return carry, AttributeModel.load(carry, generator)
-    if carry not in CARRY:
-        near = did_you_mean(carry, CARRY, {"none": "styles"})
+    features = current_name(features)
+    if features in FEATURE_EDITS:
+        return features, FEATURE_EDITS[features]
+    if features.endswith(SUFFIX) or (features not in FEATURES and Path(features).is_file()):
+        return features, AttributeModel.load(features, generator)
+    if features not in FEATURES:
+        near = did_you_mean(features, FEATURES, {"none": "keep"})
         raise UsageError(
-            f"unknown carrier {carry!r}; known: {', '.join(CARRY)}, or the path of an attribute model{near}"
+            f"unknown feature edit {features!r}; known: {', '.join(FEATURES)}, or the path of an attribute model{near}"
         )
     layer = latent.space.layer
     offset = direction.offset(generator.num_ws, 1.0, styles)
     if layer is None or not offset[: styles_inside(generator, latent.space)].any():
-        return "styles", CARRIERS["styles"]
-    if carry == "auto" and has_companion(generator, latent):
-        return "repaint", CARRIERS["repaint"]
+        return "keep", FEATURE_EDITS["keep"]
+    if features == "auto" and has_companion(generator, latent):
+        return "residual", FEATURE_EDITS["residual"]
     model = find_model(generator, direction, layer, folder=folder)
     if model is not None:
         return "model", model
-    reason = "" if carry == "model" else "the companion of this latent cannot carry the edit, and "
+    reason = (
+        "" if features == "model" else "the companion of this latent does not serve the edit, and "
+    )
     title = generator.name or "this generator"
     raise UsageError(
         f"{reason}no attribute model of {direction.name!r} for F_{layer} of {title} is here; "
-        f"train one with `invert train attribute --direction {direction.name} --layer {layer}` and carry its file, "
-        "or carry styles only"
+        f"train one with `invert train attribute --direction {direction.name} --layer {layer}` and use its file, "
+        "or keep the features"
     )

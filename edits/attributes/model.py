@@ -81,7 +81,7 @@ class AttributeModel:
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
         """What is added to F_i and R_i when `offset` [num_ws, w_dim] is added to the styles (see
-        `Carrier`).
+        `FeatureEdit`).
 
         Raises :class:`FingerprintError` for another generator, :class:`UsageError` for another
         layer, for an offset
@@ -92,7 +92,7 @@ class AttributeModel:
         if latent.space.layer != self.layer or latent.features is None:
             raise UsageError(
                 f"the attribute model of {self.direction!r} is for F_{self.layer}, the latent is in {latent.space}; "
-                "train one for it, or use carry='repaint'"
+                "train one for it, or use features='residual'"
             )
         inside = offset[: styles_inside(generator, latent.space)]
         if not inside.any():
@@ -101,12 +101,12 @@ class AttributeModel:
         if strength is None:
             raise UsageError(
                 f"the offset of the first {len(inside)} styles is not along {self.direction!r}, whose attribute model "
-                "carries all of them at once; leave --layers out, or use carry='repaint'"
+                "carries all of them at once; leave --layers out, or use features='residual'"
             )
         if abs(strength) > REACH * self.limit:
             raise UsageError(
                 f"strength is {strength:g} steps, the attribute model of {self.direction!r} holds within "
-                f"±{REACH * self.limit:g}; use less, or carry='repaint'"
+                f"±{REACH * self.limit:g}; use less, or features='residual'"
             )
         return Displacement(*self.flow.displacement(latent.features, latent.rgb, strength, weight))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ from invert.commands.writing import write_edited, write_picture
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
+    from edits.along_direction import EditStep
     from invert.latents.latent import Latent
 
 DEFAULT_STRENGTH = 3.0  # steps
@@ -86,12 +87,10 @@ def edit(
     Example:  invert edit --direction smile --strength -3
     """
     from directions.catalog import find
-    from edits.along import THROUGH_COMPANION
-    from edits.along import edit as edit_along
-    from edits.attributes.catalog import carrier_for
+    from edits import along_direction
+    from edits.feature_edits import OLD_NAMES
     from invert.images.comparison import hstack
     from invert.images.images import read_mask, to_pil
-    from invert.projection.companion import can_have_companion, has_companion, with_companion
 
     chosen = [find(name) for name in names]
     amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
@@ -116,44 +115,31 @@ def edit(
     for direction in chosen:
         direction.check_generator(generator)
     limits = open_layers(generator, layers)
-    if (
-        carry in THROUGH_COMPANION
-        and not has_companion(generator, start)
-        and can_have_companion(generator, start)
-    ):
-        say(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
-        start = with_companion(generator, start)
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
 
-    told: set[tuple[str, str]] = set()
+    def report(step: EditStep) -> None:
+        if step.stage == "companion":
+            say(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
+        elif features == "auto":
+            faces = faces_found(step.latent) if step.features == "residual" else ""
+            say(f"{step.direction.name}: features edited by {step.features}{faces}", err=True)
 
-    def moved(steps: list[float]) -> Latent:
-        result = start
-        for direction, strength in zip(chosen, steps, strict=True):
-            name, carrier = carrier_for(carry, generator, result, direction, limits)
-            if (
-                carry == "auto"
-                and result.space.layer is not None
-                and (direction.name, name) not in told
-            ):
-                told.add((direction.name, name))
-                say(
-                    f"{direction.name}: carried by {name}{faces_found(result) if name == 'repaint' else ''}",
-                    err=True,
-                )
-            result = edit_along(
-                generator, result, direction, strength, styles=limits, carry=carrier, mask=mask
-            )
-        return result
-
+    features = OLD_NAMES.get(carry, carry)
+    options: dict[str, Any] = {
+        "styles": limits,
+        "features": features,
+        "mask": mask,
+        "callback": report,
+    }
     if sweep:
-        write_picture(
-            hstack([to_pil(generator.render(moved([strength])))[0] for strength in sweep]),
-            destinations,
-        )
+        edited = along_direction.sweep(generator, start, chosen[0], sweep, **options)
+        write_picture(hstack([to_pil(generator.render(x))[0] for x in edited]), destinations)
     else:
-        write_edited(generator, moved(amounts), destinations)
+        result = start
+        for direction, strength in zip(chosen, amounts, strict=True):
+            result = along_direction.edit(generator, result, direction, strength, **options)
+        write_edited(generator, result, destinations)
 
 
 def faces_found(latent: Latent) -> str:

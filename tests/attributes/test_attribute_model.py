@@ -19,11 +19,11 @@ from torch import Tensor
 
 import edits.attributes.files
 from directions.direction import Direction, unit
-from edits.apply import move
-from edits.attributes.catalog import carrier_for, file_name, find_model
+from edits.along_direction import move
+from edits.attributes.catalog import feature_edit_for, file_name, find_model
 from edits.attributes.flow import LinearFlow, exponential
 from edits.attributes.model import AttributeModel
-from edits.feature_edits import CARRIERS
+from edits.feature_edits import FEATURE_EDITS
 from invert.checkpoints import write_checkpoint
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.errors import FingerprintError, ModelFileError, UsageError
@@ -204,7 +204,7 @@ def test_shapes_that_do_not_fit_are_refused(
         LinearFlow(torch.ones(basis), torch.ones(kernel), scale)
 
 
-# -- as a carrier
+# -- as a feature edit
 
 
 @pytest.mark.parametrize("space", ["FW5", "FNW5", "FSW5", "FNSW5", "FW4"])
@@ -213,11 +213,11 @@ def test_an_edit_with_the_model_returns_and_adds_up(generator: Generator, space:
     x = generator.sample([0, 1], space=space).replace(companion=None)
 
     def edited(x: Latent, c: float) -> Latent:
-        return move(generator, x, d.offset(generator.num_ws, c), carry=model)
+        return move(generator, x, d.offset(generator.num_ws, c), features=model)
 
     there = edited(x, 3.0)
     assert str(there.space) == space
-    styles_only = move(generator, x, d.offset(generator.num_ws, 3.0), carry="styles")
+    styles_only = move(generator, x, d.offset(generator.num_ws, 3.0), features="keep")
     assert difference(there, styles_only) > 0.1
     assert x.features is not None
     rounding = 1e-6 * x.features.abs().max().item()  # the strength comes from a float32 vector
@@ -230,7 +230,7 @@ def test_small_strengths_are_those_of_the_first_order(generator: Generator) -> N
     x = generator.sample(0, space="FNW5")
     assert x.features is not None
     c = 1e-4
-    edited = move(generator, x, d.offset(generator.num_ws, c), carry=model)
+    edited = move(generator, x, d.offset(generator.num_ws, c), features=model)
     for before, after, slope in zip(
         (x.features, x.rgb), (edited.features, edited.rgb), model(x.features, x.rgb), strict=True
     ):
@@ -252,8 +252,8 @@ def test_under_a_mask_an_edit_returns_on_a_canvas_of_any_size(generator: Generat
     )
     side = generator.resolution
     mask = side_mask(side, 2 * side, 0.4)
-    there = move(generator, wide, d.offset(generator.num_ws, 2.0), carry=model, mask=mask)
-    back = move(generator, there, d.offset(generator.num_ws, -2.0), carry=model, mask=mask)
+    there = move(generator, wide, d.offset(generator.num_ws, 2.0), features=model, mask=mask)
+    back = move(generator, there, d.offset(generator.num_ws, -2.0), features=model, mask=mask)
     change = (generator.render(there) - generator.render(wide)).abs().amax(dim=(0, 1, 2))
     assert change[: side // 2].min() > 1e-3
     assert (generator.render(back) - generator.render(wide)).abs().max() < 1e-5
@@ -261,12 +261,12 @@ def test_under_a_mask_an_edit_returns_on_a_canvas_of_any_size(generator: Generat
     assert wide.features is not None
     cells = wide.features.shape[3]
     assert torch.equal(there.features[..., cells // 2 :], wide.features[..., cells // 2 :])
-    whole = move(generator, wide, d.offset(generator.num_ws, 2.0), carry=model)
+    whole = move(generator, wide, d.offset(generator.num_ws, 2.0), features=model)
     full = move(
         generator,
         wide,
         d.offset(generator.num_ws, 2.0),
-        carry=model,
+        features=model,
         mask=torch.ones(1, 1, side, 2 * side),
     )
     assert whole.features is not None
@@ -277,19 +277,19 @@ def test_under_a_mask_an_edit_returns_on_a_canvas_of_any_size(generator: Generat
 def test_a_batch_moves_like_its_points(generator: Generator) -> None:
     model, o = planted(generator), direction(generator).offset(generator.num_ws, 2.0)
     x = generator.sample([0, 1, 2], space="FNW5")
-    one_by_one = Latent.cat([move(generator, x[k], o, carry=model) for k in range(3)])
-    assert difference(move(generator, x, o, carry=model), one_by_one) < 1e-10
+    one_by_one = Latent.cat([move(generator, x[k], o, features=model) for k in range(3)])
+    assert difference(move(generator, x, o, features=model), one_by_one) < 1e-10
 
 
 def test_only_the_styles_that_made_the_features_matter(generator: Generator) -> None:
     model, d = planted(generator), direction(generator)
     x = generator.sample(0, space="FNW5")
-    coarse = move(generator, x, d.offset(generator.num_ws, 2.0, (0, 5)), carry=model)
-    whole = move(generator, x, d.offset(generator.num_ws, 2.0), carry=model)
+    coarse = move(generator, x, d.offset(generator.num_ws, 2.0, (0, 5)), features=model)
+    whole = move(generator, x, d.offset(generator.num_ws, 2.0), features=model)
     assert coarse.features is not None
     assert whole.features is not None
     assert torch.equal(coarse.features, whole.features)
-    later = move(generator, x, d.offset(generator.num_ws, 2.0, (5, 8)), carry=model)
+    later = move(generator, x, d.offset(generator.num_ws, 2.0, (5, 8)), features=model)
     assert torch.equal(later.features, x.features)  # type: ignore[arg-type]
 
 
@@ -297,21 +297,23 @@ def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) ->
     model, d = planted(generator), direction(generator)
     x = generator.sample(0, space="FNW5")
     with pytest.raises(
-        UsageError, match=r"not along 'smile', .*; leave --layers out, or use carry='repaint'"
+        UsageError, match=r"not along 'smile', .*; leave --layers out, or use features='residual'"
     ):
-        move(generator, x, d.offset(generator.num_ws, 2.0, (0, 2)), carry=model)
+        move(generator, x, d.offset(generator.num_ws, 2.0, (0, 2)), features=model)
     other = direction(generator, vectors=unit(torch.ones(generator.w_dim)))
     with pytest.raises(UsageError, match="not along 'smile'"):
-        move(generator, x, other.offset(generator.num_ws, 2.0), carry=model)
+        move(generator, x, other.offset(generator.num_ws, 2.0), features=model)
     with pytest.raises(UsageError, match=r"strength is -9 steps, .* holds within ±8; use less"):
-        move(generator, x, d.offset(generator.num_ws, -9.0), carry=model)
+        move(generator, x, d.offset(generator.num_ws, -9.0), features=model)
     with pytest.raises(UsageError, match="is for F_5, the latent is in FNW6; train one"):
-        move(generator, generator.convert(x, "FNW6"), d.offset(generator.num_ws, 1.0), carry=model)
+        move(
+            generator, generator.convert(x, "FNW6"), d.offset(generator.num_ws, 1.0), features=model
+        )
     foreign = dataclasses.replace(model, fingerprint="0" * 64)
     with pytest.raises(
         FingerprintError, match=r"another generator \(0{12}\), .*`invert train attribute`"
     ):
-        move(generator, x, d.offset(generator.num_ws, 1.0), carry=foreign)
+        move(generator, x, d.offset(generator.num_ws, 1.0), features=foreign)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,10 @@ def test_a_saved_model_loads_bit_for_bit(generator: Generator, half: bool, tmp_p
     for name in ("direction", "layer", "fingerprint", "limit", "training"):
         assert getattr(model, name) == getattr(again, name)
     x, o = generator.sample(0, space="FNW5"), direction(generator).offset(generator.num_ws, 2.0)
-    assert difference(move(generator, x, o, carry=model), move(generator, x, o, carry=again)) == 0
+    assert (
+        difference(move(generator, x, o, features=model), move(generator, x, o, features=again))
+        == 0
+    )
 
 
 def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> Path:
@@ -433,7 +438,7 @@ def test_other_files_and_other_generators_are_refused(
         AttributeModel.load(path)
 
 
-# -- which carrier an edit takes
+# -- which feature edit an edit takes
 
 
 def test_the_catalogue_finds_models_by_direction_layer_and_generator(
@@ -459,28 +464,28 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     x = generator.sample(0, space="FNW5")
     lost = x.replace(companion=None)
 
-    def chosen(carry: str, x: Latent, styles: tuple[int, int] | None = None) -> str:
-        name, carrier = carrier_for(carry, generator, x, d, styles, folder=tmp_path)
-        assert carrier is CARRIERS.get(name, carrier)
+    def chosen(features: str, x: Latent, styles: tuple[int, int] | None = None) -> str:
+        name, feature_edit = feature_edit_for(features, generator, x, d, styles, folder=tmp_path)
+        assert feature_edit is FEATURE_EDITS.get(name, feature_edit)
         return name
 
-    assert chosen("auto", x) == "repaint"
-    assert chosen("auto", generator.sample(0)) == "styles"  # a point of W: every style moves
-    assert chosen("auto", lost, (5, 8)) == "styles"  # F_5 was made before
-    for carry, reason in (
-        ("auto", "companion of this latent cannot carry the edit"),
+    assert chosen("auto", x) == "residual"
+    assert chosen("auto", generator.sample(0)) == "keep"  # a point of W: every style moves
+    assert chosen("auto", lost, (5, 8)) == "keep"  # F_5 was made before
+    for features, reason in (
+        ("auto", "companion of this latent does not serve the edit"),
         ("model", ""),
     ):
         with pytest.raises(
             UsageError, match=f"{reason}.*no attribute model of 'smile' for F_5 .*--direction smile"
         ):
-            chosen(carry, lost)
+            chosen(features, lost)
     planted(generator).save(tmp_path / file_name("smile", 5, "small"))
     assert chosen("auto", lost) == "model"
-    assert chosen("auto", x) == "repaint"
+    assert chosen("auto", x) == "residual"
     assert chosen("model", x) == "model"
-    assert chosen("styles", x) == "styles"
-    assert chosen("repaint", x) == "repaint"
+    assert chosen("keep", x) == "keep"
+    assert chosen("residual", x) == "residual"
     assert chosen("difference", lost) == "difference"  # asked for: it says itself what it lacks
     wide = x.replace(
         features=torch.cat([x.features, x.features], 3),  # type: ignore[list-item]
@@ -492,7 +497,7 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     assert chosen(path, x) == path
     with pytest.raises(
         UsageError,
-        match="unknown carrier 'modle'; known: auto, repaint, difference, model, styles, or the path",
+        match="unknown feature edit 'modle'; known: auto, residual, difference, model, keep, or the path",
     ):
         chosen("modle", x)
 

@@ -15,7 +15,7 @@ from networks import small_checkpoint, small_generator, small_mobile
 from torch import nn
 
 from directions.direction import Direction, unit
-from edits.apply import move
+from edits.along_direction import move
 from edits.attributes.fit import NormalEquations, explained, principal_channels
 from edits.attributes.flow import LinearFlow
 from edits.attributes.model import AttributeModel
@@ -201,13 +201,13 @@ def test_a_trained_model_comes_nearer_to_the_true_features_than_styles_alone(
     x = generator.sample(range(5000, 5032), psi=0.85, space="FNW5")
 
     def features(carry: Any) -> torch.Tensor:
-        found = move(generator, x, d.offset(generator.num_ws, 2.0), carry=carry).features
+        found = move(generator, x, d.offset(generator.num_ws, 2.0), features=carry).features
         assert found is not None
         return found
 
     truth = features("difference")
     assert (features(model) - truth).square().mean() < 0.95 * (
-        features("styles") - truth
+        features("keep") - truth
     ).square().mean()
 
 
@@ -323,7 +323,7 @@ def test_the_command_writes_a_model_that_carries_edits(folder: Path) -> None:
     model = AttributeModel.load(lines[0], generator)
     assert model.flow.kernel.dtype == torch.float16
     x = generator.sample(0, space="FNW5").replace(companion=None)
-    edited = move(generator, x, direction(generator).offset(generator.num_ws, 1.0), carry=model)
+    edited = move(generator, x, direction(generator).offset(generator.num_ws, 1.0), features=model)
     assert edited.features is not None
     assert not torch.equal(edited.features, x.features)  # type: ignore[arg-type]
 

@@ -56,8 +56,8 @@ def test_edit_says_what_carries_it_into_the_features(
 ) -> None:
     assert run("project", photo, "--network", network, *QUICK).code == 0
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
-    assert "tilt: carried by repaint" in run(*edit, "-o", "a.pt").err
-    assert "carried by" not in run(*edit, "--carry", "styles", "-o", "b.pt").err
+    assert "tilt: features edited by residual" in run(*edit, "-o", "a.pt").err
+    assert "features edited by" not in run(*edit, "--carry", "styles", "-o", "b.pt").err
     assert Latent.load("a.pt").companion.origin is not None  # type: ignore[union-attr]
     assert Latent.load("b.pt").companion.origin is None  # type: ignore[union-attr]
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
@@ -69,7 +69,7 @@ def test_edit_says_what_carries_it_into_the_features(
     refused(
         run(*edit, "--carry", "telepathy"),
         2,
-        "unknown carrier 'telepathy'; known: auto, repaint, difference, model",
+        "unknown feature edit 'telepathy'; known: auto, residual, difference, model",
     )
 
 
@@ -96,7 +96,7 @@ def test_a_mixture_gets_a_companion_when_it_is_edited(
     result = run(*edit, "-o", "x.pt")
     assert result.code == 0, result.err
     assert "both.pt: made without a companion; looking for one" in result.err
-    assert "tilt: carried by repaint" in result.err
+    assert "tilt: features edited by residual" in result.err
     assert Latent.load("x.pt").companion is not None
     assert "looking for one" not in run(*edit, "--carry", "styles", "-o", "y.pt").err
 
@@ -120,7 +120,7 @@ def test_a_trained_attribute_model_carries_edits_on_a_canvas(
         "--network",
         network,
     )
-    assert "tilt: carried by repaint, 2 faces found" in run(*edit).err
+    assert "tilt: features edited by residual, 2 faces found" in run(*edit).err
     refused(run(*edit, "--carry", "model"), 2, "no attribute model")
     train = (
         "train",

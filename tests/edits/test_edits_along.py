@@ -1,4 +1,4 @@
-"""`edit` is what the command does: a direction by name or file, its layers, a carrier and a mask."""
+"""`edit` is what the command does: a direction by name or file, its layers, a feature edit and a mask."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 from networks import small_generator
 
 from directions.direction import Direction
-from edits.along import edit
-from edits.apply import move
-from edits.feature_edits import CARRIERS
+from edits.along_direction import EditStep, edit, move, sweep
+from edits.feature_edits import FEATURE_EDITS
 from invert.errors import FingerprintError, UsageError
 from invert.latents.latent import Latent
 from invert.projection.companion import with_companion
@@ -29,10 +28,10 @@ def same(a: Latent, b: Latent) -> bool:
 def test_a_direction_moves_by_name_of_its_file_or_as_it_is(tmp_path: Path) -> None:
     TILT.save(tmp_path / "tilt.safetensors")
     x = GENERATOR.sample(0, space="FNW5")
-    expected = move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 2.0), carry="repaint")
+    expected = move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 2.0), features="residual")
     assert same(edit(GENERATOR, x, TILT, 2.0), expected)
     assert same(edit(GENERATOR, x, tmp_path / "tilt.safetensors", 2.0), expected)
-    assert same(edit(GENERATOR, x, TILT, 2.0, carry=CARRIERS["repaint"]), expected)
+    assert same(edit(GENERATOR, x, TILT, 2.0, features=FEATURE_EDITS["residual"]), expected)
 
 
 def test_layers_mask_and_carrier_are_passed_on() -> None:
@@ -41,9 +40,9 @@ def test_layers_mask_and_carrier_are_passed_on() -> None:
     mask = torch.zeros(1, 1, side, side)
     mask[..., : side // 2] = 1
     offset = TILT.offset(GENERATOR.num_ws, -1.0, (2, 6))
-    expected = move(GENERATOR, x, offset, carry="difference", mask=mask)
+    expected = move(GENERATOR, x, offset, features="difference", mask=mask)
     assert same(
-        edit(GENERATOR, x, TILT, -1.0, styles=(2, 6), carry="difference", mask=mask), expected
+        edit(GENERATOR, x, TILT, -1.0, styles=(2, 6), features="difference", mask=mask), expected
     )
 
 
@@ -52,7 +51,7 @@ def test_a_latent_without_a_companion_gets_one_unless_styles_alone_move() -> Non
     assert same(
         edit(GENERATOR, x, TILT, 1.0), edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0)
     )
-    assert edit(GENERATOR, x, TILT, 1.0, carry="styles").companion is None
+    assert edit(GENERATOR, x, TILT, 1.0, features="keep").companion is None
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -61,5 +60,37 @@ def test_what_cannot_be_is_refused() -> None:
         edit(GENERATOR, x, "smlie", 1.0)
     with pytest.raises(FingerprintError, match="'smile' is 512 wide"):
         edit(GENERATOR, x, "smile", 1.0)
-    with pytest.raises(UsageError, match="unknown carrier 'repiant'"):
-        edit(GENERATOR, x, TILT, 1.0, carry="repiant")
+    with pytest.raises(UsageError, match="unknown feature edit 'repiant'"):
+        edit(GENERATOR, x, TILT, 1.0, features="repiant")
+
+
+def test_old_names_of_feature_edits_work_with_a_warning() -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    with pytest.warns(DeprecationWarning, match="'repaint' is called 'residual' now"):
+        old = edit(GENERATOR, x, TILT, 2.0, features="repaint")
+    assert same(old, edit(GENERATOR, x, TILT, 2.0, features="residual"))
+    with pytest.warns(DeprecationWarning, match="carry= is called features= now"):
+        assert edit(GENERATOR, x, TILT, 2.0, carry="keep").companion is not None
+    with pytest.warns(DeprecationWarning, match="'styles' is called 'keep' now"):
+        move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 2.0), features="styles")
+
+
+def test_a_sweep_is_one_edit_per_strength() -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    swept = list(sweep(GENERATOR, x, TILT, [-1.0, 2.0]))
+    assert len(swept) == 2
+    for latent, strength in zip(swept, (-1.0, 2.0), strict=True):
+        assert same(latent, edit(GENERATOR, x, TILT, strength))
+
+
+def test_a_callback_hears_of_the_companion_and_of_the_feature_edit() -> None:
+    heard: list[EditStep] = []
+    x = GENERATOR.sample(0, space="FNW5")
+    edit(GENERATOR, x, TILT, 1.0, callback=heard.append)
+    assert [(step.stage, step.features) for step in heard] == [("features", "residual")]
+    heard.clear()
+    edit(GENERATOR, x.replace(companion=None), TILT, 1.0, callback=heard.append)
+    assert [step.stage for step in heard] == ["companion", "features"]
+    heard.clear()
+    edit(GENERATOR, GENERATOR.sample(0), TILT, 1.0, callback=heard.append)
+    assert heard == []

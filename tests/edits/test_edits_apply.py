@@ -10,8 +10,8 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
-from edits.apply import move
-from edits.feature_edits import Displacement, Repaint
+from edits.along_direction import move
+from edits.feature_edits import Displacement, ResidualWarp
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -99,7 +99,7 @@ def test_what_gives_way_comes_back(generator: Generator, space: str, masked: boo
     x, o = fitted(generator, space, [0, 1]), offset(generator)
     mask = box_mask(generator, 0.25, 0.75) if masked else None
     there = move(generator, x, o, mask=mask)
-    assert difference(there, move(generator, x, o, carry="difference", mask=mask)) > 0.01
+    assert difference(there, move(generator, x, o, features="difference", mask=mask)) > 0.01
     assert (
         difference(move(generator, there, -o, mask=mask), generator.convert(x, there.space)) < 1e-10
     )
@@ -130,7 +130,7 @@ def shifted_right(t: Tensor, cells: int) -> Tensor:
 def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
     generator: Generator, cells: int
 ) -> None:
-    class Planted(Repaint):
+    class Planted(ResidualWarp):
         def motion(self, path: Sequence[Tensor]) -> Tensor:
             displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
             # nothing moves at the origin
@@ -144,11 +144,11 @@ def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
     assert x.features is not None
     assert x.companion is not None
     before, after = made(generator, x.companion.styles), made(generator, x.companion.styles + o)
-    moved = move(generator, x, o, carry=Planted())
+    moved = move(generator, x, o, features=Planted())
     assert moved.features is not None
     distance = (after - along(before)).square().mean(1, keepdim=True).sqrt()
     spread = before[0].flatten(1).var(1).mean().sqrt()
-    share = 1 / (1 + (distance / spread / Repaint().half) ** 4)
+    share = 1 / (1 + (distance / spread / ResidualWarp().half_change) ** 4)
     assert share.amin() < 0.5  # or the test would show nothing
     assert torch.allclose(moved.features, after + share * along(x.features - before))
     if x.rgb is not None:
@@ -160,7 +160,7 @@ def test_without_a_rest_repainting_is_the_difference(generator: Generator) -> No
     x, o = generator.sample(0, space="FNW5"), offset(generator)
     assert (
         difference(
-            move(generator, x, o, carry="repaint"), move(generator, x, o, carry="difference")
+            move(generator, x, o, features="residual"), move(generator, x, o, features="difference")
         )
         < 1e-12
     )
@@ -185,7 +185,7 @@ def test_styles_only_leaves_the_features(generator: Generator) -> None:
     x, o = generator.sample(0, space="FNW5"), offset(generator)
     assert x.features is not None
     assert x.companion is not None
-    edited = move(generator, x, o, carry="styles")
+    edited = move(generator, x, o, features="keep")
     assert edited.features is not None
     assert edited.companion is not None
     assert torch.equal(edited.features, x.features)
@@ -215,7 +215,7 @@ def test_any_object_that_displaces_carries(generator: Generator) -> None:
             return Displacement(torch.full_like(latent.features, self.amount), rgb)
 
     x = generator.sample(0, space="FNW5").replace(companion=None)
-    edited = move(generator, x, offset(generator), carry=Raise(0.25))
+    edited = move(generator, x, offset(generator), features=Raise(0.25))
     assert edited.features is not None
     assert (edited.features - x.features - 0.25).abs().max() < 1e-12  # type: ignore[operator]
 
@@ -277,7 +277,7 @@ def test_a_wide_image_is_edited_under_a_mask_on_one_side_only() -> None:
     )
     mask = torch.zeros(1, 1, 128, 256)
     mask[..., :64] = 1
-    edited = move(generator, wide, offset(generator), carry="styles", mask=mask)
+    edited = move(generator, wide, offset(generator), features="keep", mask=mask)
     change = (generator.render(edited) - generator.render(wide)).abs().amax(dim=(0, 1, 2))
     assert change[:32].min() > 0.01
     assert change[160:].max() < 1e-10
@@ -292,11 +292,11 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
     with pytest.raises(UsageError, match="not finite"):
         move(generator, x, o * float("nan"))
     with pytest.raises(
-        UsageError, match="unknown carrier 'model'; known: repaint, difference, styles"
+        UsageError, match="unknown feature edit 'model'; known: residual, difference, keep"
     ):
-        move(generator, x, o, carry="model")
+        move(generator, x, o, features="model")
     with pytest.raises(
-        UsageError, match=r"companion W\+ styles; .* where it finds a face; use carry='styles'"
+        UsageError, match=r"companion W\+ styles; .* where it finds a face; use features='keep'"
     ):
         move(generator, x.replace(companion=None), o)
     with pytest.raises(UsageError, match=r"expected a mask \[1, 1, H, W\]"):
@@ -314,6 +314,6 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         noise=tuple(torch.cat([n, n], 3) for n in x.noise or ()),
     )
     with pytest.raises(
-        UsageError, match=f"images of {side}×{side} px, got {2 * side}×{side}; use carry='styles'"
+        UsageError, match=f"images of {side}×{side} px, got {2 * side}×{side}; use features='keep'"
     ):
         move(generator, wide, o)

@@ -7,7 +7,7 @@ import torch
 from networks import small_generator, small_mobile
 from scipy.stats import kstest
 
-from edits.apply import move
+from edits.along_direction import move
 from edits.blending import resize_map
 from edits.canvas import Placement, crop, place, shift
 from edits.cropping import window

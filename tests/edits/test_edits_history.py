@@ -16,8 +16,7 @@ from networks import small_generator
 from shell import Shell, succeeded
 
 from directions.direction import Direction, unit
-from edits.along import edit
-from edits.apply import move
+from edits.along_direction import edit, move
 from edits.attributes.flow import LinearFlow
 from edits.attributes.model import AttributeModel
 from edits.canvas import Placement, crop, place, shift
@@ -77,7 +76,7 @@ def test_an_edit_tells_direction_strength_layers_and_the_way_features_follow(
         "strength": -3.0,
         "unit": "standard deviations of W along the direction",
         "layers": [2, 8],
-        "carry": {"name": "repaint", "half": 1.0, "parts": 4, "damping": 0.3},
+        "carry": {"name": "residual", "half_change": 1.0, "flow_steps": 4, "damping": 0.3},
     }
 
 
@@ -120,16 +119,16 @@ def test_an_offset_without_a_direction_is_told_by_digest_norm_and_layers(
 ) -> None:
     offset = torch.zeros(generator.num_ws, generator.w_dim)
     offset[3:5] = 1.0
-    told = entry(move(generator, point(generator), offset, carry="styles"))
+    told = entry(move(generator, point(generator), offset, features="keep"))
     assert told["layers"] == [3, 5]
     assert told["offset"]["norm"] == pytest.approx(8.0)
-    assert told["carry"] == {"name": "styles"}
-    other = entry(move(generator, point(generator), 2 * offset, carry="styles"))
+    assert told["carry"] == {"name": "keep"}
+    other = entry(move(generator, point(generator), 2 * offset, features="keep"))
     assert other["offset"]["sha256"] != told["offset"]["sha256"]
     assert entry(move(generator, point(generator), 0 * offset))["layers"] == [0, 0]
 
 
-def test_a_carrier_of_ones_own_is_told_by_its_class(generator: Generator) -> None:
+def test_a_feature_edit_of_ones_own_is_told_by_its_class(generator: Generator) -> None:
     @dataclass(frozen=True)
     class Doubling:
         factor: float = 2.0
@@ -139,7 +138,7 @@ def test_a_carrier_of_ones_own_is_told_by_its_class(generator: Generator) -> Non
         ) -> Displacement:
             return Displacement(latent.features, None)
 
-    told = entry(edit(generator, point(generator), direction(), 1.0, carry=Doubling()))
+    told = entry(edit(generator, point(generator), direction(), 1.0, features=Doubling()))
     assert told["carry"] == {"name": "Doubling", "factor": 2.0}
 
 
@@ -150,7 +149,7 @@ def test_attribute_models_are_told_apart_by_their_weights(generator: Generator) 
     def told(scale: float) -> dict[str, Any]:
         flow = LinearFlow(torch.eye(32, 4), scale * torch.ones(7, 7, 1, 1), 1.0)
         model = AttributeModel("brighter", 5, generator.fingerprint, inside, flow, 5.0)
-        return entry(edit(generator, x, d, 1.0, carry=model))["carry"]
+        return entry(edit(generator, x, d, 1.0, features=model))["carry"]
 
     assert told(0.01)["name"] == "AttributeModel"
     assert told(0.01)["direction"] == "brighter"

@@ -8,7 +8,7 @@ from networks import small_generator, small_mobile
 from scipy.stats import kstest
 from torch import Tensor
 
-from edits.apply import move
+from edits.along_direction import move
 from edits.canvas import shift
 from edits.mixer import mix
 from invert.errors import FingerprintError, LatentError, UsageError
@@ -193,7 +193,7 @@ def test_stored_maps_are_kept_at_their_size() -> None:
         min(layer.size, 32) for layer in generator.network.layers[4:]
     ]
     edited = move(
-        generator, mixed, torch.full((generator.num_ws, 32), 0.1), mask=mask, carry="styles"
+        generator, mixed, torch.full((generator.num_ws, 32), 0.1), mask=mask, features="keep"
     )
     again = mix(generator, edited, b, mask)
     assert [s.shape[3] for s in again.style_list()] == [

@@ -34,7 +34,7 @@ import seams
 import targets
 import two_spaces
 from catalogue import description, figure_files
-from editing import edited, repaint_mark, share
+from editing import edit_mark, edited, share
 from face_scores import mouth_corners
 from faces import FaceNets
 from projections import Projections, defaults_mark, projection_key
@@ -334,7 +334,8 @@ def test_a_figure_remembers_that_a_point_with_features_was_edited(
 ) -> None:
     vector = torch.randn(generator.w_dim, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(
-        "edits.along.find", lambda name: Direction(name, vector / vector.norm(), sigma=1.0)
+        "edits.along_direction.find",
+        lambda name: Direction(name, vector / vector.norm(), sigma=1.0),
     )
 
     def draw(space: str) -> dict[str, object]:
@@ -349,7 +350,7 @@ def test_a_figure_remembers_that_a_point_with_features_was_edited(
         return json.loads((tmp_path / f"{space}.json").read_text())
 
     assert draw("NW+")["edited with"] is None
-    assert draw("FNW5")["edited with"] == repaint_mark()
+    assert draw("FNW5")["edited with"] == edit_mark()
 
 
 def test_the_second_half_of_a_figure_takes_the_first_of_the_same_defaults_only(
@@ -477,7 +478,7 @@ def test_the_page_says_which_figures_are_of_earlier_defaults(tmp_path: Path) -> 
     assert page.EARLIER not in page.page(tmp_path)
     write(tmp_path, "fig_6_3", projected_with="others")
     assert page.page(tmp_path).count(page.EARLIER) == 1
-    write(tmp_path, "fig_6_4", edited_with=repaint_mark())
+    write(tmp_path, "fig_6_4", edited_with=edit_mark())
     assert page.page(tmp_path).count(page.EARLIER) == 1
     write(tmp_path, "fig_6_6", edited_with="others")
     assert page.page(tmp_path).count(page.EARLIER) == 2

@@ -34,7 +34,7 @@ from invert.latents.latent import Latent
 
 # Functions that take a generator or a latent and are not called below, and why not.
 EXCUSED = {
-    "edits.feature_edits.Carrier.displacement": "a protocol; its implementations are called",
+    "edits.feature_edits.FeatureEdit.displacement": "a protocol; its implementations are called",
     "invert.latents.network_files.find_network": "finds a file",
     "invert.latents.network_files.likely_checkpoints": "finds files",
     "invert.projection.framing.facts_of": "reads metadata",

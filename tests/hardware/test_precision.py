@@ -11,8 +11,7 @@ import torch
 from networks import small_generator
 
 from directions.direction import Direction, unit
-from edits.along import edit
-from edits.apply import move
+from edits.along_direction import edit, move
 from invert.encoders.encoder import new_encoder
 from invert.hardware.precision import full_precision, widened
 from invert.latents.statistics import map_distributions

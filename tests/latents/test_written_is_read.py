@@ -10,7 +10,7 @@ from networks import small_checkpoint, small_generator, small_mobile
 from shell import QUICK, Shell, make_photo, pixels, succeeded
 
 from directions.direction import Direction, unit
-from edits.along import edit
+from edits.along_direction import edit
 from edits.canvas import Placement, crop, place, shift
 from edits.equalize import equalize
 from edits.mixer import mix

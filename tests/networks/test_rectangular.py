@@ -12,7 +12,7 @@ from shell import QUICK, Shell, make_photo, one_line, pixels, succeeded
 from torch import Tensor
 
 from directions.direction import Direction, unit
-from edits.along import edit
+from edits.along_direction import edit
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import Placement, crop, place, shift
 from edits.equalize import equalize
@@ -262,7 +262,7 @@ def test_an_encoder_is_trained_and_used() -> None:
 def test_an_attribute_model_is_trained_and_used() -> None:
     settings = AttributeSettings(samples=8, held_out=4, steps=1, rank=4)
     model = train_attribute_model(WIDE, tilt(WIDE), 5, settings=settings)
-    latent = edit(WIDE, WIDE.sample(0, space="FNW5"), tilt(WIDE), 1.0, carry=model)
+    latent = edit(WIDE, WIDE.sample(0, space="FNW5"), tilt(WIDE), 1.0, features=model)
     assert WIDE.render(latent).shape[2:] == WIDE.image_size
 
 

@@ -9,7 +9,7 @@ import torch
 from networks import small_generator, small_mobile
 from torch import Tensor
 
-from edits.apply import move
+from edits.along_direction import move
 from edits.canvas import Placement, place
 from invert.errors import LatentError, ModelFileError
 from invert.generator import Generator
@@ -96,7 +96,7 @@ def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Laten
     """
     assert two.features is not None
     assert two.companion is not None
-    edited = move(generator, two, offset(generator), carry="difference")
+    edited = move(generator, two, offset(generator), features="difference")
     assert edited.features is not None
     views = Windows.from_latent(generator, two)
     change = views.cut(edited.features - two.features)
@@ -122,14 +122,14 @@ def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Laten
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("carry", ["repaint", "difference"])
+@pytest.mark.parametrize("features", ["residual", "difference"])
 def test_there_and_back_returns(
-    generator: Generator, two: Latent, carry: str, masked: bool
+    generator: Generator, two: Latent, features: str, masked: bool
 ) -> None:
     mask = left_mask(generator, two) if masked else None
-    there = move(generator, two, offset(generator), carry=carry, mask=mask)
+    there = move(generator, two, offset(generator), features=features, mask=mask)
     assert (generator.render(there) - generator.render(two)).abs().max() > 0.01
-    back = move(generator, there, -offset(generator), carry=carry, mask=mask)
+    back = move(generator, there, -offset(generator), features=features, mask=mask)
     assert (generator.render(back) - generator.render(two)).abs().max() < 1e-10
 
 

@@ -118,7 +118,7 @@ def test_behind_the_true_mapping_network_photographs_are_aligned_edited_and_put_
     assert "face" in json.loads(Path("astronaut.json").read_text())["image"]
     result = run("edit", "astronaut.pt", "--direction", "smile")
     succeeded(result)
-    assert "carried by repaint" in result.err
+    assert "features edited by residual" in result.err
     succeeded(run("render", "astronaut.smile+3.pt", "--into", PORTRAIT, "-o", "back.png"))
     assert (pixels("back.png") != pixels(PORTRAIT)).any()
     assert "a direction of this W space" in succeeded(

@@ -18,7 +18,7 @@ from PIL import Image
 
 import invert
 from directions.direction import Direction, unit
-from edits.along import edit
+from edits.along_direction import edit
 from edits.equalize import equalize
 from edits.mixer import mix
 from edits.style_mixing import frames, interpolate, resample

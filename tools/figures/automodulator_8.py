@@ -28,7 +28,7 @@ from torch import Tensor
 from directions.exemplars import from_exemplars
 from directions.scored_samples import read_scores
 from directions.w_space import WSpace
-from edits.apply import move
+from edits.along_direction import move
 from invert.generator import Generator
 from invert.latents.latent import Latent, Styles
 from invert.latents.layer_ranges import StyleRange

@@ -1,7 +1,7 @@
 """Beyond [S]: edits of close fits that repaint
 
 [S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of
-generated faces moves: when a mouth closes, the fitted teeth show through. The carrier "repaint"
+generated faces moves: when a mouth closes, the fitted teeth show through. The feature edit "residual"
 moves F_5 by what the edit does to its W+ companion, as "difference" does; what was fitted beyond
 the companion moves along, and gives way where the edit paints something else.
 
@@ -26,7 +26,7 @@ STEPS = 200
 IMAGES = 5
 SHOWN = 2
 EDITS = {"smile": -3.0, "glasses": 3.0, "yaw": -2.0, "age": 3.0}
-CARRIERS = ("styles", "model", "difference", "repaint")
+FEATURE_EDITS = ("keep", "model", "difference", "residual")
 TILE = 200
 
 
@@ -38,36 +38,37 @@ def draw(studio: Studio) -> Figure:
     sheet = Sheet(("projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE)
     rows: list[dict[str, Any]] = []
     one_way: dict[str, dict[str, float | None]] = {}
-    for carry in CARRIERS:
-        carried = [name for name in EDITS if carry != "model" or has_model(studio, name, SPACE)]
+    for features in FEATURE_EDITS:
+        carried = [name for name in EDITS if features != "model" or has_model(studio, name, SPACE)]
         for k, (name, projected) in enumerate(projections.items()):
             if k < SHOWN:
                 pictures = {
                     edit: studio.generator.render(
-                        edited(studio, projected.latent, edit, EDITS[edit], carry=carry)
+                        edited(studio, projected.latent, edit, EDITS[edit], features=features)
                     )
                     for edit in carried
                 }
                 sheet.row(
-                    f"{name}, {carry}", projected.image, *(pictures.get(edit) for edit in EDITS)
+                    f"{name}, {features}", projected.image, *(pictures.get(edit) for edit in EDITS)
                 )
                 found = studio.nets.measure(list(pictures.values()))
-                one_way[f"{name}, {carry}"] = {
+                one_way[f"{name}, {features}"] = {
                     edit: None if face is None else face.scores[edit]
                     for edit, face in zip(pictures, found, strict=True)
                 }
         for edit in carried:
             size = abs(EDITS[edit])
             mean = mean_response(
-                responses(studio, points, along(studio, edit, size, carry=carry), before), edit
+                responses(studio, points, along(studio, edit, size, features=features), before),
+                edit,
             )
             generated = reference(studio, edit, size, edit)
-            shown = one_way[f"{next(iter(projections))}, {carry}"][edit]
+            shown = one_way[f"{next(iter(projections))}, {features}"][edit]
             part = share(mean["change"], generated["change"])
             rows.append(
                 {
                     "direction": f"{edit} ±{size:g}",
-                    "carried by": carry,
+                    "carried by": features,
                     "share": part,
                     "one way": shown,
                     **mean,

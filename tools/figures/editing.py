@@ -12,9 +12,9 @@ from studio import Studio
 from torch import Tensor
 
 from directions.catalog import find
-from edits.along import edit
+from edits.along_direction import edit
 from edits.attributes.catalog import find_model
-from edits.feature_edits import CARRIERS
+from edits.feature_edits import FEATURE_EDITS
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 
@@ -38,9 +38,9 @@ class Response:
     identity: float | None
 
 
-def repaint_mark() -> str:
+def edit_mark() -> str:
     """What edits of projections depend on by default."""
-    return str(CARRIERS["repaint"])
+    return str(FEATURE_EDITS["residual"])
 
 
 def edited(
@@ -49,13 +49,13 @@ def edited(
     name: str,
     strength: float,
     *,
-    carry: str = "auto",
+    features: str = "auto",
     mask: Tensor | None = None,
 ) -> Latent:
-    """The latent `strength` steps along a direction; `carry` as for `invert edit`."""
-    if latent.features is not None and carry in ("auto", "repaint"):
-        studio.edits = repaint_mark()
-    return edit(studio.generator, latent, name, strength, carry=carry, mask=mask)
+    """The latent `strength` steps along a direction; `features` as for `invert edit`."""
+    if latent.features is not None and features in ("auto", "residual"):
+        studio.edits = edit_mark()
+    return edit(studio.generator, latent, name, strength, features=features, mask=mask)
 
 
 def has_model(studio: Studio, name: str, space: str) -> bool:
@@ -64,9 +64,9 @@ def has_model(studio: Studio, name: str, space: str) -> bool:
     return layer is not None and find_model(studio.generator, find(name), layer) is not None
 
 
-def along(studio: Studio, name: str, strength: float, *, carry: str = "auto") -> Mover:
+def along(studio: Studio, name: str, strength: float, *, features: str = "auto") -> Mover:
     """Moves a point `strength` steps along a direction for sign 1, back for −1."""
-    return lambda point, sign: edited(studio, point, name, sign * strength, carry=carry)
+    return lambda point, sign: edited(studio, point, name, sign * strength, features=features)
 
 
 def responses(

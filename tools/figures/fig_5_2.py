@@ -72,7 +72,9 @@ def draw(studio: Studio) -> Figure:
         if has_model(studio, direction, SPACE):
             tiles, shares = [], {}
             for name, point in points.items():
-                after = generator.render(edited(studio, point, direction, strength, carry="model"))
+                after = generator.render(
+                    edited(studio, point, direction, strength, features="model")
+                )
                 tiles.append(Tile(after))
                 change = {
                     part: change_in(before[name], after, box, cell)

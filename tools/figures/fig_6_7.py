@@ -23,7 +23,7 @@ from targets import generated, portrait, two_people
 from torch import Tensor
 
 from directions.catalog import find
-from edits.attributes.catalog import carrier_for
+from edits.attributes.catalog import feature_edit_for
 from invert.projection.companion import ensure_companion
 
 SEED = 1003
@@ -56,10 +56,10 @@ def draw(studio: Studio) -> Figure:
     rows, findings = [], []
     for name, strength in EDITS.items():
         tiles = []
-        carry, _ = carrier_for("auto", generator, point, find(name))
+        features, _ = feature_edit_for("auto", generator, point, find(name))
         for where, region in (("both", None), ("left", mask)):
             image = generator.render(
-                edited(studio, point, name, strength, carry=carry, mask=region)
+                edited(studio, point, name, strength, features=features, mask=region)
             )
             tiles.append(Tile(image, f"{name} {strength:+g}, {where}"))
             changes = [
@@ -71,7 +71,7 @@ def draw(studio: Studio) -> Figure:
                 {
                     "edit": f"{name} {strength:+g}",
                     "where": where,
-                    "carried by": carry,
+                    "carried by": features,
                     "left": changes[0],
                     "right": changes[1],
                     "outside": outside,

@@ -6,7 +6,7 @@ and glasses as they are and change only what should not change; the attribute mo
 in NW+.
 
 Generated faces; *share* is the mean change of the score from −s to +s over that of the edit in NW+.
-The carrier "difference" takes F_5 of the same edit in W+ and is exact on generated points: it shows
+The feature edit "difference" takes F_5 of the same edit in W+ and is exact on generated points: it shows
 that the instruments agree with themselves. *Identity* is the mean distance of the face descriptor
 from that of the unedited face.
 """
@@ -26,8 +26,8 @@ SEEDS = range(600_000, 600_032)
 SHOWN = 2
 EDITS = {"yaw": 2.0, "glasses": 3.0, "smile": 3.0, "age": 3.0}
 SPACE = "FNW5"
-CARRIERS = ("styles", "difference", "model")
-WANTED = {"model": (0.8, None), "styles": (None, 0.35)}  # shares of the yaw's change
+FEATURE_EDITS = ("keep", "difference", "model")
+WANTED = {"model": (0.8, None), "keep": (None, 0.35)}  # shares of the yaw's change
 TILE = 150
 
 
@@ -37,9 +37,9 @@ def draw(studio: Studio) -> Figure:
     plain = [studio.opened(seed, "NW+") for seed in seeds]
     opened = [studio.opened(seed, SPACE) for seed in seeds]
     before = studio.nets.measure([generator.render(point) for point in plain])
-    ways: dict[str, list[Latent]] = {"NW+": plain, **dict.fromkeys(CARRIERS, opened)}
+    ways: dict[str, list[Latent]] = {"NW+": plain, **dict.fromkeys(FEATURE_EDITS, opened)}
     carried = {
-        name: [c for c in CARRIERS if c != "model" or has_model(studio, name, SPACE)]
+        name: [c for c in FEATURE_EDITS if c != "model" or has_model(studio, name, SPACE)]
         for name in EDITS
     }
     signs = [(name, sign * strength) for name, strength in EDITS.items() for sign in (-1, 1)]
@@ -47,7 +47,7 @@ def draw(studio: Studio) -> Figure:
     for k in range(min(SHOWN, len(seeds))):
         for way, points in ways.items():
             pictures = [
-                generator.render(edited(studio, points[k], name, s, carry=carry_of(way)))
+                generator.render(edited(studio, points[k], name, s, features=features_of(way)))
                 if way == "NW+" or way in carried[name]
                 else None
                 for name, s in signs
@@ -58,7 +58,7 @@ def draw(studio: Studio) -> Figure:
     for name, strength in EDITS.items():
         whole: float | None = None
         for way in ("NW+", *carried[name]):
-            mover = along(studio, name, strength, carry=carry_of(way))
+            mover = along(studio, name, strength, features=features_of(way))
             found = mean_response(responses(studio, ways[way], mover, before), name)
             whole = found["change"] if way == "NW+" else whole
             part = share(found["change"], whole)
@@ -78,8 +78,8 @@ def draw(studio: Studio) -> Figure:
     return Figure(sheet, rows, findings, {"seeds": list(seeds), "edits": EDITS, "psi": 0.7})
 
 
-def carry_of(way: str) -> str:
-    """What carries the edit into F_5; NW+ has none."""
+def features_of(way: str) -> str:
+    """How the edit changes F_5; NW+ has none."""
     return "auto" if way == "NW+" else way
 
 

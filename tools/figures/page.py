@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 from catalogue import description, figure_files
-from editing import repaint_mark
+from editing import edit_mark
 from projections import defaults_mark
 
 DOCS = Path("docs")
@@ -72,7 +72,7 @@ def section(script: Path, heading: str, text: str, record: Mapping[str, Any] | N
     parts.append(f"![{heading}]({FIGURES}/{script.stem}.jpg)")
     if record["projected with"] not in (None, defaults_mark()) or record["edited with"] not in (
         None,
-        repaint_mark(),
+        edit_mark(),
     ):
         parts.append(EARLIER)
     if record["rows"]:

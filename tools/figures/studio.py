@@ -54,7 +54,7 @@ class Studio:
     # results that several figures of one process use
     shared: dict[Any, Any] = field(default_factory=dict)
     defaults: str | None = None  # `defaults_mark` once something was projected
-    edits: str | None = None  # `editing.repaint_mark` once a point with F_i was edited
+    edits: str | None = None  # `editing.edit_mark` once a point with F_i was edited
 
     def steps(self, count: int) -> int:
         return min(count, QUICK_STEPS) if self.quick else count
