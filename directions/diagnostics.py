@@ -80,7 +80,7 @@ def measure(
         a.name: direction.sigma * (moved @ known[a.name]).item() / a.sigma for a in attributes
     }
     scale, low, high = random_spread(space)
-    ratio = space.spread(vector) / scale
+    ratio = space.std_along(vector) / scale
     limit = COSINE_SIGMAS * space.w_dim**-0.5
     # a direction that is itself among the attributes has cosine 1 there, which says nothing about W
     nearest = max((abs(c) for name, c in cosines.items() if name != direction.name), default=0.0)

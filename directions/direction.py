@@ -33,7 +33,7 @@ class Direction:
     vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer,
               of Frobenius norm √num_ws, so that equal rows are the same direction as the one
               vector; kept on the CPU
-    sigma     σ, the standard deviation of W along the direction (`WSpace.spread`): the unit of
+    sigma     σ, the standard deviation of W along the direction (`WSpace.std_along`): the unit of
               strength; strength s adds s·σ·V_j to style j of a point
     meaning   what more of it is, to be read after "+ is"
     w_space   name of the W space it belongs to (`WSpace.name`); "" where nobody knows

@@ -49,7 +49,7 @@ def from_exemplars(
             f"got {shapes[0]} and {shapes[1]}"
         )
     vectors = unit(positive.mean(0) - negative.mean(0))
-    sigma = space.spread(vectors)
+    sigma = space.std_along(vectors)
     gap = (along(positive, vectors).mean() - along(negative, vectors).mean()).item() / sigma
     measured: dict[str, float | int] = {"gap": round(gap, 3)}
     if min(len(positive), len(negative)) > 1:

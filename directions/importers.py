@@ -79,7 +79,7 @@ def import_direction(
         "sign": sign,
     }
     source = {k: v for k, v in source.items() if v is not None}
-    return Direction(name, vectors, space.spread(vectors), meaning, space.name, styles, source)
+    return Direction(name, vectors, space.std_along(vectors), meaning, space.name, styles, source)
 
 
 def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:

@@ -32,7 +32,7 @@ def principal_directions(
         raise UsageError(f"expected 1 to {generator.w_dim} components, got {count}")
     if samples <= generator.w_dim:
         raise UsageError(f"expected more than {generator.w_dim} samples, got {samples}")
-    space = WSpace.of(generator, samples)
+    space = WSpace.from_generator(generator, samples)
     covariance = torch.cov(space.samples.double().T)
     variances, vectors = (t.flip(-1) for t in torch.linalg.eigh(covariance))  # eigh sorts upwards
     directions = []
@@ -42,7 +42,7 @@ def principal_directions(
             Direction(
                 f"pca-{k}",
                 vector,
-                space.spread(vector),
+                space.std_along(vector),
                 f"principal component {k} of W",
                 space.name,
                 styles,

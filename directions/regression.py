@@ -109,7 +109,7 @@ def learn(
         "chance": 0.5 if kind == "logistic" else 0.0,
     }
     return Direction(
-        name, vector, space.spread(vector), meaning, space.name, styles, source, measured
+        name, vector, space.std_along(vector), meaning, space.name, styles, source, measured
     )
 
 

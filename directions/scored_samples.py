@@ -21,16 +21,16 @@ from invert.projection.companion import ensure_companion
 if TYPE_CHECKING:
     from invert.generator import Generator
 
-Subject = int | Path  # a seed, or a latent file
+Sample = int | Path  # a seed, or a latent file
 
 MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Rows of a CSV: `subjects[k]` has score `scores[k]`."""
+    """Rows of a CSV: `samples[k]` has score `scores[k]`."""
 
-    subjects: tuple[Subject, ...]
+    samples: tuple[Sample, ...]
     scores: Tensor  # [N], float64
 
 
@@ -41,7 +41,7 @@ def read_scores(path: str | Path) -> ScoreTable:
     folder. Raises
     :class:`UsageError`, `PATH: line 3: what is wrong`, for anything that is not such a row, for an
     empty table and for
-    a subject that comes twice.
+    a sample that comes twice.
     """
     path = Path(path)
     try:
@@ -61,7 +61,7 @@ def read_scores(path: str | Path) -> ScoreTable:
         ) from error
     if lines and len(lines[0][1]) == 2 and number(lines[0][1][1]) is None:
         del lines[0]
-    table: dict[Subject, float] = {}
+    table: dict[Sample, float] = {}
     for n, row in lines:
         score = number(row[1]) if len(row) == 2 else None
         if score is None or not row[0].strip():
@@ -71,10 +71,10 @@ def read_scores(path: str | Path) -> ScoreTable:
         if not math.isfinite(score):
             raise UsageError(f"{path}: line {n}: the score is {row[1].strip()}; leave that row out")
         name = row[0].strip()
-        subject: Subject = int(name) if name.isdecimal() else path.parent / name
-        if subject in table:
+        sample: Sample = int(name) if name.isdecimal() else path.parent / name
+        if sample in table:
             raise UsageError(f"{path}: line {n}: {name} comes twice; keep one of its scores")
-        table[subject] = score
+        table[sample] = score
     if not table:
         raise UsageError(f"{path}: no rows; expected `seed,score` or `latent file,score`")
     return ScoreTable(tuple(table), torch.tensor(list(table.values()), dtype=torch.float64))
@@ -87,7 +87,7 @@ def number(text: str) -> float | None:
         return None
 
 
-def style_vectors(generator: Generator, subjects: Sequence[Subject], *, psi: float = 1.0) -> Tensor:
+def style_vectors(generator: Generator, samples: Sequence[Sample], *, psi: float = 1.0) -> Tensor:
     """w [N, w_dim] of seeds (truncated by psi) and of latents in W; W+ styles [N, num_ws, w_dim] if
     any is not in W.
 
@@ -97,12 +97,12 @@ def style_vectors(generator: Generator, subjects: Sequence[Subject], *, psi: flo
     another
     generator's.
     """
-    if not subjects:
+    if not samples:
         raise UsageError("expected at least one seed or latent file, got none")
-    seeds = [s for s in subjects if isinstance(s, int)]
+    seeds = [s for s in samples if isinstance(s, int)]
     of_seeds = iter(generator.sample(seeds, psi=psi).styles if seeds else ())
     vectors = [
-        next(of_seeds) if isinstance(s, int) else styles_of_file(generator, s) for s in subjects
+        next(of_seeds) if isinstance(s, int) else styles_of_file(generator, s) for s in samples
     ]
     if all(v.ndim == 1 for v in vectors):
         return torch.stack(vectors)

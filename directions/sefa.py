@@ -41,7 +41,7 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
     weights = [a.weight for index in range(first, stop) for a in affines(generator.network, index)]
     rows = F.normalize(torch.cat(weights).cpu().double(), dim=1)
     values, vectors = (t.flip(-1) for t in torch.linalg.eigh(rows.T @ rows))  # eigh sorts upwards
-    space = WSpace.of(generator)
+    space = WSpace.from_generator(generator)
     directions = []
     for k in range(count):
         vector = unit(sign_fixed(vectors[:, k]))
@@ -49,7 +49,7 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
             Direction(
                 f"sefa-{first}-{stop}-{k}",
                 vector,
-                space.spread(vector),
+                space.std_along(vector),
                 f"factor {k} of the affine weights of layers {first}-{stop}",
                 space.name,
                 styles,

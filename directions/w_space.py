@@ -41,7 +41,7 @@ class WSpace:
             )
 
     @classmethod
-    def of(cls, generator: Generator, count: int = W_SAMPLES) -> WSpace:
+    def from_generator(cls, generator: Generator, count: int = W_SAMPLES) -> WSpace:
         """The W space of a generator, with `count` seeded samples."""
         return cls(w_space_name(generator), sample_w(generator.network, count).cpu().float())
 
@@ -49,7 +49,7 @@ class WSpace:
     def w_dim(self) -> int:
         return self.samples.shape[1]
 
-    def spread(self, vectors: Tensor) -> float:
+    def std_along(self, vectors: Tensor) -> float:
         """Standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim]: σ.
 
         Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal

@@ -293,7 +293,7 @@ def equalize_and_plot(w: World) -> Any:
 
 @use
 def make_directions(w: World) -> Any:
-    generator, space = w.generator, WSpace.of(w.generator, 200)
+    generator, space = w.generator, WSpace.from_generator(w.generator, 200)
     ws = style_vectors(generator, list(range(30)))
     scores = ws[:, 0].cpu().double()
     learned = learn(ws, scores, name="x", space=space, against=[w.direction])
@@ -311,7 +311,7 @@ def make_directions(w: World) -> Any:
 def a_direction_with_vectors_of_the_device(w: World) -> Any:
     there = Direction("there", w.direction.vectors.to(w.device), sigma=0.5)
     there.save(w.folder / "there.safetensors")
-    space = WSpace.of(w.generator, 200)
+    space = WSpace.from_generator(w.generator, 200)
     measured = diagnostics.measure(there, space, [w.direction])
     again = unit(w.direction.vectors.to(w.device) * 3)
     assert torch.allclose(again, there.vectors)

@@ -48,9 +48,9 @@ def labelled(packages: Path) -> tuple[Array, Array]:
     generator = ffhq_generator()
     table = read_scores(LABELS)
     descriptors, labels = [], []
-    for start in range(0, len(table.subjects), BATCH):
+    for start in range(0, len(table.samples), BATCH):
         batch = slice(start, start + BATCH)
-        pictures = render_faces(generator, style_vectors(generator, table.subjects[batch], psi=PSI))
+        pictures = render_faces(generator, style_vectors(generator, table.samples[batch], psi=PSI))
         for face, label in zip(
             label_faces(pictures, packages), table.scores[batch].tolist(), strict=True
         ):

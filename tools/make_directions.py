@@ -157,7 +157,7 @@ def labelled(generator: Generator, path: Path) -> dict[str, tuple[Tensor, Tensor
         ]
         table[name] = few, torch.tensor(values, dtype=torch.float64)
     glasses = read_scores(GLASSES)
-    table["glasses"] = style_vectors(generator, glasses.subjects, psi=GLASSES_PSI), glasses.scores
+    table["glasses"] = style_vectors(generator, glasses.samples, psi=GLASSES_PSI), glasses.scores
     return table
 
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     generator = ffhq_generator()
-    space = WSpace.of(generator)
+    space = WSpace.from_generator(generator)
     table = labelled(generator, arguments.labels)
     plain = {r.name: learn(*table[r.name], name=r.name, space=space, kind=r.kind) for r in RECIPES}
     entries: list[Direction] = []

@@ -87,7 +87,7 @@ def import_file(
         "directions import", [path], files=[file], network=network, overwrite=overwrite
     )
     generator = open_generator(network, device)
-    limits, space = open_layers(generator, layers), WSpace.of(generator)
+    limits, space = open_layers(generator, layers), WSpace.from_generator(generator)
 
     def read(turned: int) -> Direction:
         return import_direction(
@@ -160,8 +160,8 @@ def measure(
     chosen, table = find(direction), read_scores(held_out) if held_out else None
     generator = open_generator(network, device)
     chosen.check_generator(generator)
-    space = WSpace.of(generator)
-    sample = (style_vectors(generator, table.subjects, psi=psi), table.scores) if table else None
+    space = WSpace.from_generator(generator)
+    sample = (style_vectors(generator, table.samples, psi=psi), table.scores) if table else None
     measured = measure_direction(chosen, space, scores_of(space), held_out=sample)
     if as_json:
         click.echo(json.dumps(measured.to_json(), sort_keys=True))

@@ -93,15 +93,15 @@ def learn(
     others = [find(other) for other in against]
     destinations = claim(
         "directions learn", [path], files=[table], network=network or DEFAULT_NETWORK,
-        settings=[*rows.subjects, *against], overwrite=overwrite,
+        settings=[*rows.samples, *against], overwrite=overwrite,
     )  # fmt: skip
-    generator = open_generator_for(rows.subjects, network, device)
+    generator = open_generator_for(rows.samples, network, device)
     for other in others:
         other.check_generator(generator)
     limits = open_layers(generator, layers)
-    ws = style_vectors(generator, rows.subjects, psi=psi)
+    ws = style_vectors(generator, rows.samples, psi=psi)
     learned = learn_direction(
-        ws, rows.scores, name=name, space=WSpace.of(generator), kind=kind, against=others, styles=limits,
+        ws, rows.scores, name=name, space=WSpace.from_generator(generator), kind=kind, against=others, styles=limits,
         meaning=meaning, seed=check_seed(seed),
     )  # fmt: skip
     write(learned, destinations)
@@ -160,7 +160,7 @@ def exemplars(
         ws[: len(with_it)],
         ws[len(with_it) :],
         name=name,
-        space=WSpace.of(generator),
+        space=WSpace.from_generator(generator),
         styles=limits,
         meaning=meaning,
     )

@@ -186,11 +186,11 @@ def test_import_takes_one_of_a_set_and_turns_it_round_when_asked(run: Shell, net
 
 
 def test_import_with_a_check_refuses_noise(run: Shell, network: Path) -> None:
-    w = WSpace.of(small_generator())
+    w = WSpace.from_generator(small_generator())
     spread = torch.linalg.svd(w.samples - w.samples.mean(0), full_matrices=False).Vh
     np.save("main.npy", spread[0].numpy())
     # of components in between there is one along which W spreads as along random vectors
-    middle = min(spread, key=lambda v: abs(w.spread(v) - w.samples.var(0).mean().sqrt().item()))
+    middle = min(spread, key=lambda v: abs(w.std_along(v) - w.samples.var(0).mean().sqrt().item()))
     np.save("noise.npy", middle.numpy())
     words = ["--check", "--network", network, "--name", "x"]
     succeeded(run("directions", "import", "main.npy", *words))

@@ -64,8 +64,8 @@ def test_equal_rows_are_the_direction_of_one_vector() -> None:
     one = direction()
     many = direction(vectors=one.vectors.expand(NUM_WS, -1).clone())
     assert torch.equal(one.offset(NUM_WS, 2), many.offset(NUM_WS, 2))
-    space = WSpace.of(GENERATOR, 500)
-    assert math.isclose(space.spread(one.vectors), space.spread(many.vectors), rel_tol=1e-5)
+    space = WSpace.from_generator(GENERATOR, 500)
+    assert math.isclose(space.std_along(one.vectors), space.std_along(many.vectors), rel_tol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [None, NUM_WS])
@@ -82,7 +82,7 @@ def test_a_range_of_styles_moves_those_styles_and_no_other(rows: int | None) -> 
 
 
 def test_sigma_is_the_standard_deviation_of_w() -> None:
-    d = direction(sigma=WSpace.of(GENERATOR).spread(vector()))
+    d = direction(sigma=WSpace.from_generator(GENERATOR).std_along(vector()))
     along = GENERATOR.sample(range(3000)).styles @ d.vectors / d.sigma  # type: ignore[operator]
     assert math.isclose(along.std().item(), 1, rel_tol=0.05)
 

@@ -26,7 +26,7 @@ from invert.latents.latent import Latent
 from invert.projection.companion import with_companion
 
 GENERATOR = small_generator()
-SPACE = WSpace.of(GENERATOR, 500)
+SPACE = WSpace.from_generator(GENERATOR, 500)
 W_DIM = SPACE.w_dim
 RNG = np.random.default_rng(0)
 VECTOR = RNG.normal(size=W_DIM)
@@ -53,7 +53,7 @@ def test_one_vector_in_any_float_type_and_shape(
     np.save(tmp_path / "b.npy", (5 * VECTOR).astype(dtype).reshape(shape))
     d = read(tmp_path / "b.npy", styles=(0, 4), meaning="older")
     torch.testing.assert_close(d.vectors, UNIT, atol=2e-3 if dtype == "<f2" else 1e-6, rtol=0)
-    assert d.sigma == pytest.approx(SPACE.spread(d.vectors))
+    assert d.sigma == pytest.approx(SPACE.std_along(d.vectors))
     assert (d.styles, d.meaning, d.w_space) == ((0, 4), "older", SPACE.name)
     assert d.source == {"method": "import", "file": "b.npy", "sign": 1}
 
@@ -333,11 +333,11 @@ def test_a_table_of_seeds_and_latents_gives_their_vectors(tmp_path: Path) -> Non
         '\ufeffsubject,smile\r\n\r\n3,0.5\r\n"faces/a, b.pt",-1e-3\r\n 4 , 2\r\n'
     )
     table = read_scores(tmp_path / "t.csv")
-    assert table.subjects == (3, tmp_path / "faces" / "a, b.pt", 4)
+    assert table.samples == (3, tmp_path / "faces" / "a, b.pt", 4)
     assert table.scores.tolist() == [0.5, -1e-3, 2]
     expected = GENERATOR.sample([3, 5, 4]).styles
     # a batch rounds in another order
-    torch.testing.assert_close(style_vectors(GENERATOR, table.subjects), expected)
+    torch.testing.assert_close(style_vectors(GENERATOR, table.samples), expected)
     torch.testing.assert_close(
         style_vectors(GENERATOR, [3], psi=0.5), GENERATOR.sample(3, psi=0.5).styles
     )

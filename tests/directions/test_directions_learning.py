@@ -214,9 +214,9 @@ def test_principal_directions_are_orthonormal_and_sorted_by_their_sigmas() -> No
     torch.testing.assert_close(v @ v.T, torch.eye(5), atol=1e-5, rtol=0)
     sigmas = [d.sigma for d in found]
     assert sigmas == sorted(sigmas, reverse=True)
-    space = WSpace.of(generator, 4000)
+    space = WSpace.from_generator(generator, 4000)
     assert sigmas[0] >= max(
-        space.spread(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
+        space.std_along(F.normalize(r, dim=0)) for r in torch.randn(200, 32, generator=rng(0))
     )
     total = space.samples.var(0).sum().item()
     assert found[0].measured["variance_share"] == pytest.approx(sigmas[0] ** 2 / total, rel=1e-3)
@@ -300,7 +300,7 @@ def test_a_direction_of_the_space_is_told_from_noise() -> None:
     space, ws, (truth, _) = planted()
     known = learn(ws, ws @ truth, name="known", space=space)
     strong = unit(torch.eye(DIM)[0])  # the axis along which this W spreads most
-    seen = measure(Direction("strong", strong, space.spread(strong)), space)
+    seen = measure(Direction("strong", strong, space.std_along(strong)), space)
     assert seen.meaningful
     assert seen.spread_ratio > seen.random_range[1]
     near = measure(

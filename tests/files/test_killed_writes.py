@@ -54,7 +54,9 @@ def inputs(tmp_path: Path, network: Path) -> Path:
     mask.paste(255, (0, 0, 32, 64))
     mask.save(folder / "m.png")
     vector = torch.eye(32)[0]
-    Direction("d", vector, 1.0, "", WSpace.of(generator).name).save(folder / "d.safetensors")
+    Direction("d", vector, 1.0, "", WSpace.from_generator(generator).name).save(
+        folder / "d.safetensors"
+    )
     return folder
 
 

@@ -48,7 +48,7 @@ MEASURED = range(500_000, 500_016)
 def glasses_exemplars(studio: Studio) -> tuple[list[int], list[int], float]:
     """Seeds with and without glasses, and their psi."""
     table = read_scores(GLASSES)
-    seeds = [s for s in table.subjects if isinstance(s, int)]
+    seeds = [s for s in table.samples if isinstance(s, int)]
     groups = [
         [s for s, y in zip(seeds, table.scores, strict=True) if y == k][:EXEMPLARS] for k in (1, 0)
     ]
@@ -72,7 +72,7 @@ def smile_exemplars(studio: Studio) -> tuple[list[int], list[int], float]:
 
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
-    space = WSpace.of(generator)
+    space = WSpace.from_generator(generator)
     shown, measured = (
         [studio.opened(seed, "W+") for seed in seeds]
         for seeds in (SHOWN, MEASURED[: studio.count(len(MEASURED))])
