@@ -1,7 +1,19 @@
 """Put a real photograph into a pretrained StyleGAN2 and change it there.
 
 The names below are the public library; they are imported on first use, so `import invert` is
-instant.
+instant. `docs/architecture.md` names the folders.
+
+Comments and docstrings cite three sources by letter, as in "[S] eq. 7.2":
+
+[S]  M. Sypetkowski, "Spatial Latent Representations in Generative Adversarial Networks for Image
+     Generation", University of Warsaw, 2021, arXiv:2303.14552: the spaces with features, noise and
+     style maps, projection into them, the distribution term, encoders and attribute models.
+[K]  T. Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020,
+     arXiv:1912.04958: StyleGAN2, its demodulation and its projector (appendix D).
+[A]  A. Heljakka et al., "Deep Automodulators", NeurIPS 2020, arXiv:1912.10321: style mixing with
+     real photographs; some figures of its supplement are redrawn in `tools/figures`.
+
+F_i and R_i are the feature map and the RGB map that enter layer i, counted from 1.
 """
 
 from __future__ import annotations
