@@ -30,7 +30,7 @@ def save_direction(
     """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for
     the suffix.
 
-    A `record` says what it was made from (:mod:`invert.provenance`).
+    A `record` says what it was made from (:mod:`invert.files.provenance`).
     """
     if path.suffix != ".safetensors":
         raise UsageError(

@@ -2,6 +2,6 @@
 distributions.
 """
 
-from invert.shadowing import require
+from invert.commands.shadowing import require
 
 require("directions")  # of which all of it is made: without, a user's directions.py would be read

@@ -210,7 +210,7 @@ def moved(
         if opened.companion is not None:
             along = offset.clone()
             if push.features is None:  # the companion still makes this F_i
-                along[: styles_inside(generator, opened.space)] = 0
+                along[: styles_inside(generator.network, opened.space)] = 0
             along = touched(generator, opened, weight) * along
             changes["companion"] = opened.companion.replace(
                 styles=opened.companion.styles + along,

@@ -79,7 +79,7 @@ class CompanionDifference:
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
-        if not offset[: styles_inside(generator, latent.space)].any():
+        if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
         companion, windows = check_companion(generator, latent)
         before, after = made_maps(generator, latent, [companion, companion + offset])
@@ -117,7 +117,7 @@ class ResidualWarp:
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
-        if not offset[: styles_inside(generator, latent.space)].any():
+        if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
         companion, windows = check_companion(generator, latent)
         origin = latent.origin()

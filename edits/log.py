@@ -10,8 +10,8 @@ from torch import Tensor
 from directions.direction import Direction
 from invert.checkpoints import fingerprint
 from invert.hardware.precision import widened
+from invert.latents.digests import latent_digest
 from invert.latents.latent import Latent
-from invert.provenance import latent_digest
 
 MAX_EDITS = 100  # entries that a latent carries; older ones are counted
 MAX_PLACEMENTS = 32  # latents of one canvas that an entry names; all are counted

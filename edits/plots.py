@@ -11,12 +11,12 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
+from invert.files.provenance import KEY, Record, as_text
 from invert.generator import Generator
 from invert.images.images import check_suffix
 from invert.latents.distributions import wasserstein
 from invert.latents.latent import Latent
 from invert.metrics.distribution_distance import distribution_parts
-from invert.provenance import KEY, Record, as_text
 
 BINS = 100
 NORMAL_VALUES = 2**16  # quantiles that stand for N(0, 1)
@@ -55,7 +55,7 @@ def distribution_figure(
     """Write histograms of every part against the generator's to a `.png`; returns the Wasserstein
     distances by part.
 
-    A `record` says what it was made from (:mod:`invert.provenance`).
+    A `record` says what it was made from (:mod:`invert.files.provenance`).
     Raises :class:`UsageError` without matplotlib, for another suffix, and for a latent that has no
     part to show.
     """

@@ -34,11 +34,11 @@ def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRan
     when it holds none: exactly what mixing in W+ gives. Raises :class:`LatentError` when it holds
     some of them.
     """
-    start, stop = style_range(generator, styles)
+    start, stop = style_range(generator.network, styles)
     facts = {"layers": [start, stop], "from": latent_facts(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
     check_same_canvas(generator, [a, b])
-    inside = styles_inside(generator, a.space)
+    inside = styles_inside(generator.network, a.space)
     taken = [start <= j < stop for j in range(generator.num_ws)]
     if any(taken[:inside]) and not all(taken[:inside]):
         raise LatentError(
@@ -76,7 +76,7 @@ def resample(
     :func:`style_mix` and `Generator.sample` raise.
     """
     other = generator.sample(seed, psi=psi, label=label)
-    start, stop = style_range(generator, styles)
+    start, stop = style_range(generator.network, styles)
     mixed = style_mix(generator, latent, other, (start, stop))
     facts = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
     return record(mixed.replace(metadata=latent.metadata), "resample", facts)

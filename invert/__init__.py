@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from invert.errors import InvertError
-    from invert.generator import Generator, load_generator
+    from invert.generator import Generator
     from invert.hardware.allocator import keep_large_blocks
     from invert.images.image_files import ReadOptions
     from invert.latents.latent import Latent
     from invert.latents.spaces import Space
+    from invert.loading import load_generator
     from invert.metrics.perceptual import load_perceptual
     from invert.projection.framing import Framing
     from invert.projection.optimization import Projection, Step
@@ -45,7 +46,7 @@ HOMES = {
     "Space": "invert.latents.spaces",
     "Step": "invert.projection.optimization",
     "keep_large_blocks": "invert.hardware.allocator",
-    "load_generator": "invert.generator",
+    "load_generator": "invert.loading",
     "load_perceptual": "invert.metrics.perceptual",
     "preset": "invert.projection.settings",
     "project": "invert.projection.projector",

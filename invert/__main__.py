@@ -12,7 +12,7 @@ import sys
 def main() -> None:
     """Run cli.py, which puts all commands together."""
     try:
-        from invert.shadowing import load_own
+        from invert.commands.shadowing import load_own
 
         load_own("directions")
         load_own("edits")

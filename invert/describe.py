@@ -54,7 +54,7 @@ def describe_latent(latent: Latent) -> dict[str, Any]:
 
 
 def describe_checkpoint(path: Path, allow_nonfinite: bool) -> dict[str, Any]:
-    from invert.generator import build_network
+    from invert.loading import build_network
 
     checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
     network = build_network(checkpoint)

@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from invert.arguments import check_psi, check_seed, check_seeds, whole
-from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
-from invert.errors import FingerprintError, LatentError, ModelFileError, UsageError
-from invert.files.addresses import refuse_address
-from invert.files.file_kinds import FileKind
+from invert.errors import FingerprintError, LatentError, UsageError
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
 from invert.latents import network_files
@@ -27,7 +24,6 @@ from invert.latents.shapes import Shapes, check_fit, check_layer, shapes
 from invert.latents.spaces import Space, check_conversion
 from invert.latents.statistics import Statistics, cached_map_distributions, w_statistics
 from invert.networks.network import Layer, Size, SynthesisNetwork
-from invert.recognition import NO_CHECKPOINT, expecting
 
 NoiseMode = Literal["const", "none", "random"]
 
@@ -54,32 +50,6 @@ class Generator:
         self.path = path  # of the checkpoint; None for registered networks
         self.autocast: torch.dtype | None = None
         self._maps: dict[int, dict[str, Tensor]] = {}
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        checkpoint: Checkpoint,
-        *,
-        name: str = "",
-        path: Path | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> Generator:
-        """The generator of a checkpoint. float16 and bfloat16 mean mixed precision and need a GPU;
-        float64 is exact.
-        """
-        device = torch.device(device)
-        half = dtype in (torch.float16, torch.bfloat16)
-        if half and device.type == "cpu":
-            raise UsageError(
-                f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32"
-            )
-        network = build_network(checkpoint)
-        network = network.to(device=device, dtype=torch.float32 if half else dtype)
-        identity = fingerprint(checkpoint.tensors, checkpoint.config)
-        generator = cls(network, fingerprint=identity, name=name, path=path)
-        generator.autocast = dtype if half else None
-        return generator
 
     def half(self) -> Generator:
         """A copy that computes in bfloat16, in half of the memory; faster where there are
@@ -379,64 +349,3 @@ class Generator:
 
 def needs_grad(latent: Latent) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in latent.tensors())
-
-
-def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
-    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown
-    one.
-    """
-    if checkpoint.architecture == "stylegan2":
-        from invert.networks.stylegan2 import StyleGAN2
-
-        config = checkpoint.config
-        return StyleGAN2(
-            checkpoint.tensors,
-            conv_clamp=config.get("conv_clamp"),
-            mapping_lr_multiplier=config.get("mapping_lr_multiplier", 0.01),
-            resample_filter=config.get("resample_filter", (1, 3, 3, 1)),
-        )
-    if checkpoint.architecture == "mobile-stylegan":
-        from invert.networks.mobile_stylegan import MobileStyleGAN
-
-        return MobileStyleGAN(checkpoint.tensors)
-    raise ModelFileError(
-        f"supported architectures: stylegan2, mobile-stylegan; got {checkpoint.architecture!r}"
-    )
-
-
-def load_generator(
-    name_or_path: str | Path = "ffhq-mobile",
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    allow_nonfinite: bool = False,
-) -> Generator:
-    """A generator by registry name (downloaded on first use) or from a checkpoint file of any
-    supported format.
-    """
-    from invert.weights import MODELS, ensure
-
-    refuse_address(str(name_or_path))
-    known = [name for name, model in MODELS.items() if model.kind == "generator"]
-    name = str(name_or_path)
-    source: Path | None
-    if name in known:
-        path, source = ensure(name), None
-    else:
-        path = Path(name_or_path)
-        if not path.exists():
-            raise ModelFileError(
-                f"{path}: neither a file nor a known network; known: {', '.join(known)}"
-            )
-        name = path.stem
-        source = path
-    try:
-        with expecting(FileKind.CHECKPOINT, path, NO_CHECKPOINT):
-            checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
-        return Generator.from_checkpoint(
-            checkpoint, name=name, path=source, device=device, dtype=dtype
-        )
-    except ModelFileError as error:
-        raise (
-            error if str(error).startswith(str(path)) else ModelFileError(f"{path}: {error}")
-        ) from error

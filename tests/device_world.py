@@ -15,6 +15,7 @@ from edits.canvas import Placement, place
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
 from invert.latents.latent import Latent
+from invert.loading import generator_from_checkpoint
 
 SPACES = ("Z", "W", "W+", "NW+", "SW+", "FNW3", "FW5", "FNW5", "FNSW5")
 
@@ -64,7 +65,7 @@ def seeded(seed: int) -> torch.Generator:
 def new_world(device: torch.device, folder: Path) -> World:
     mobile = Checkpoint("mobile-stylegan", "invert", {}, small_mobile_tensors(), {})
     checkpoints = (small_checkpoint(), small_checkpoint(c_dim=3), mobile)
-    made = (Generator.from_checkpoint(c, name="small", device=device) for c in checkpoints)
+    made = (generator_from_checkpoint(c, name="small", device=device) for c in checkpoints)
     return World(device, folder, *made)
 
 
@@ -74,7 +75,7 @@ POINTS: dict[tuple[str, int], Any] = {}
 def points() -> dict[tuple[str, int], Any]:
     """Latents of all spaces and an image, made once on the CPU."""
     if not POINTS:
-        generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+        generator = generator_from_checkpoint(small_checkpoint(), name="small")
         for space in SPACES:
             for seed in (0, 1, 2):
                 POINTS[space, seed] = generator.sample(seed, space=space)

@@ -6,6 +6,7 @@ import torch
 
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
+from invert.loading import generator_from_checkpoint
 from invert.networks.initialize import untrained_stylegan2
 
 
@@ -44,7 +45,7 @@ def small_generator(
     start: tuple[int, int] = (4, 4),
 ) -> Generator:
     checkpoint = small_checkpoint(resolution, c_dim=c_dim, seed=seed, w_dim=w_dim, start=start)
-    return Generator.from_checkpoint(checkpoint, name="small", dtype=dtype)
+    return generator_from_checkpoint(checkpoint, name="small", dtype=dtype)
 
 
 def small_mobile_tensors(
@@ -98,4 +99,4 @@ def small_mobile_tensors(
 
 def small_mobile(dtype: torch.dtype = torch.float32) -> Generator:
     checkpoint = Checkpoint("mobile-stylegan", "invert", {}, small_mobile_tensors(), {})
-    return Generator.from_checkpoint(checkpoint, name="small-mobile", dtype=dtype)
+    return generator_from_checkpoint(checkpoint, name="small-mobile", dtype=dtype)

@@ -12,11 +12,12 @@ import torch
 from networks import small_generator, small_mobile
 
 from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
-from invert.generator import Generator, load_generator
+from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.latents.statistics import map_distributions
+from invert.loading import load_generator
 
 
 @pytest.fixture(scope="module", params=["stylegan2", "mobile"])

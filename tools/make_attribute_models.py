@@ -16,7 +16,7 @@ from pathlib import Path
 from directions.catalog import available, find
 from edits.attributes.catalog import FOLDER, file_name
 from edits.attributes.training import AttributeSettings, train_attribute_model
-from invert.generator import load_generator
+from invert.loading import load_generator
 
 NETWORK, LAYER = "ffhq-mobile", 5
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "attribute-models.json"

@@ -31,7 +31,9 @@ def find_model(
 
     A direction of the same name with other vectors is another direction.
     """
-    inside = direction.offset(generator.num_ws, 1.0)[: styles_inside(generator, Space("W+", layer))]
+    inside = direction.offset(generator.num_ws, 1.0)[
+        : styles_inside(generator.network, Space("W+", layer))
+    ]
     for path in sorted(folder.glob(file_name(direction.name, layer, "*"))):
         model = AttributeModel.load(path)
         if model.fingerprint == generator.fingerprint and model.strength(inside) is not None:
@@ -71,7 +73,7 @@ def feature_edit_for(
         )
     layer = latent.space.layer
     offset = direction.offset(generator.num_ws, 1.0, styles)
-    if layer is None or not offset[: styles_inside(generator, latent.space)].any():
+    if layer is None or not offset[: styles_inside(generator.network, latent.space)].any():
         return "keep", FEATURE_EDITS["keep"]
     if features == "auto" and has_companion(generator, latent):
         return "residual", FEATURE_EDITS["residual"]

@@ -38,7 +38,7 @@ def save_attribute_model(
     """Write `model` in the precision it has: old file or new file, never torn. Raises
     :class:`UsageError`.
 
-    A `record` says what it was made from (:mod:`invert.provenance`).
+    A `record` says what it was made from (:mod:`invert.files.provenance`).
     """
     if path.suffix != ".safetensors":
         raise UsageError(
@@ -124,7 +124,7 @@ def check_fits(model: AttributeModel, generator: Generator) -> None:
             f"layer {model.layer}, this generator has {generator.num_ws}; the file is damaged"
         )
     layer = generator.layer(model.layer)
-    inside = styles_inside(generator, Space("W+", model.layer))
+    inside = styles_inside(generator.network, Space("W+", model.layer))
     expected = (layer.channels, layer.rgb_size is not None, [inside, generator.w_dim])
     found = (model.flow.basis.shape[0], model.flow.has_rgb, list(model.offset.shape))
     if expected != found:

@@ -94,7 +94,7 @@ class AttributeModel:
                 f"the attribute model of {self.direction!r} is for F_{self.layer}, the latent is in {latent.space}; "
                 "train one for it, or use features='residual'"
             )
-        inside = offset[: styles_inside(generator, latent.space)]
+        inside = offset[: styles_inside(generator.network, latent.space)]
         if not inside.any():
             return Displacement(None, None)
         strength = self.strength(inside)

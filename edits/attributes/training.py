@@ -122,7 +122,7 @@ def train_attribute_model(
         )
     direction.check_generator(generator)
     offset = direction.offset(generator.num_ws, 1.0)
-    inside = offset[: styles_inside(generator, Space("W+", layer))]
+    inside = offset[: styles_inside(generator.network, Space("W+", layer))]
     if not inside.any():
         raise UsageError(
             f"direction {direction.name!r} moves no style before layer {layer}: F_{layer} stays as it is, "

@@ -105,7 +105,7 @@ def style_mix(
     generator, latents = open_latents(
         [*rows, *columns], network, device, force=force, psi=psi, label=label
     )
-    chosen = style_range(generator, parse_layers(layers))
+    chosen = style_range(generator.network, parse_layers(layers))
     a = latents[0]
     if columns:
         left, top = latents[: len(rows)], latents[len(rows) :]

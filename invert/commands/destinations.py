@@ -48,7 +48,8 @@ class Destinations:
     @cached_property
     def made_from(self) -> tuple[str, ...]:
         """A line for each source, as results record it. Hashes files."""
-        from invert.provenance import digest_of_latent_file, file_digest, network_digest
+        from invert.commands.records import file_digest, network_digest
+        from invert.latents.digests import digest_of_latent_file
 
         lines = []
         for point in self.latents:
@@ -63,7 +64,7 @@ class Destinations:
     @property
     def record(self) -> dict[str, Any]:
         """What the results say about themselves."""
-        from invert.provenance import record
+        from invert.files.provenance import record
 
         return record(self.made_by, self.made_from)
 
@@ -191,7 +192,9 @@ def is_ours(output: Path, found: Destinations) -> bool:
     """Whether a file says that it was made from these sources, or shows a latent that was or is
     one.
     """
-    from invert.provenance import digest_of_latent_file, made_from, read_record
+    from invert.commands.records import read_record
+    from invert.files.provenance import made_from
+    from invert.latents.digests import digest_of_latent_file
 
     record = read_record(output)
     sources = made_from(record)

@@ -103,7 +103,7 @@ def convert_network(
     Example:  invert convert-network ffhq.pkl ffhq.safetensors
     """
     from invert.checkpoints import read_checkpoint, write_checkpoint
-    from invert.generator import build_network
+    from invert.loading import build_network
 
     path = with_suffix_of(output, ".safetensors")
     destinations = claim("convert-network", [path], network=str(file), overwrite=overwrite)

@@ -32,7 +32,7 @@ def open_generator(network: str, device: str) -> Generator:
     chosen = pick_device(device)
     say_device(chosen)
     fetch(network)
-    from invert.generator import load_generator
+    from invert.loading import load_generator
 
     return load_generator(network, device=chosen)
 
@@ -174,4 +174,4 @@ def open_layers(generator: Generator, text: str | None) -> StyleRange | None:
     """
     from invert.latents.layer_ranges import style_range
 
-    return None if text is None else style_range(generator, parse_layers(text))
+    return None if text is None else style_range(generator.network, parse_layers(text))

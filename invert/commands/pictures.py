@@ -191,8 +191,8 @@ def claim_pictures(
     """A PNG for each point in a latent file: NAME.render.png, with .0, .1, … where there are
     several.
     """
+    from invert.latents.digests import latent_digest
     from invert.latents.latent import Latent
-    from invert.provenance import latent_digest
 
     target = with_suffix_of(output or Path(f"{path.with_suffix('')}.render.png"), ".png")
     points = Latent.load(path)

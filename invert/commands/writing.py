@@ -29,8 +29,8 @@ def write_edited(generator: Generator, latent: Latent, destinations: Destination
 def write_shown(image: Tensor, latent: Latent, destinations: Destinations) -> None:
     """Write an image [1, 3, H, W] and the latent that it shows, together."""
     from invert.images.images import encode_png
+    from invert.latents.digests import picture_of
     from invert.latents.latent_files import encode_latent
-    from invert.provenance import picture_of
 
     picture, path = destinations.outputs
     latent = latent.replace(metadata={**latent.metadata, **destinations.record})
@@ -44,7 +44,7 @@ def write_picture(
 ) -> None:
     """Write one picture: the plain one of the latent `shown`, or another."""
     from invert.images.images import encode_png
-    from invert.provenance import picture_of
+    from invert.latents.digests import picture_of
 
     [path] = destinations.outputs
     data = encode_png(image, destinations.record if shown is None else picture_of(shown))

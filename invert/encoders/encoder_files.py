@@ -38,7 +38,7 @@ def save_encoder(
 ) -> None:
     """Write the file, atomically, weights as float16. `facts` say how it was made and measured.
 
-    A `record` says what from (:mod:`invert.provenance`).
+    A `record` says what from (:mod:`invert.files.provenance`).
     """
     fields = {
         "fingerprint": encoder.fingerprint,

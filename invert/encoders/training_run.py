@@ -52,7 +52,7 @@ def train_encoder(
     An interrupted run
     is saved as it is and the encoder written. `start` is the file of an encoder whose weights are
     the first; the
-    encoder's file holds a `record` of what it was made from (:mod:`invert.provenance`). Raises
+    encoder's file holds a `record` of what it was made from (:mod:`invert.files.provenance`). Raises
     :class:`UsageError` for a run that is there already and not to be resumed, not there and to be
     resumed, or under way
     in another process, and for a start of another layer or trunk.

@@ -22,6 +22,7 @@ from torch import Tensor
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
+from invert.files.provenance import KEY, Record, as_text
 from invert.images.animation_files import check_animation, mp4_animation, pillow_animation
 from invert.images.image_colour import to_srgb
 from invert.images.image_files import (
@@ -34,7 +35,6 @@ from invert.images.image_files import (
     shown,
 )
 from invert.images.mask_files import read_mask
-from invert.provenance import KEY, Record, as_text
 from invert.recognition import expecting
 
 __all__ = [
@@ -134,7 +134,7 @@ def write_png(
 ) -> None:
     """Write one picture to a `.png`, atomically: equal pixels and records give equal bytes.
 
-    There is no metadata in it but a `record` of what it was made from (:mod:`invert.provenance`).
+    There is no metadata in it but a `record` of what it was made from (:mod:`invert.files.provenance`).
     Raises
     :class:`InvertError` naming the path when the disk or the folder refuses.
     """

@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,9 +22,11 @@ from invert.checkpoints.nodes import quoted
 from invert.checkpoints.source import naming
 from invert.errors import ModelFileError, SpaceError, UsageError
 from invert.files.file_kinds import FileKind
-from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.recognition import POINT_KEYS, Recognized, expecting, recognize
+
+if TYPE_CHECKING:
+    from invert.generator import Generator
 
 Format = Literal["projected-w", "npy", "e4e", "pti"]
 ENDINGS: Mapping[str, str] = {

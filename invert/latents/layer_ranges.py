@@ -7,8 +7,9 @@ in messages both ends are included.
 from __future__ import annotations
 
 from invert.errors import UsageError, did_you_mean
-from invert.generator import Generator
+from invert.latents.shapes import check_layer
 from invert.latents.spaces import Space
+from invert.networks.network import SynthesisNetwork
 
 StyleRange = tuple[int, int]
 # largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
@@ -24,17 +25,17 @@ NICKNAMES = {
 }
 
 
-def named_ranges(generator: Generator) -> dict[str, StyleRange]:
+def named_ranges(network: SynthesisNetwork) -> dict[str, StyleRange]:
     """Ranges "coarse" (inputs of 4–8 cells), "middle" (16–32), "fine" (64 and more) and "all".
 
     Style w_j counts by the side of F_j, which is also what the torgb that shares it reads; where
     images are no squares, by that of a square generator of as many layers. With 1024 px: (0, 4),
     (4, 8) and (8, 18). A small generator's last ranges may be empty.
     """
-    sides = [layer.nominal for layer in generator.network.layers]
+    sides = [layer.nominal for layer in network.layers]
     coarse = sum(side <= COARSE for side in sides)
     middle = sum(side <= MIDDLE for side in sides)
-    end = generator.num_ws
+    end = network.num_ws
     return {
         "coarse": (0, coarse),
         "middle": (coarse, middle),
@@ -43,11 +44,11 @@ def named_ranges(generator: Generator) -> dict[str, StyleRange]:
     }
 
 
-def style_range(generator: Generator, styles: str | StyleRange) -> StyleRange:
+def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRange:
     """The range of a name or of (start, stop). Raises :class:`UsageError` for an unknown, empty or
     too large one.
     """
-    named = named_ranges(generator)
+    named = named_ranges(network)
     if isinstance(styles, str):
         if styles not in named:
             near = did_you_mean(styles, named, NICKNAMES)
@@ -57,24 +58,25 @@ def style_range(generator: Generator, styles: str | StyleRange) -> StyleRange:
         start, stop = named[styles]
         if start == stop:
             raise UsageError(
-                f"this generator of {generator.num_ws} styles has no {styles} ones; use a range"
+                f"this generator of {network.num_ws} styles has no {styles} ones; use a range"
             )
         return start, stop
     start, stop = styles
-    if not 0 <= start < stop <= generator.num_ws:
+    if not 0 <= start < stop <= network.num_ws:
         raise UsageError(
-            f"styles are a range inside 0 to {generator.num_ws - 1}, both included; "
+            f"styles are a range inside 0 to {network.num_ws - 1}, both included; "
             f"got {start} to {stop - 1}"
         )
     return start, stop
 
 
-def styles_inside(generator: Generator, space: Space) -> int:
+def styles_inside(network: SynthesisNetwork, space: Space) -> int:
     """How many of the first styles F_i and R_i were made of; 0 without features.
 
     That is i − 1, and i where R_i has F_i's size: there it holds the torgb that shares w_i.
     """
     if space.layer is None:
         return 0
-    layer = generator.layer(space.layer)
+    check_layer(network, space)
+    layer = network.layers[space.layer - 1]
     return space.layer - 1 + (layer.rgb_cells == layer.cells)

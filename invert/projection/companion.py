@@ -76,7 +76,7 @@ def with_companion(
             f"{LARGEST}×{LARGEST} cells, or one larger point"
         )
     latent = latent.detach().to(generator.device, generator.dtype)
-    inside = styles_inside(generator, latent.space)
+    inside = styles_inside(generator.network, latent.space)
     own = own_styles(latent)
     seen = latent if early is None else early.detach().to(generator.device, generator.dtype)
     if at_training_size(generator, latent):

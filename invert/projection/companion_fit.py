@@ -32,7 +32,7 @@ def likely_styles(
     """
     statistics = generator.statistics()
     spreads = [t.var(dim=(1, 2, 3)) for t in targets]
-    shape = (len(targets[0]), styles_inside(generator, space), generator.w_dim)
+    shape = (len(targets[0]), styles_inside(generator.network, space), generator.w_dim)
     y = torch.zeros(shape, device=generator.device, dtype=generator.dtype, requires_grad=True)
     optimizer = torch.optim.Adam([y], lr=RATE)
     fade = torch.optim.lr_scheduler.LambdaLR(

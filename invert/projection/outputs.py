@@ -17,9 +17,9 @@ from invert.errors import ModelFileError
 from invert.files.leftovers import recover
 from invert.images.comparison import error_map, hstack
 from invert.images.images import encode_png, to_pil
+from invert.latents.digests import picture_of
 from invert.latents.latent import Latent
 from invert.latents.latent_files import encode_latent
-from invert.provenance import picture_of
 
 MADE_BY_PROJECT = "project"
 

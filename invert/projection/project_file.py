@@ -60,7 +60,7 @@ def project_file(
 
     `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from
     each photograph.
-    The files hold a `record` of what they were made from (:mod:`invert.provenance`); `write` writes
+    The files hold a `record` of what they were made from (:mod:`invert.files.provenance`); `write` writes
     the set of them.
     Once there is a point, an interrupt does not keep it from being written; the report that is
     returned tells of it.

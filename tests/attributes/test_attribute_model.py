@@ -65,7 +65,7 @@ def flow(
 def planted(generator: Generator, layer: int = 5, size: int = 3, **changes: Any) -> AttributeModel:
     """A model that nobody trained."""
     facts = generator.layer(layer)
-    inside = styles_inside(generator, Space("W+", layer))
+    inside = styles_inside(generator.network, Space("W+", layer))
     offset = direction(generator).offset(generator.num_ws, 1.0)[:inside]
     m = flow(facts.channels, facts.channels // 2, facts.rgb_size is not None, size)
     fields: dict[str, Any] = {

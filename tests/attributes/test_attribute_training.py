@@ -25,6 +25,7 @@ from edits.commands.training import attribute
 from invert.checkpoints import write_checkpoint
 from invert.errors import FingerprintError, SpaceError, UsageError
 from invert.generator import Generator
+from invert.loading import generator_from_checkpoint
 from invert.metrics.perceptual import PerceptualDistance
 
 QUICK = AttributeSettings(samples=48, held_out=16, steps=12, rank=12)
@@ -319,7 +320,7 @@ def test_the_command_writes_a_model_that_carries_edits(folder: Path) -> None:
     assert lines[0] == "smile-layer5-small.safetensors"
     assert [line.split()[0] for line in lines[1:]] == ["-4", "-2", "-1", "+1", "+2", "+4"]
     assert all("features" in line and "rgb" in line for line in lines[1:])
-    generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+    generator = generator_from_checkpoint(small_checkpoint(), name="small")
     model = AttributeModel.load(lines[0], generator)
     assert model.flow.kernel.dtype == torch.float16
     x = generator.sample(0, space="FNW5").replace(companion=None)

@@ -20,8 +20,9 @@ from PIL import Image
 from shell import QUICK, Shell, make_photo, pixels, refused, succeeded
 
 from invert.checkpoints import read_checkpoint
+from invert.commands.records import read_record
+from invert.latents.digests import latent_digest
 from invert.latents.latent import Latent
-from invert.provenance import latent_digest, read_record
 
 EXISTS = "exists, and does not say that invert made it from the same inputs"
 INPUT = "an input of this command"

@@ -144,7 +144,7 @@ def test_a_feature_edit_of_ones_own_is_told_by_its_class(generator: Generator) -
 
 def test_attribute_models_are_told_apart_by_their_weights(generator: Generator) -> None:
     x, d = point(generator), direction()
-    inside = d.offset(generator.num_ws, 1.0)[: styles_inside(generator, x.space)]
+    inside = d.offset(generator.num_ws, 1.0)[: styles_inside(generator.network, x.space)]
 
     def told(scale: float) -> dict[str, Any]:
         flow = LinearFlow(torch.eye(32, 4), scale * torch.ones(7, 7, 1, 1), 1.0)

@@ -48,29 +48,29 @@ def wide(latent: Latent) -> Latent:
 
 
 def test_ranges_are_named_by_the_resolution_of_their_layers() -> None:
-    assert named_ranges(small_generator(256)) == {
+    assert named_ranges(small_generator(256).network) == {
         "coarse": (0, 4),
         "middle": (4, 8),
         "fine": (8, 14),
         "all": (0, 14),
     }
     mobile = small_mobile()
-    assert named_ranges(mobile)["middle"] == (4, 8)
+    assert named_ranges(mobile.network)["middle"] == (4, 8)
     with pytest.raises(UsageError, match="8 styles has no fine ones"):
-        style_range(mobile, "fine")
+        style_range(mobile.network, "fine")
 
 
 @pytest.mark.parametrize("styles", [(0, 0), (3, 2), (-1, 2), (0, 99)])
 def test_impossible_ranges_are_refused(styles: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="a range inside 0 to 9"):
-        style_range(small_generator(), styles)
+        style_range(small_generator().network, styles)
 
 
 def test_unknown_range_names_are_refused() -> None:
     with pytest.raises(
         UsageError, match="unknown styles 'rough'; known: coarse, middle, fine, all"
     ):
-        style_range(small_generator(), "rough")
+        style_range(small_generator().network, "rough")
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4, 5, 6])
@@ -87,9 +87,9 @@ def test_the_styles_inside_features_are_those_that_change_them(
         after = generator.convert(x.replace(styles=styles), f"FW{layer}")
         parts = zip((before.features, before.rgb), (after.features, after.rgb), strict=True)
         changing.append(any(s is not None and not torch.equal(s, t) for s, t in parts))
-    inside = styles_inside(generator, Space("W+", layer))
+    inside = styles_inside(generator.network, Space("W+", layer))
     assert changing == [True] * inside + [False] * (generator.num_ws - inside)
-    assert styles_inside(generator, Space("W+")) == 0
+    assert styles_inside(generator.network, Space("W+")) == 0
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ HARMLESS = (  # bytes that were read, results, folders, and what no user names
 ALLOWED = {
     "invert/files/regular_files.py": "the reader itself",
     "invert/files/leftovers.py": "journals of our own",
-    "invert/provenance.py": "records of results, after a look that they are regular files",
+    "invert/commands/records.py": "records of results, after a look that they are regular files",
     "invert/latents/network_files.py": "first bytes of regular files in a folder",
     "invert/recognition.py": "first bytes of a regular file",
     "invert/commands/streams.py": "the null device",

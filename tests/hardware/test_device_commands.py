@@ -24,7 +24,7 @@ from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.checkpoints import write_checkpoint
 from invert.encoders.encoder import new_encoder
 from invert.encoders.encoder_files import save_encoder
-from invert.generator import Generator
+from invert.loading import generator_from_checkpoint
 
 READING = "--background black --max-pixels 9999 --allow-truncated --frame 0"
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
@@ -127,7 +127,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "scores.csv").write_text("".join(f"{k},{k * k % 7}\n" for k in range(30)))
 
     # Latents, on the CPU.
-    generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+    generator = generator_from_checkpoint(small_checkpoint(), name="small")
     facts = {"image": {"file": "face.png", "size": [80, 64], "crop": [8, 0, 64]}}
     a, b = (generator.sample(seed, psi=0.7, space="FNW5") for seed in (0, 1))
     a.replace(metadata={**a.metadata, **facts}).save(folder / "a.pt")
@@ -199,7 +199,7 @@ def test_a_command_that_optimizes_runs_on_the_device(name: str, run_in: Runner) 
 
 
 def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared: Path) -> None:
-    generator = Generator.from_checkpoint(small_checkpoint(), name="small")
+    generator = generator_from_checkpoint(small_checkpoint(), name="small")
     tilt = Direction.load(prepared / "tilt.safetensors")
     quick = AttributeSettings(samples=8, held_out=2, steps=0, rank=4)
     train_attribute_model(generator, tilt, 5, settings=quick).save(prepared / "model.safetensors")
@@ -253,7 +253,7 @@ def test_a_device_that_went_away_is_refused(
 
 
 def test_a_command_of_two_networks_says_it_once(run_in: Runner, prepared: Path) -> None:
-    other = Generator.from_checkpoint(small_checkpoint(seed=1), name="other")
+    other = generator_from_checkpoint(small_checkpoint(seed=1), name="other")
     write_checkpoint(prepared / "second.safetensors", small_checkpoint(seed=1))
     other.sample(0).save(prepared / "second.pt")
     result = run_in("render a.pt second.pt", "sim")

@@ -15,8 +15,8 @@ from shell import QUICK, Shell, one_line, refused, succeeded
 
 from directions.direction import Direction
 from invert.checkpoints import write_checkpoint
-from invert.generator import load_generator
 from invert.latents.latent import Latent
+from invert.loading import load_generator
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from invert.images.pasting import paste
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import named_ranges
 from invert.latents.spaces import Space
+from invert.loading import generator_from_checkpoint
 from invert.projection.companion import with_companion
 from invert.projection.framing import Framing, load_target
 from invert.projection.projector import project
@@ -75,7 +76,7 @@ def test_sizes_are_doubles_of_the_constant() -> None:
     assert WIDE.shapes("FNW5", (8, 10)).image == (16, 20)
     # coarse, middle and fine go by the layer, whatever the longer side
     for rectangular, square in ((TALL, small_generator()), (WIDE, small_generator(32))):
-        assert named_ranges(rectangular) == named_ranges(square)
+        assert named_ranges(rectangular.network) == named_ranges(square.network)
         assert rectangular.render(rectangular.sample(0)).shape[2:] == rectangular.image_size
 
 
@@ -85,7 +86,7 @@ def test_images_are_those_of_a_square_generator_on_a_canvas() -> None:
     for name, t in tensors.items():
         if name.endswith(("b4.const", "noise_const")):
             tensors[name] = torch.cat([t, t], -1)
-    square = Generator.from_checkpoint(
+    square = generator_from_checkpoint(
         Checkpoint("stylegan2", "invert", small_checkpoint().config, tensors, {})
     )
     x = TALL.sample(0, space="FNW1")
@@ -98,7 +99,7 @@ def test_a_mobile_network_may_be_rectangular() -> None:
         return torch.cat([t, t], -1) if name.endswith(("const", "noise_const")) else t
 
     tensors = {name: stretched(name, t) for name, t in small_mobile_tensors().items()}
-    generator = Generator.from_checkpoint(Checkpoint("mobile-stylegan", "invert", {}, tensors, {}))
+    generator = generator_from_checkpoint(Checkpoint("mobile-stylegan", "invert", {}, tensors, {}))
     assert generator.image_size == (64, 128)
     assert generator.render(generator.sample(0, space="FNW5")).shape == (1, 3, 64, 128)
 
@@ -125,7 +126,7 @@ def test_sizes_that_contradict_each_other_are_refused(
     checkpoint = small_checkpoint(start=(4, 2))
     tensors = {**checkpoint.tensors, name: torch.zeros(shape)}
     with pytest.raises(ModelFileError, match=reason):
-        Generator.from_checkpoint(Checkpoint("stylegan2", "invert", checkpoint.config, tensors, {}))
+        generator_from_checkpoint(Checkpoint("stylegan2", "invert", checkpoint.config, tensors, {}))
 
 
 # -- spaces

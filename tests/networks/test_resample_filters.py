@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
+from invert.loading import generator_from_checkpoint
 from invert.networks.stylegan2 import Resample
 
 
@@ -26,7 +27,7 @@ def upfirdn2d(x: Tensor, taps: Tensor, up: int, before: int, after: int) -> Tens
 def generator(taps: list[float]) -> Generator:
     checkpoint = small_checkpoint(16)
     config = {**checkpoint.config, "resample_filter": taps}
-    return Generator.from_checkpoint(
+    return generator_from_checkpoint(
         Checkpoint("stylegan2", "invert", config, checkpoint.tensors, {}), dtype=torch.float64
     )
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from directions.w_space import w_space_name
 from invert.checkpoints import Checkpoint, fingerprint, write_checkpoint
-from invert.generator import load_generator
 from invert.images.face_detection import Face
 from invert.latents.w_spaces import FFHQ, PROBES, knows_aligned_faces
+from invert.loading import load_generator
 
 PORTRAIT = Path(__file__).parents[2] / "docs" / "images" / "astronaut.jpg"
 POINTS = ((26, 24), (34, 24), (30, 28), (27, 32), (33, 32))  # eyes, nose, corners of the mouth

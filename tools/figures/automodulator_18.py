@@ -38,7 +38,7 @@ def sampled(studio: Studio, face: Latent, fixed: StyleRange, seed: int) -> Laten
 
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
-    ranges = named_ranges(generator)
+    ranges = named_ranges(generator.network)
     seeds = range(FIRST_SEED, FIRST_SEED + studio.count(SAMPLES))
     whole = studio.nets.measure(
         [generator.render(studio.opened(seed, "W+", psi=PSI)) for seed in seeds]

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from invert.errors import ShadowedModuleError
 
-ROOT = Path(__file__).resolve().parent.parent  # where invert, directions, edits and cli.py lie
+ROOT = Path(__file__).resolve().parents[2]  # where invert, directions, edits and cli.py lie
 
 
 def require(name: str) -> None:

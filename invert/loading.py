@@ -1,0 +1,108 @@
+"""Generators from files: by the name of a registered network, or from a checkpoint of any format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
+from invert.errors import ModelFileError, UsageError
+from invert.files.addresses import refuse_address
+from invert.files.file_kinds import FileKind
+from invert.generator import Generator
+from invert.networks.network import SynthesisNetwork
+from invert.recognition import NO_CHECKPOINT, expecting
+
+
+def load_generator(
+    name_or_path: str | Path = "ffhq-mobile",
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    allow_nonfinite: bool = False,
+) -> Generator:
+    """A generator by registry name or from a checkpoint file of any supported format.
+
+    A registered network is downloaded on first use. Raises :class:`ModelFileError` for an unknown
+    name, and for a file that holds no generator.
+    """
+    from invert.weights import MODELS, ensure
+
+    name = str(name_or_path)
+    refuse_address(name)
+    known = [name for name, model in MODELS.items() if model.kind == "generator"]
+
+    # A registered name, or else a file.
+    source: Path | None
+    if name in known:
+        path, source = ensure(name), None
+    else:
+        path = source = Path(name_or_path)
+        if not path.exists():
+            raise ModelFileError(
+                f"{path}: neither a file nor a known network; known: {', '.join(known)}"
+            )
+        name = path.stem
+
+    try:
+        with expecting(FileKind.CHECKPOINT, path, NO_CHECKPOINT):
+            checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
+        return generator_from_checkpoint(
+            checkpoint, name=name, path=source, device=device, dtype=dtype
+        )
+    except ModelFileError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def generator_from_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    name: str = "",
+    path: Path | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Generator:
+    """The generator of a checkpoint; `path` is the file that its latents remember.
+
+    float16 and bfloat16 mean mixed precision, which needs CUDA: :class:`UsageError` elsewhere.
+    float64 computes in double precision.
+    """
+    device = torch.device(device)
+    half = dtype in (torch.float16, torch.bfloat16)
+    if half and device.type == "cpu":
+        raise UsageError(
+            f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32"
+        )
+
+    # Mixed precision keeps the weights in float32; autocast rounds what is computed with them.
+    network = build_network(checkpoint).to(device=device, dtype=torch.float32 if half else dtype)
+    identity = fingerprint(checkpoint.tensors, checkpoint.config)
+    generator = Generator(network, fingerprint=identity, name=name, path=path)
+    generator.autocast = dtype if half else None
+    return generator
+
+
+def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
+    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown
+    one.
+    """
+    if checkpoint.architecture == "stylegan2":
+        from invert.networks.stylegan2 import StyleGAN2
+
+        config = checkpoint.config
+        return StyleGAN2(
+            checkpoint.tensors,
+            conv_clamp=config.get("conv_clamp"),
+            mapping_lr_multiplier=config.get("mapping_lr_multiplier", 0.01),
+            resample_filter=config.get("resample_filter", (1, 3, 3, 1)),
+        )
+    if checkpoint.architecture == "mobile-stylegan":
+        from invert.networks.mobile_stylegan import MobileStyleGAN
+
+        return MobileStyleGAN(checkpoint.tensors)
+    raise ModelFileError(
+        f"supported architectures: stylegan2, mobile-stylegan; got {checkpoint.architecture!r}"
+    )
