@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.command import Command, Renamed
 from invert.commands.destinations import claim, with_suffix_of, with_twin
 from invert.commands.opening import newest, open_latents, open_layers
 from invert.commands.options import (
@@ -14,6 +15,7 @@ from invert.commands.options import (
     device_option,
     force_option,
     latent_network_option,
+    output_option,
     overwrite_option,
 )
 from invert.commands.parsing import parse_strip
@@ -25,14 +27,25 @@ if TYPE_CHECKING:
     from edits.along_direction import EditStep
     from invert.latents.latent import Latent
 
-DEFAULT_STRENGTH = 3.0  # steps
+DEFAULT_STRENGTH = 3.0  # σ
 
 
-@click.command()
+def features_of_carry(value: str) -> str:
+    """The value of --features for one of --carry, its old name."""
+    from edits.feature_edits import OLD_NAMES
+
+    return OLD_NAMES.get(value, value)
+
+
+@click.command(
+    cls=Command,
+    renamed={"--carry": Renamed("--features", features_of_carry)},
+)
 @click.argument("latent", required=False, type=FILE)
 @click.option(
     "--direction",
     "names",
+    metavar="NAME|FILE",
     multiple=True,
     required=True,
     help="A name (`invert directions list`) or a direction file.",
@@ -40,29 +53,36 @@ DEFAULT_STRENGTH = 3.0  # steps
 @click.option(
     "--strength",
     "strengths",
+    metavar="SIGMA",
     multiple=True,
     type=float,
-    help="In steps; one per direction. 3 by default.",
+    help="In σ, standard deviations of W along the direction; one per direction. Default: 3.",
 )
 @click.option(
     "--layers",
     help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.",
 )
 @click.option(
-    "--mask", "mask_file", type=FILE, help="Only where this picture is white; no label map."
+    "--mask",
+    "mask_file",
+    metavar="FILE",
+    type=FILE,
+    help="Edit only where this picture is white; no label map.",
 )
 @click.option(
-    "--carry",
+    "--features",
+    metavar="HOW",
     default="auto",
     show_default=True,
-    help="How F_i follows the styles: repaint (by the companion; what was fitted moves along and gives way), "
-    "difference (by the companion alone), model (a trained attribute model, or its file), styles (it does not). "
-    "auto is the first that this latent allows, and says which.",
+    help="How F_i follows the styles: residual, difference, model, keep, the file of a model, "
+    "or auto; see above.",
 )
 @click.option(
-    "--strip", help="first:last:count strengths of one direction as one picture, like -3:3:7."
+    "--strip",
+    metavar="FIRST:LAST:COUNT",
+    help="One picture of many strengths, like -3:3:7; one direction only.",
 )
-@click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written, beside the latent.")
+@output_option
 @overwrite_option
 @latent_network_option
 @force_option
@@ -73,7 +93,7 @@ def edit(
     strengths: tuple[float, ...],
     layers: str | None,
     mask_file: Path | None,
-    carry: str,
+    features: str,
     strip: str | None,
     output: Path | None,
     overwrite: bool,
@@ -81,17 +101,33 @@ def edit(
     force: bool,
     device: str,
 ) -> None:
-    """Move a latent along directions; without one, the newest projected in this folder.
+    """Edit a latent along directions.
+
+    LATENT is a latent file; by default the newest projection in this folder. The
+    results are NAME.DIRECTION+STRENGTH.png and .pt beside it.
+
+    In spaces with features, --features says how F_i follows the edited styles.
+    The companion is a W+ code whose features approximate F_i:
 
     \b
-    Example:  invert edit --direction smile --strength -3
+      residual    as the companion's features change; what they do not explain,
+                  the residual, is warped along and fades where they change much
+      difference  as the companion's features change; the residual stays
+      model       by a trained attribute model (`invert train attribute`)
+      keep        not at all: only layers after F_i change
+      auto        residual if the latent has a companion, else model
+
+    \b
+    Examples:
+      invert edit --direction smile --strength -3
+      invert edit portrait.pt --direction yaw --strip -3:3:7
     """
     from directions.catalog import find
     from edits import along_direction
-    from edits.feature_edits import OLD_NAMES
     from invert.images.comparison import hstack
     from invert.images.images import read_mask, to_pil
 
+    # One strength per direction, or a strip of one direction.
     chosen = [find(name) for name in names]
     amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
     if len(amounts) != len(chosen):
@@ -101,6 +137,8 @@ def edit(
     sweep = parse_strip(strip) if strip else None
     if sweep and len(chosen) > 1:
         raise UsageError("--strip takes one direction")
+
+    # Where the results go.
     path = latent or newest()
     stem = path.with_suffix("")
     label = "".join(f".{d.name}{s:+g}" for d, s in zip(chosen, amounts, strict=True))
@@ -109,8 +147,9 @@ def edit(
         files = (with_suffix_of(output or Path(f"{stem}.{chosen[0].name}.strip.png"), ".png"),)
     else:
         files = with_twin(output or Path(f"{stem}{label}.png"))
-    settings = [*names, mask_file, carry, network]
+    settings = [*names, mask_file, features, network]
     destinations = claim("edit", files, latents=[path], settings=settings, overwrite=overwrite)
+
     generator, [start] = open_latents([path], network, device, force=force)
     for direction in chosen:
         direction.check_generator(generator)
@@ -125,7 +164,6 @@ def edit(
             faces = faces_found(step.latent) if step.features == "residual" else ""
             say(f"{step.direction.name}: features edited by {step.features}{faces}", err=True)
 
-    features = OLD_NAMES.get(carry, carry)
     options: dict[str, Any] = {
         "styles": limits,
         "features": features,

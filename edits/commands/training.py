@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.bars import stage_bars
+from invert.commands.command import Command, Renamed
 from invert.commands.destinations import Destinations, claim
 from invert.commands.opening import open_generator
 from invert.commands.options import (
@@ -18,6 +19,7 @@ from invert.commands.options import (
     json_option,
     network_option,
     overwrite_option,
+    without_none,
 )
 from invert.commands.terminal import say
 from invert.errors import UsageError
@@ -26,67 +28,102 @@ if TYPE_CHECKING:
     from edits.attributes.training import Callback
 
 
-@click.command()
-@click.option(
-    "--direction", required=True, help="A name (`invert directions list`) or a direction file."
+@click.command(
+    cls=Command,
+    sections={
+        "Optimization": ("samples", "steps", "seed"),
+        "Image terms": ("perceptual_steps", "perceptual", "lpips_weights"),
+    },
+    renamed={"--trunk": Renamed("--lpips-weights")},
 )
-@click.option("--layer", type=int, default=5, show_default=True, help="i of F_i.")
-@click.option("--samples", type=int, help="Generated points behind the least squares.")
-@click.option("--steps", type=int, help="Updates on the maps of F_i and R_i.")
+@click.option(
+    "--direction",
+    metavar="NAME|FILE",
+    required=True,
+    help="A name (`invert directions list`) or a direction file.",
+)
+@click.option(
+    "--layer",
+    metavar="I",
+    type=int,
+    default=5,
+    show_default=True,
+    help="The layer i of F_i to edit.",
+)
+@click.option(
+    "--samples", metavar="N", type=int, help="Generated images for the least-squares solution."
+)
+@click.option("--steps", metavar="N", type=int, help="Updates that compare F_i and R_i.")
+@click.option("--seed", metavar="N", type=int, help="Seed of the samples, in [0, 1023].")
 @click.option(
     "--perceptual-steps",
+    metavar="N",
     type=int,
-    help="Further updates on images, too; slow without a GPU. None by default.",
+    help="Further updates that compare images; slow without a GPU. Default: 0.",
 )
 @click.option(
     "--perceptual",
+    metavar="NAME",
     default="st-lpips-alex",
     show_default=True,
-    help="Distance of images for these updates.",
+    help="Distance of images in these updates.",
 )
-@click.option("--trunk", type=FILE, help="Weights file of torchvision for lpips-… distances.")
-@click.option("--seed", type=int, help="Of the points, in [0, 1023].")
-@click.option("-o", "--output", type=FILE, help="DIRECTION-layerI-NETWORK.safetensors by default.")
+@click.option(
+    "--lpips-weights",
+    metavar="FILE",
+    type=FILE,
+    help="Backbone weights from torchvision, for lpips-… distances.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=FILE,
+    help="Default: DIRECTION-layerI-NETWORK.safetensors.",
+)
 @overwrite_option
+@json_option
 @network_option
 @device_option
-@json_option
 def attribute(
     direction: str,
     layer: int,
     samples: int | None,
     steps: int | None,
+    seed: int | None,
     perceptual_steps: int | None,
     perceptual: str,
-    trunk: Path | None,
-    seed: int | None,
+    lpips_weights: Path | None,
     output: Path | None,
     overwrite: bool,
+    as_json: bool,
     network: str,
     device: str,
-    as_json: bool,
 ) -> None:
-    """Train an attribute model: how F_i and R_i move along a direction, for latents without a
-    companion.
+    """Train a model of what a direction does to F_i and R_i.
 
-    Prints the share of the displacement it explains on held-out faces, per strength in steps.
-    Ctrl-C ends it early:
-    the model is that of the last step, where least squares were solved before.
+    An attribute model (Sypetkowski 2021, algorithm 2) edits latents that have no
+    companion. The output lists, for each strength in σ, the share of the change that
+    the model explains on held-out images. Ctrl-C ends the training early and writes
+    the model of the last step, once least squares are solved.
 
     \b
-    Example:  invert train attribute --direction smile --layer 5
-              invert edit portrait.pt --direction smile --carry smile-layer5-ffhq-mobile.safetensors
+    Examples:
+      invert train attribute --direction smile --layer 5
+      invert edit a.pt --direction smile --features smile-layer5-ffhq-mobile.safetensors
     """
     from directions.catalog import find
     from edits.attributes.catalog import file_name
     from edits.attributes.training import AttributeSettings, train_attribute_model
     from invert.metrics.perceptual import load_perceptual
 
-    given = {"samples": samples, "steps": steps, "perceptual_steps": perceptual_steps, "seed": seed}
-    settings = AttributeSettings(
-        **{name: value for name, value in given.items() if value is not None}
+    changes = without_none(
+        samples=samples, steps=steps, perceptual_steps=perceptual_steps, seed=seed
     )
+    settings = AttributeSettings(**changes)
     chosen = find(direction)
+
+    # The output is checked before the training, and named after the generator where it is not given.
     if output is not None and output.suffix != ".safetensors":
         raise UsageError(
             f"{output}: attribute models are written as .safetensors; give the file that suffix"
@@ -94,39 +131,36 @@ def attribute(
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"{output.parent}: no such folder; make it before the training starts")
     if output is not None:  # else its name takes the generator's
-        destinations = claim_model(output, direction, network, trunk, overwrite)
+        destinations = claim_model(output, direction, network, lpips_weights, overwrite)
     generator = open_generator(network, device)
     if output is None:
         path = Path(file_name(chosen.name, layer, generator.name))
-        destinations = claim_model(path, direction, network, trunk, overwrite)
+        destinations = claim_model(path, direction, network, lpips_weights, overwrite)
+
     distance = None
     if settings.perceptual_steps:
-        distance = load_perceptual(perceptual, trunk=trunk, device=generator.device)
+        distance = load_perceptual(perceptual, trunk=lpips_weights, device=generator.device)
     with training_bar(chosen.name) as report:
         model = train_attribute_model(
             generator, chosen, layer, settings=settings, perceptual=distance, callback=report
         )
+
     path = destinations.ready()
     model.half().save(path, destinations.record)
+    explained = model.training["explained"]
     if as_json:
-        click.echo(
-            json.dumps(
-                {"file": str(path), "explained": model.training["explained"]}, sort_keys=True
-            )
-        )
+        click.echo(json.dumps({"file": str(path), "explained": explained}, sort_keys=True))
     else:
         say(path)
-        for strength, shares in model.training["explained"].items():
-            say(
-                f"{strength:>5} steps  "
-                + "  ".join(f"{part} {share:6.1%}" for part, share in shares.items())
-            )
+        for strength, shares in explained.items():
+            row = "  ".join(f"{part} {share:6.1%}" for part, share in shares.items())
+            say(f"{strength:>5} σ  {row}")
     if model.training["stop_reason"] == "interrupted":
         raise KeyboardInterrupt
 
 
 def claim_model(
-    path: Path, direction: str, network: str, trunk: Path | None, overwrite: bool
+    path: Path, direction: str, network: str, lpips_weights: Path | None, overwrite: bool
 ) -> Destinations:
     """The model's file, made from a direction and a network."""
     file = Path(direction)
@@ -136,7 +170,7 @@ def claim_model(
         [path],
         files=[source],
         network=network,
-        settings=[trunk],
+        settings=[lpips_weights],
         overwrite=overwrite,
     )
 

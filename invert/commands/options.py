@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ FILE = FilePath(path_type=Path)
 
 
 def check_psi(context: click.Context, parameter: click.Parameter, psi: float) -> float:
-    """The truncation that was asked for. Raises :class:`UsageError` outside [-10, 10] and for NaN."""
+    """The truncation. Raises :class:`UsageError` outside [-10, 10] and for NaN."""
     from invert.arguments import check_psi as checked
 
     return checked(psi)
@@ -39,13 +38,17 @@ def was_given(parameter: str) -> bool:
     return source is not ParameterSource.DEFAULT
 
 
+def without_none(**values: Any) -> dict[str, Any]:
+    """The values of options that the user typed; None stands for the default of a dataclass."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def check_network(
     context: click.Context, parameter: click.Parameter, network: str | None
 ) -> str | None:
-    """The name or path that was given.
+    """The name or path of a network.
 
-    Raises :class:`UsageError` for an address of the web, :class:`ModelFileError` for a latent and
-    the like.
+    Raises :class:`UsageError` for a web address, :class:`ModelFileError` for a latent and the like.
     """
     from invert.files.addresses import refuse_address
 
@@ -60,65 +63,83 @@ def check_network(
 
 network_option = click.option(
     "--network",
+    metavar="NAME|FILE",
     default=DEFAULT_NETWORK,
     show_default=True,
     callback=check_network,
-    help="Registry name or checkpoint file.",
+    help="Registered name (`invert networks`) or checkpoint file.",
 )
 latent_network_option = click.option(
     "--network",
+    metavar="NAME|FILE",
     callback=check_network,
-    help="Registry name or checkpoint file; the latent's own by default.",
+    help="Registered name or checkpoint file. Default: the latent's own.",
 )
 point_network_option = click.option(  # where seeds may stand for latent files
     "--network",
+    metavar="NAME|FILE",
     callback=check_network,
-    help=f"Registry name or checkpoint file; by default the latent's own, for seeds {DEFAULT_NETWORK}.",
+    help="Registered name or checkpoint file. Default: the latent's own; "
+    f"for seeds, {DEFAULT_NETWORK}.",
 )
 device_option = click.option(
     "--device",
+    metavar="DEVICE",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda, cuda:1, mps. auto takes cuda where it is.",
+    help="auto, cpu, cuda, cuda:1, mps; auto is cuda if there is one, else cpu.",
 )
 noise_option = click.option(
     "--noise",
     type=click.Choice(["const", "none", "random"]),
     default="const",
     show_default=True,
-    help="For latents that carry no noise maps of their own.",
+    help="Noise for latents without noise maps of their own.",
 )
 READING = (
-    click.option("--background", help="Colour under transparent images; white by default."),
-    click.option("--frame", type=int, help="Frame of an animation or page of a TIFF."),
-    click.option("--max-pixels", type=int, help="Refuse larger photographs."),
-    click.option("--allow-truncated", is_flag=True, help="Read what there is of a cut-off file."),
+    click.option(
+        "--background",
+        metavar="COLOUR",
+        help="Colour under transparent images. Default: white.",
+    ),
+    click.option(
+        "--frame", metavar="N", type=int, help="Frame of an animation, or page of a TIFF."
+    ),
+    click.option("--max-pixels", metavar="N", type=int, help="Refuse larger photographs."),
+    click.option("--allow-truncated", is_flag=True, help="Read what is left of a cut-off file."),
 )
 
 
 def reading_options(command: Any) -> Any:
-    """The command with options that say how a photograph is read; :func:`reading` collects them."""
+    """The command with the options that say how a photograph is read."""
     for option in reversed(READING):
         command = option(command)
     return command
 
 
-def reading(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `ReadOptions` among a command's own, where they were given."""
-    names = ("background", "frame", "max_pixels", "allow_truncated")
-    return {name: given[name] for name in names if given[name] not in (None, False)}
+def reading_settings(
+    background: str | None, frame: int | None, max_pixels: int | None, allow_truncated: bool
+) -> dict[str, Any]:
+    """Arguments of `ReadOptions` from :func:`reading_options`: those that the user typed."""
+    return without_none(
+        background=background,
+        frame=frame,
+        max_pixels=max_pixels,
+        allow_truncated=allow_truncated or None,
+    )
 
 
 psi_option = click.option(
     "--psi",
+    metavar="PSI",
     type=float,
     default=0.7,
     show_default=True,
     callback=check_psi,
-    help="Truncation of seeds: 0 is the mean face, 1 none (Z has none).",
+    help="Truncation of seeds: 0 is the mean face, 1 is none (always in Z).",
 )
 class_option = click.option(
-    "--class", "label", type=int, help="Class index of a conditional generator."
+    "--class", "label", metavar="N", type=int, help="Class index, for a conditional generator."
 )
 force_option = click.option(
     "--force", is_flag=True, help="Accept a latent made with another generator."
@@ -126,9 +147,9 @@ force_option = click.option(
 overwrite_option = click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace results that are there, whatever they are; an input never.",
+    help="Replace any file in the way, but never an input.",
 )
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Machine-readable results on stdout."
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+output_option = click.option(
+    "-o", "--output", metavar="FILE", type=FILE, help="A .png or .pt name; both files are written."
 )
-output_option = click.option("-o", "--output", type=FILE, help="PNG or .pt; both are written.")

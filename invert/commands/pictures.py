@@ -33,8 +33,8 @@ from invert.commands.options import (
     noise_option,
     overwrite_option,
     psi_option,
-    reading,
     reading_options,
+    reading_settings,
     was_given,
 )
 from invert.commands.parsing import check_seed, parse_seeds
@@ -120,11 +120,14 @@ def render(
     output: Path | None,
     overwrite: bool,
     photograph: Path | None,
+    background: str | None,
+    frame: int | None,
+    max_pixels: int | None,
+    allow_truncated: bool,
     noise: Any,
     seed: int,
     force: bool,
     device: str,
-    **read: Any,
 ) -> None:
     """Draw latent files; without one, the newest projection in this folder.
 
@@ -165,6 +168,7 @@ def render(
             claimed[path] = claims
             pictures |= files
 
+    changes = reading_settings(background, frame, max_pixels, allow_truncated)
     wholes: dict[ReadOptions, Image.Image] = {}  # the photograph as different latents read it
     generator: Generator | None = None
     for path, claims in claimed.items():
@@ -178,7 +182,7 @@ def render(
                     write_picture(image, destinations, shown=latent[k])
                     continue
                 facts = facts_of(latent)
-                options = reading_of(facts, reading(read))
+                options = reading_of(facts, changes)
                 if options not in wholes:
                     wholes[options] = read_image(photograph, options)
                 write_picture(paste(wholes[options], image[None], facts), destinations)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from invert.commands.command import Command, Renamed
 from invert.commands.destinations import check_folder, claim
 from invert.commands.opening import open_generator
 from invert.commands.options import (
@@ -16,65 +17,118 @@ from invert.commands.options import (
     json_option,
     network_option,
     overwrite_option,
+    without_none,
 )
 from invert.commands.parsing import check_range
 from invert.commands.terminal import LONGEST_LABEL, printable, say
 
 
-@click.command()
-@network_option
-@click.option("--layer", default=5, show_default=True, help="i of the F_i that it predicts.")
-@click.option(
-    "--hours", type=float, default=2.0, show_default=True, help="Time to train for, in all."
+@click.command(
+    cls=Command,
+    sections={
+        "Initialization": ("init", "backbone", "resume"),
+        "Optimization": ("batch", "fresh", "lr", "seed", "half"),
+        "Image terms": ("image_batch", "image_every", "perceptual"),
+    },
+    renamed={"--trunk": Renamed("--backbone"), "--start": Renamed("--init")},
 )
-@click.option("--steps", type=int, help="Stop after so many updates, in all, whatever the time.")
-@click.option("--resume", is_flag=True, help="Go on with the run beside the output.")
-@click.option("--start", type=FILE, help="An encoder to begin with, instead of new weights.")
 @click.option(
-    "--trunk",
+    "--layer", metavar="I", default=5, show_default=True, help="The layer i of F_i to predict."
+)
+@click.option(
+    "--hours",
+    metavar="HOURS",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Total training time, resumed runs included.",
+)
+@click.option(
+    "--steps", metavar="N", type=int, help="Total number of updates, if they end before the hours."
+)
+@click.option("--init", metavar="FILE", type=FILE, help="Begin with the weights of this encoder.")
+@click.option(
+    "--backbone",
     type=click.Choice(("efficientnet-b0", "efficientnet-lite0")),
-    help="The network under it.",
+    help="Network under the heads. Default: efficientnet-b0.",
 )
-@click.option("--batch", type=int, help="Images per update.")
-@click.option("--fresh", type=int, help="New images among them; the rest are earlier ones again.")
-@click.option("--lr", type=float, help="Learning rate of Adam.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
+)
+@click.option("--batch", metavar="N", type=int, help="Images per update.")
+@click.option(
+    "--fresh", metavar="N", type=int, help="New images among them; the others are seen again."
+)
+@click.option("--lr", metavar="RATE", type=float, help="Learning rate of Adam.")
+@click.option(
+    "--seed",
+    metavar="N",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the samples and of new weights.",
+)
 @click.option(
     "--half", is_flag=True, help="Render samples in bfloat16, for processors that have it."
 )
 @click.option(
     "--image-batch",
+    metavar="N",
     type=int,
-    help="Images of an update that image terms render; 0, none, by default.",
+    help="Images per update that are rendered and compared. Default: 0.",
 )
-@click.option("--image-every", type=int, help="Updates from one with image terms to the next.")
+@click.option(
+    "--image-every", metavar="N", type=int, help="Compare images in every N-th update only."
+)
 @click.option(
     "--perceptual",
+    metavar="NAME",
     default="st-lpips-alex",
     show_default=True,
-    help="Distance of image terms, or none.",
-)
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the samples and the first weights."
+    help="Distance of these images; none for the pixels alone.",
 )
 @click.option(
     "-o",
     "--output",
+    metavar="FILE",
     type=FILE,
     required=True,
-    help="A .safetensors file; the run is kept in a .run folder.",
+    help="A .safetensors file; the run is saved in a .run folder beside it.",
 )
 @overwrite_option
-@device_option
 @json_option
+@network_option
+@device_option
 def encoder(
-    network: str, layer: int, output: Path, overwrite: bool, device: str, as_json: bool, **o: Any
+    layer: int,
+    hours: float,
+    steps: int | None,
+    init: Path | None,
+    backbone: Any,
+    resume: bool,
+    batch: int | None,
+    fresh: int | None,
+    lr: float | None,
+    seed: int,
+    half: bool,
+    image_batch: int | None,
+    image_every: int | None,
+    perceptual: str,
+    output: Path,
+    overwrite: bool,
+    as_json: bool,
+    network: str,
+    device: str,
 ) -> None:
-    """Train an encoder: F_i, R_i and styles of an image in one pass ([S] algorithm 3).
+    """Train an encoder: an image to F_i, R_i and styles.
 
-    Ctrl-C saves the run and writes the encoder as it is; --resume goes on.
+    It learns from images of the generator alone (Sypetkowski 2021, algorithm 3) and
+    predicts in one pass what `invert project` starts from. Ctrl-C saves the run and
+    writes the encoder as it is; --resume continues.
 
     \b
-    Example:  invert train encoder --network ffhq-mobile --layer 5 --hours 2 -o encoder.safetensors
+    Example:
+      invert train encoder --layer 5 --hours 2 -o encoder.safetensors
     """
     from tqdm import tqdm
 
@@ -83,44 +137,62 @@ def encoder(
     from invert.errors import UsageError
     from invert.metrics.perceptual import load_perceptual
 
-    check_range("hours", o["hours"], 0, 10_000)
+    check_range("hours", hours, 0, 10_000)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
-    knobs = ("trunk", "batch", "fresh", "lr", "image_batch", "image_every", "half", "seed")
-    settings = EncoderSettings(**{k: o[k] for k in knobs if o[k] is not None})
+    changes = without_none(
+        trunk=backbone,
+        batch=batch,
+        fresh=fresh,
+        lr=lr,
+        image_batch=image_batch,
+        image_every=image_every,
+        half=half,
+        seed=seed,
+    )
+    settings = EncoderSettings(**changes)
+
     destinations = claim(
-        "train encoder", [output], network=network, settings=[o["start"]], overwrite=overwrite
+        "train encoder", [output], network=network, settings=[init], overwrite=overwrite
     )
     check_folder(output.with_suffix(".run"))
     destinations.announce()
+
     generator = open_generator(network, device)
     distance = None
-    if settings.image_batch and o["perceptual"] != "none":
-        distance = load_perceptual(o["perceptual"], device=generator.device, dtype=generator.dtype)
-    with tqdm(
-        total=o["steps"],
-        desc=printable(output.name, LONGEST_LABEL),
-        unit="step",
-        leave=False,
-        disable=None,
-    ) as bar:
+    if settings.image_batch and perceptual != "none":
+        distance = load_perceptual(perceptual, device=generator.device, dtype=generator.dtype)
+    label = printable(output.name, LONGEST_LABEL)
+    with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
 
         def update(step: EncoderStep) -> None:
             bar.set_postfix(
-                loss=f"{step.loss:.3f}", F=f"{step.features:.3f}", w=f"{step.styles:.3f}",
-                left=f"{max(0.0, o['hours'] * 60 - step.seconds / 60):.0f}min", refresh=False,
-            )  # fmt: skip
+                loss=f"{step.loss:.3f}",
+                F=f"{step.features:.3f}",
+                w=f"{step.styles:.3f}",
+                left=f"{max(0.0, hours * 60 - step.seconds / 60):.0f}min",
+                refresh=False,
+            )
             bar.update(step.step - bar.n)
 
-        facts = train_encoder(
-            generator, layer, output,
-            settings=settings, steps=o["steps"], hours=o["hours"], resume=o["resume"], start=o["start"],
-            perceptual=distance, callback=update, record=destinations.record,
-        )  # fmt: skip
+        report = train_encoder(
+            generator,
+            layer,
+            output,
+            settings=settings,
+            steps=steps,
+            hours=hours,
+            resume=resume,
+            start=init,
+            perceptual=distance,
+            callback=update,
+            record=destinations.record,
+        )
+
     if as_json:
-        click.echo(json.dumps({"file": str(output), **facts}, sort_keys=True))
+        click.echo(json.dumps({"file": str(output), **report}, sort_keys=True))
     else:
-        missed = ", ".join(f"{name} {value:.3f}" for name, value in facts["held_out"].items())
-        say(f"{output}  {facts['steps']} steps, held-out share of variance missed: {missed}")
-    if facts["stop_reason"] == "interrupted":
+        shares = ", ".join(f"{name} {value:.3f}" for name, value in report["held_out"].items())
+        say(f"{output}  {report['steps']} steps, held-out variance left unexplained: {shares}")
+    if report["stop_reason"] == "interrupted":
         raise KeyboardInterrupt

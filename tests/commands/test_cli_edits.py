@@ -57,17 +57,17 @@ def test_edit_says_what_carries_it_into_the_features(
     assert run("project", photo, "--network", network, *QUICK).code == 0
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
     assert "tilt: features edited by residual" in run(*edit, "-o", "a.pt").err
-    assert "features edited by" not in run(*edit, "--carry", "styles", "-o", "b.pt").err
+    assert "features edited by" not in run(*edit, "--features", "keep", "-o", "b.pt").err
     assert Latent.load("a.pt").companion.origin is not None  # type: ignore[union-attr]
     assert Latent.load("b.pt").companion.origin is None  # type: ignore[union-attr]
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     refused(
-        run(*edit, "--carry", "model"),
+        run(*edit, "--features", "model"),
         2,
         "no attribute model of 'tilt' for F_5 of small is here; train one",
     )
     refused(
-        run(*edit, "--carry", "telepathy"),
+        run(*edit, "--features", "telepathy"),
         2,
         "unknown feature edit 'telepathy'; known: auto, residual, difference, model",
     )
@@ -98,7 +98,7 @@ def test_a_mixture_gets_a_companion_when_it_is_edited(
     assert "both.pt: made without a companion; looking for one" in result.err
     assert "tilt: features edited by residual" in result.err
     assert Latent.load("x.pt").companion is not None
-    assert "looking for one" not in run(*edit, "--carry", "styles", "-o", "y.pt").err
+    assert "looking for one" not in run(*edit, "--features", "keep", "-o", "y.pt").err
 
 
 def test_a_trained_attribute_model_carries_edits_on_a_canvas(
@@ -121,7 +121,7 @@ def test_a_trained_attribute_model_carries_edits_on_a_canvas(
         network,
     )
     assert "tilt: features edited by residual, 2 faces found" in run(*edit).err
-    refused(run(*edit, "--carry", "model"), 2, "no attribute model")
+    refused(run(*edit, "--features", "model"), 2, "no attribute model")
     train = (
         "train",
         "attribute",
@@ -135,7 +135,7 @@ def test_a_trained_attribute_model_carries_edits_on_a_canvas(
         network,
     )
     assert run(*train, "-o", "tilt-model.safetensors").code == 0
-    result = run(*edit, "--carry", "tilt-model.safetensors")
+    result = run(*edit, "--features", "tilt-model.safetensors")
     assert result.code == 0, result.err
     before, after = (np.asarray(Image.open(p)).astype(int) for p in ("wide.png", "x.png"))
     change = abs(before - after).mean(axis=(0, 2))

@@ -71,7 +71,7 @@ INPUTS_AS_OUTPUTS = {
     "directions learn --against": ["directions", "learn", "t.csv", "--name", "q", "--against", "q.safetensors"],
     "directions exemplars": ["directions", "exemplars", "--positive", "1", "--negative", "2", "--name", "small"],
     "train attribute": ["train", "attribute", "--direction", "q.safetensors", "-o", "q.safetensors"],
-    "train encoder": ["train", "encoder", "--start", "q.safetensors", "-o", "q.safetensors"],
+    "train encoder": ["train", "encoder", "--init", "q.safetensors", "-o", "q.safetensors"],
 }  # fmt: skip
 
 

@@ -273,7 +273,7 @@ def test_an_encoder_and_a_model_that_are_something_else(
     result = run("project", photo, "--network", network, "--encoder", "d.safetensors", *QUICK)
     assert "this is a direction; `invert edit" in one_line(result)
     edit = ["edit", "seed0000.pt", "--network", network, "--direction", "d.safetensors"]
-    assert "this is a latent" in one_line(run(*edit, "--carry", "seed0000.pt"))
+    assert "this is a latent" in one_line(run(*edit, "--features", "seed0000.pt"))
 
 
 def test_a_cut_off_file_keeps_the_error_of_its_reader(run: Shell) -> None:

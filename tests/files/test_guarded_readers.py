@@ -37,13 +37,13 @@ INPUTS: dict[tuple[str, str], list[str]] = {
     ("project", "network"): ["project", "photos/face.png", "--network", BAD],
     ("project", "init"): ["project", "photos/face.png", *NETWORK, *QUICK, "--init", BAD],
     ("project", "encoder_file"): ["project", "photos/face.png", *NETWORK, *QUICK, "--encoder", BAD],
-    ("project", "trunk"): ["project", "photos/face.png", *NETWORK, "--perceptual", "lpips-alex", "--trunk", BAD],
+    ("project", "lpips_weights"): ["project", "photos/face.png", *NETWORK, "--perceptual", "lpips-alex", "--lpips-weights", BAD],
     ("render", "latents"): ["render", BAD, *NETWORK],
     ("render", "photograph"): ["render", "a.pt", *NETWORK, "--into", BAD],
     ("edit", "latent"): ["edit", BAD, *NETWORK, "--direction", "d.safetensors"],
     ("edit", "names"): ["edit", "a.pt", *NETWORK, "--direction", BAD],
     ("edit", "mask_file"): ["edit", "a.pt", *NETWORK, "--direction", "d.safetensors", "--mask", BAD],
-    ("edit", "carry"): ["edit", "f.pt", *NETWORK, "--direction", "d.safetensors", "--carry", BAD],
+    ("edit", "features"): ["edit", "f.pt", *NETWORK, "--direction", "d.safetensors", "--features", BAD],
     ("mix", "a"): ["mix", BAD, "a.pt", *NETWORK, "--mask", "photos/face.png"],
     ("mix", "b"): ["mix", "a.pt", BAD, *NETWORK, "--mask", "photos/face.png"],
     ("mix", "mask_file"): ["mix", "a.pt", "a.pt", *NETWORK, "--mask", BAD],
@@ -67,11 +67,11 @@ INPUTS: dict[tuple[str, str], list[str]] = {
     ],
     ("directions import", "file"): ["directions", "import", BAD, "--name", "x", *NETWORK],
     ("directions measure", "held_out"): ["directions", "measure", "d.safetensors", "--held-out", BAD, *NETWORK],
-    ("train encoder", "start"): ["train", "encoder", *NETWORK, "--start", BAD, "--steps", "1", "-o", "e.safetensors"],
+    ("train encoder", "init"): ["train", "encoder", *NETWORK, "--init", BAD, "--steps", "1", "-o", "e.safetensors"],
     ("train attribute", "direction"): ["train", "attribute", "--direction", BAD, *NETWORK],
-    ("train attribute", "trunk"): [
+    ("train attribute", "lpips_weights"): [
         "train", "attribute", "--direction", "d.safetensors", "--perceptual", "lpips-alex", "--perceptual-steps", "1",
-        "--trunk", BAD, *NETWORK,
+        "--lpips-weights", BAD, *NETWORK,
     ],
 }  # fmt: skip
 

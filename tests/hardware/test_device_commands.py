@@ -46,8 +46,8 @@ LINES = {
     "render noise": f"render w.pt -o r.png --noise random --seed 3 --force {NET}",
     "render into": f"render a.pt --into face.png -o whole.png {READING} {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
-    "edit by difference": f"edit a.pt --direction tilt.safetensors --carry difference {NET}",
-    "edit styles": f"edit a.pt --direction tilt.safetensors --carry styles --layers 0-4 {NET}",
+    "edit by difference": f"edit a.pt --direction tilt.safetensors --features difference {NET}",
+    "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --layers 0-4 {NET}",
     "edit twice": f"edit w.pt --direction tilt.safetensors --direction pose.safetensors {NET}",
     "edit under a mask": f"edit a.pt --direction tilt.safetensors --mask mask.png {NET}",
     "strip": f"edit a.pt --direction tilt.safetensors --strip -1:1:3 {NET}",
@@ -89,10 +89,10 @@ OPTIMIZING = {
     "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --space FNW9 {READING} {NET}",
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
-    "find companions": f"edit canvas.pt --direction tilt.safetensors --carry repaint {NET}",
+    "find companions": f"edit canvas.pt --direction tilt.safetensors --features residual {NET}",
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --fresh 1 --lr 1e-3 "
     f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 "
-    f"--start encoder.safetensors -o t.safetensors --json {NET}",
+    f"--init encoder.safetensors -o t.safetensors --json {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
     f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
 }
@@ -102,7 +102,7 @@ EXCUSED = {
     "--overwrite": "about files that are there",
     "--force": "about fingerprints; three lines have it",
     "--face": "the detector's weights are a download; it computes on the CPU",
-    "--trunk": "the weights are a download",
+    "--lpips-weights": "the weights are a download",
     "--resume": "test_device_library resumes",
 }
 
@@ -203,7 +203,7 @@ def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared:
     tilt = Direction.load(prepared / "tilt.safetensors")
     quick = AttributeSettings(samples=8, held_out=2, steps=0, rank=4)
     train_attribute_model(generator, tilt, 5, settings=quick).save(prepared / "model.safetensors")
-    edit = "edit bare.pt --direction tilt.safetensors --strength 1 --carry model.safetensors"
+    edit = "edit bare.pt --direction tilt.safetensors --strength 1 --features model.safetensors"
     succeeded(run_in(f"{edit} {NET}", "sim"))
 
 
