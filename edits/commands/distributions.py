@@ -1,4 +1,4 @@
-"""`invert equalize` and `invert stats`: a latent's values against those that its generator makes."""
+"""`invert equalize` and `stats`: a latent's values against those that its generator makes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from invert.commands.command import Command
 from invert.commands.destinations import claim, with_suffix_of, with_twin
 from invert.commands.opening import newest, open_latents
 from invert.commands.options import (
@@ -23,20 +24,21 @@ from invert.commands.terminal import say
 from invert.commands.writing import write_edited
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("latent", required=False, type=FILE)
 @click.option(
     "--amount",
+    metavar="A",
     type=float,
     required=True,
-    help="0 changes nothing, 1 takes the generated distribution.",
+    help="0 changes nothing, 1 gives exactly the generator's distribution.",
 )
 @click.option(
     "--part",
     "parts",
     multiple=True,
     type=click.Choice(["styles", "features", "rgb"]),
-    help="All by default.",
+    help="Which values, styles, F_i or R_i; repeatable. Default: all.",
 )
 @output_option
 @overwrite_option
@@ -53,10 +55,15 @@ def equalize(
     force: bool,
     device: str,
 ) -> None:
-    """Move a latent's values towards the generator's distribution, their order kept.
+    """Match a latent's histograms to the generator's.
+
+    Styles, features F_i and the image R_i of a latent move towards the distribution
+    of generated ones, each value by its rank. LATENT is a latent file; by default the
+    newest projection in this folder.
 
     \b
-    Example:  invert equalize portrait.pt --amount 0.5
+    Example:
+      invert equalize portrait.pt --amount 0.5
     """
     from edits.equalize import equalize as equalize_latent
 
@@ -67,9 +74,9 @@ def equalize(
     write_edited(generator, equalize_latent(generator, point, amount, parts or None), destinations)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("latent", required=False, type=FILE)
-@click.option("-o", "--output", type=FILE, help="PNG file; NAME.stats.png by default.")
+@click.option("-o", "--output", metavar="FILE", type=FILE, help="Default: NAME.stats.png.")
 @overwrite_option
 @latent_network_option
 @force_option
@@ -84,11 +91,15 @@ def stats(
     as_json: bool,
     device: str,
 ) -> None:
-    """Draw histograms of a latent's parts against the generator's, with their Wasserstein
-    distances.
+    """Plot a latent's histograms beside the generator's.
+
+    One plot each for styles, noise, F_i and R_i, with the Wasserstein distance from
+    generated values. LATENT is a latent file; by default the newest projection in
+    this folder.
 
     \b
-    Example:  invert stats portrait.pt
+    Example:
+      invert stats portrait.pt
     """
     from edits.plots import distribution_figure
 
@@ -97,6 +108,7 @@ def stats(
     destinations = claim("stats", [where], latents=[path], settings=[network], overwrite=overwrite)
     generator, [point] = open_latents([path], network, device, force=force)
     distances = distribution_figure(generator, point, destinations.ready(), destinations.record)
+
     if as_json:
         click.echo(json.dumps({"file": str(where), "wasserstein": distances}, sort_keys=True))
         return

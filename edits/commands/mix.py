@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from invert.commands.command import Command
 from invert.commands.destinations import claim, with_twin
 from invert.commands.opening import open_latents
 from invert.commands.options import (
@@ -20,33 +21,37 @@ from invert.commands.parsing import parse_shift
 from invert.commands.writing import write_edited
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option(
     "--mask",
     "mask_file",
+    metavar="FILE",
     type=FILE,
     required=True,
-    help="White takes b, black keeps a, grey mixes; no label map.",
+    help="A picture: white takes B, black keeps A, grey blends; no label map.",
 )
 @click.option(
     "--keep-styles",
+    metavar="K",
     default=0,
     show_default=True,
-    help="The last k styles stay a's, which keeps its colours.",
+    help="Keep the last K styles of A, and so its colours.",
 )
 @click.option(
     "--shift",
+    metavar="DX,DY",
     default="0,0",
     show_default=True,
-    help="Move b right and down by dx,dy feature cells first.",
+    help="Move B right and down first, in feature cells.",
 )
 @click.option(
     "--feather",
+    metavar="PIXELS",
     default=0.0,
     show_default=True,
-    help="Width in pixels of soft edges for a hard mask.",
+    help="Soften the edges of the mask over this width.",
 )
 @output_option
 @overwrite_option
@@ -66,10 +71,14 @@ def mix(
     force: bool,
     device: str,
 ) -> None:
-    """Put the masked region of one latent into another, in latent space.
+    """Put a region of latent B into latent A.
+
+    The result is one latent, A+B.pt, and its picture. Blending happens in latent
+    space: styles and features inside the mask are those of B.
 
     \b
-    Example:  invert mix a.pt b.pt --mask mask.png
+    Example:
+      invert mix a.pt b.pt --mask mask.png
     """
     from edits.mixer import mix as mix_latents
     from invert.images.images import read_mask
@@ -79,6 +88,7 @@ def mix(
     destinations = claim(
         "mix", files, latents=[a, b], settings=[mask_file, network], overwrite=overwrite
     )
+
     generator, [first, second] = open_latents([a, b], network, device, force=force)
     height, width = generator.check(first).image
     mask = read_mask(mask_file, (width, height))

