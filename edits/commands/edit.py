@@ -127,6 +127,8 @@ def edit(
     from invert.images.comparison import hstack
     from invert.images.images import read_mask, to_pil
 
+    features = say_new_value(features)
+
     # One strength per direction, or a strip of one direction.
     chosen = [find(name) for name in names]
     amounts = list(strengths) or [DEFAULT_STRENGTH] * len(chosen)
@@ -178,6 +180,14 @@ def edit(
         for direction, strength in zip(chosen, amounts, strict=True):
             result = along_direction.edit(generator, result, direction, strength, **options)
         write_edited(generator, result, destinations)
+
+
+def say_new_value(value: str) -> str:
+    """The value of --features; one of an earlier version becomes today's, with a warning."""
+    new = features_of_carry(value)
+    if new != value:
+        say(f"warning: --features {value} is now --features {new}", err=True)
+    return new
 
 
 def faces_found(latent: Latent) -> str:
