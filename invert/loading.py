@@ -92,13 +92,7 @@ def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
     if checkpoint.architecture == "stylegan2":
         from invert.networks.stylegan2 import StyleGAN2
 
-        config = checkpoint.config
-        return StyleGAN2(
-            checkpoint.tensors,
-            conv_clamp=config.get("conv_clamp"),
-            mapping_lr_multiplier=config.get("mapping_lr_multiplier", 0.01),
-            resample_filter=config.get("resample_filter", (1, 3, 3, 1)),
-        )
+        return StyleGAN2(checkpoint.tensors, **checkpoint.config)
     if checkpoint.architecture == "mobile-stylegan":
         from invert.networks.mobile_stylegan import MobileStyleGAN
 

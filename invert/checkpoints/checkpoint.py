@@ -1,8 +1,7 @@
-"""What every checkpoint format is read into: canonical names, float32 tensors, config and details."""
+"""A checkpoint: canonical names, float32 tensors, config, details. Every format is read into one."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -12,22 +11,12 @@ from torch import Tensor
 
 from invert.checkpoints.nodes import describe, quoted
 from invert.errors import ModelFileError
-from invert.networks.stylegan2 import check_stylegan2
+from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER, DEFAULT_RESAMPLE_FILTER
+from invert.networks.stylegan2_tensors import check_stylegan2, expected_shapes
 
 JSON: TypeAlias = Any  # whatever json.dumps can write
 
 ARCHITECTURES = ("stylegan2", "mobile-stylegan")
-DEFAULT_LR_MULTIPLIER = 0.01
-DEFAULT_RESAMPLE_FILTER = (1, 3, 3, 1)
-
-_STYLEGAN2_NAME = re.compile(
-    r"mapping\.(w_avg|(embed|fc\d{1,2})\.(weight|bias))"
-    r"|synthesis\.b4\.const"
-    r"|synthesis\.b[1-9]\d{0,4}\."
-    r"(conv[01]\.(weight|bias|noise_const|noise_strength|affine\.weight|affine\.bias)"
-    r"|torgb\.(weight|bias|affine\.weight|affine\.bias))",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True)
@@ -36,12 +25,10 @@ class Checkpoint:
 
     `tensors` of a "stylegan2" have the names and raw values (no run-time gain applied) of
     StyleGAN2-ADA-PyTorch. `config` is what their shapes do not tell: `conv_clamp` (float or None),
-    `mapping_lr_multiplier` and `resample_filter` (taps, normalized to sum 1 by the network).
-    `details` is for
-    people: container, class, protocol, hashes of source code that was ignored, training settings,
-    and under `assumed`
-    what the file does not say. `doubts` are sentences about those of them that a person should know
-    of at once.
+    `mapping_lr_multiplier` and `resample_filter` (taps, which the network scales to sum 1).
+    `details` is for people: container, class, protocol, hashes of source code that was ignored,
+    training settings and, under `assumed`, what the file does not say. `doubts` holds a sentence
+    about each assumption that a user should know of at once.
     """
 
     architecture: str
@@ -109,68 +96,67 @@ def float32_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
-    """Raise ModelFileError for an unknown architecture, wrong names or shapes, or (unless allowed)
-    NaN.
+    """Raise ModelFileError unless these are the weights of a network that can be built.
+
+    That is for an unknown architecture, wrong names or shapes, and (unless allowed) NaN.
     """
+    tensors = checkpoint.tensors
     if checkpoint.architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ModelFileError(
             f"supported architectures: {known}; this is {describe(checkpoint.architecture)}"
         )
-    tensors = checkpoint.tensors
+
+    # Names, shapes, config. The tensors of a MobileStyleGAN are checked as the network is built.
     if checkpoint.architecture == "stylegan2":
-        foreign = [name for name in tensors if not _STYLEGAN2_NAME.fullmatch(name)]
-        if foreign:
-            raise ModelFileError(f"not a StyleGAN2 generator: unexpected {first(foreign)}")
+        wanted = expected_shapes(tensors)
+        if unexpected := [name for name in tensors if name not in wanted]:
+            raise ModelFileError(f"not a StyleGAN2 generator: unexpected {first(unexpected)}")
         _check_colours(tensors)
         check_stylegan2(tensors)
         _check_config(checkpoint.config)
-        embed = tensors.get("mapping.embed.weight")
-        if embed is not None and tensors["mapping.fc0.weight"].shape[1] <= embed.shape[0]:
-            raise ModelFileError(
-                "not a StyleGAN2 generator: mapping.fc0.weight has no room for z beside the label"
-            )
+
+    # Values.
     empty = [name for name, t in tensors.items() if t.numel() == 0]
     if empty or not tensors:
-        raise ModelFileError(
-            f"no weights in {first(empty) if empty else 'the file'}; it is damaged"
-        )
+        what = first(empty) if empty else "the file"
+        raise ModelFileError(f"no weights in {what}; it is damaged")
     nonfinite = [name for name, t in tensors.items() if not bool(torch.isfinite(t).all())]
     if nonfinite and not allow_nonfinite:
         raise ModelFileError(
-            f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the same; "
-            "use another snapshot of the training"
+            f"NaN or infinity in {first(nonfinite)}; --allow-nonfinite reads the file all the "
+            "same; use another snapshot of the training"
         )
 
 
 def _check_colours(tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError where the pictures have another number of channels than RGB's three."""
+    """Raise ModelFileError unless the images have RGB's three channels."""
     channels = {
         t.shape[0] for name, t in tensors.items() if name.endswith(".torgb.weight") and t.ndim == 4
     }
-    if len(channels) == 1 and (count := channels.pop()) != 3:
-        kinds = {
-            1: "grey pictures",
-            4: "pictures with transparency",
-            12: "the wavelets of pictures",
-        }
-        channels_of = f"{count} colour channel{'s' if count > 1 else ''} ({kinds.get(count, 'no RGB pictures')})"
-        raise unsupported(f"a StyleGAN2 of {channels_of}; train it on RGB pictures")
+    if len(channels) != 1 or (count := channels.pop()) == 3:
+        return
+
+    kinds = {1: "grey pictures", 4: "pictures with transparency", 12: "the wavelets of pictures"}
+    plural = "s" if count > 1 else ""
+    raise unsupported(
+        f"a StyleGAN2 of {count} colour channel{plural} ({kinds.get(count, 'no RGB pictures')}); "
+        "train it on RGB pictures"
+    )
 
 
 def _check_config(config: Mapping[str, JSON]) -> None:
-    """Raise ModelFileError unless `config` is one that `stylegan2_config` makes; fingerprints
-    depend on it.
+    """Raise ModelFileError unless `stylegan2_config` makes such a config.
+
+    Fingerprints depend on it.
     """
-    if set(config) != {"conv_clamp", "mapping_lr_multiplier", "resample_filter"}:
+    names = tuple(stylegan2_config())
+    if set(config) != set(names):
         raise ModelFileError(
-            f"config should be conv_clamp, mapping_lr_multiplier, resample_filter; got {first(config) or 'nothing'}"
+            f"config should be {', '.join(names)}; got {first(config) or 'nothing'}"
         )
-    clamp, multiplier, taps = (
-        config["conv_clamp"],
-        config["mapping_lr_multiplier"],
-        config["resample_filter"],
-    )
+
+    clamp, multiplier, taps = (config[name] for name in names)
     if clamp is not None and not (_is_number(clamp) and clamp > 0):
         raise ModelFileError(
             f"conv_clamp should be a positive number or null, this is {describe(clamp)}"
@@ -179,12 +165,9 @@ def _check_config(config: Mapping[str, JSON]) -> None:
         raise ModelFileError(
             f"mapping_lr_multiplier should be a positive number, this is {describe(multiplier)}"
         )
-    proper = (
-        isinstance(taps, (list, tuple))
-        and 2 <= len(taps) <= 64
-        and all(_is_number(tap) for tap in taps)
-    )
-    if not proper or sum(taps) == 0:
+
+    is_filter = isinstance(taps, (list, tuple)) and 2 <= len(taps) <= 64
+    if not is_filter or not all(map(_is_number, taps)) or sum(taps) == 0:
         raise ModelFileError(
             f"resample_filter should be 2 to 64 taps with a sum, this is {describe(taps)}"
         )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from invert.checkpoints.checkpoint import DEFAULT_LR_MULTIPLIER
+from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER
 
 LIKELY = 3.0  # a factor; training moves the weights' scale by less
 

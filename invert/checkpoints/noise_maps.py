@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invert.checkpoints.checkpoint import Checkpoint
-from invert.networks.stylegan2 import resolutions
+from invert.networks.stylegan2_tensors import resolutions
 
 SEED = 0
 MAX_SIDE = 2_048  # a small file cannot ask for more

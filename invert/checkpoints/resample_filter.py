@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from invert.checkpoints.checkpoint import DEFAULT_RESAMPLE_FILTER
 from invert.errors import ModelFileError
+from invert.networks.stylegan2 import DEFAULT_RESAMPLE_FILTER
 
 
 def resample_taps(kernels: Mapping[str, Tensor]) -> list[float]:

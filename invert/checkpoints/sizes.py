@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invert.checkpoints.nodes import describe
 from invert.errors import ModelFileError
-from invert.networks.stylegan2 import resolutions
+from invert.networks.stylegan2_tensors import resolutions
 
 # a size by each name that PyTorch and TensorFlow files have for it; labels first, their loss
 # explains the rest

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from invert.checkpoints import numpy_nodes
 from invert.checkpoints.checkpoint import (
-    DEFAULT_LR_MULTIPLIER,
     Checkpoint,
     float32_tensors,
     stylegan2_config,
@@ -35,6 +34,7 @@ from invert.checkpoints.numpy_nodes import number
 from invert.checkpoints.resample_filter import resample_taps
 from invert.checkpoints.sizes import check_embedding, check_sizes
 from invert.checkpoints.torch_storage import LOAD_FROM_BYTES, REBUILD_PARAMETER, REBUILD_TENSOR
+from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER
 
 GLOBALS = frozenset(
     {

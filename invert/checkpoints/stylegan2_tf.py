@@ -26,8 +26,6 @@ from torch import Tensor
 
 from invert.checkpoints import numpy_nodes
 from invert.checkpoints.checkpoint import (
-    DEFAULT_LR_MULTIPLIER,
-    DEFAULT_RESAMPLE_FILTER,
     Budget,
     Checkpoint,
     first,
@@ -42,6 +40,7 @@ from invert.checkpoints.nodes import Call, describe, entries, is_mapping, quoted
 from invert.checkpoints.numpy_nodes import number
 from invert.checkpoints.sizes import check_sizes
 from invert.errors import ModelFileError
+from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER, DEFAULT_RESAMPLE_FILTER
 
 VERSION = 4
 GLOBALS = frozenset(

@@ -1,10 +1,8 @@
-"""MobileStyleGAN's synthesis: a distilled StyleGAN2 with separable convolutions and wavelet
-upsampling.
+"""MobileStyleGAN: a distilled StyleGAN2 with separable convolutions that upsamples by wavelets.
 
-Layers are numbered like StyleGAN2's; even layers upsample. Differences that matter outside this
-file: there is no demodulation, no RGB sum (R_i does not exist), and the last layer makes 12 wavelet
-channels of the final image at half its size. Architecture: Belousov, "MobileStyleGAN",
-arXiv:2104.04767.
+Layers are numbered like StyleGAN2's; even layers upsample. There is no demodulation and no RGB sum
+(R_i does not exist); the last layer makes 12 wavelet channels of the image, at half its size.
+Architecture: Belousov, "MobileStyleGAN", arXiv:2104.04767.
 """
 
 from __future__ import annotations
@@ -20,22 +18,24 @@ from torch.autograd.function import once_differentiable
 
 from invert.errors import ModelFileError
 from invert.networks.network import Affine, Layer, MappingNetwork, SynthesisNetwork
-from invert.networks.stylegan2 import subset
+from invert.networks.stylegan2_tensors import mapping_depth, subset
 
 
 class HaarSynthesis(torch.autograd.Function):
     """[N, C, 2H, 2W] from four Haar bands [N, 4C, H, W] in blocks ll, lh, hl, hh, times 2.
 
-    Orthogonal up to scale, so the backward pass is the analysis. Written out because stacking and
-    shuffling moves every
-    value five times; here it is twice. The factor ½ of the transform is folded into the weights
-    before it.
+    The transform is orthogonal up to scale, so the backward pass is the analysis. The factor ½ is
+    folded into the weights before it. Written out because stacking and shuffling moves every value
+    five times, and this twice.
     """
 
     @staticmethod
     def forward(ctx: Any, bands: Tensor) -> Tensor:
+        """Synthesis: the four cells of a square are ll ± lh ± hl ± hh."""
         n, c4, h, w = bands.shape
         ll, lh, hl, hh = bands.chunk(4, 1)
+
+        # The upper cells, then the lower ones: left is the sum, right the difference.
         x = empty(bands, (n, c4 // 4, 2 * h, 2 * w))
         butterfly(ll + lh, hl + hh, x[:, :, ::2, ::2], x[:, :, ::2, 1::2])
         butterfly(ll - lh, hl - hh, x[:, :, 1::2, ::2], x[:, :, 1::2, 1::2])
@@ -44,8 +44,12 @@ class HaarSynthesis(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Analysis, which is the transpose."""
+        # Along the rows.
         left, right = grad[:, :, :, ::2], grad[:, :, :, 1::2]
         low, high = left + right, left - right
+
+        # Down the columns.
         n, c, h, w = grad.shape
         bands = empty(grad, (n, 4 * c, h // 2, w // 2))
         ll, lh, hl, hh = bands.chunk(4, 1)
@@ -55,7 +59,7 @@ class HaarSynthesis(torch.autograd.Function):
 
 
 def empty(like: Tensor, shape: Sequence[int]) -> Tensor:
-    """Memory for a map of channels_last, not yet written."""
+    """A map whose values are not yet written, channels last in memory."""
     return torch.empty(
         shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
     )
@@ -68,22 +72,29 @@ def butterfly(a: Tensor, b: Tensor, total: Tensor, difference: Tensor) -> None:
 
 
 def haar_blocks(channels: int) -> Tensor:
-    """The order that turns (C lows, then lh, hl, hh per channel) into blocks ll, lh, hl, hh."""
+    """Indices that turn the file's order into blocks ll, lh, hl, hh.
+
+    In the file the C lows come first, then lh, hl, hh of each channel in turn.
+    """
     c = channels // 4
     return torch.cat([torch.arange(c), *(torch.arange(c + k, channels, 3) for k in range(3))])
 
 
 class SeparableConv(nn.Module):
-    """Modulate (and, on even layers, upsample), convolve depthwise then pointwise, noise, bias,
-    leaky ReLU.
+    """Modulate (on even layers upsample first), convolve, add noise and bias, leaky ReLU.
+
+    The convolution is depthwise, then pointwise; that of layer 1 is an ordinary one.
     """
 
     def __init__(self, t: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.affine = Affine(t["affine.weight"], t["affine.bias"])
+
+        # On even layers, with the factor ½ of the Haar transform that follows.
         self.up_affine = None
         if "up_affine.weight" in t:
             self.up_affine = Affine(t["up_affine.weight"] / 2, t["up_affine.bias"] / 2)
+
         self.register_buffer("weight", t["weight"].contiguous(memory_format=torch.channels_last))
         self.register_buffer("depthwise", t.get("depthwise.weight"))
         self.register_buffer("bias", t["bias"])
@@ -96,18 +107,23 @@ class SeparableConv(nn.Module):
         self.noise_const: Tensor
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """F_{i+1} from F_i, of twice the size where the layer upsamples."""
+        # Upsample: four bands of each channel, modulated by a style of their own.
         if self.up_affine is not None:
             x = HaarSynthesis.apply(x * self.up_affine(w, x.shape[2:]))
+
+        # Modulate and convolve; the bias comes with the last convolution.
         x = x * self.affine(w, x.shape[2:])
         if self.depthwise is None:
             x = F.conv2d(x, self.weight, self.bias, padding=1)
         else:
-            x = F.conv2d(
-                F.conv2d(x, self.depthwise, padding=1, groups=x.shape[1]), self.weight, self.bias
-            )
+            x = F.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
+            x = F.conv2d(x, self.weight, self.bias)
+
+        # Noise and leaky ReLU, in place: the backward passes above need neither sum.
         if noise is not None:
             x = x.add_(noise * self.noise_strength)
-        return F.leaky_relu_(x, 0.2)  # in place: the backward passes above need neither sum
+        return F.leaky_relu_(x, 0.2)
 
 
 class MobileStyleGAN(SynthesisNetwork):
@@ -126,49 +142,57 @@ class MobileStyleGAN(SynthesisNetwork):
             raise ModelFileError(f"not a MobileStyleGAN generator: {error}") from error
 
     def _build(self, tensors: Mapping[str, Tensor]) -> None:
-        depth = sum(1 for k in tensors if k.startswith("mapping.fc") and k.endswith(".weight"))
-        self.mapping = MappingNetwork(
-            [
-                (tensors[f"mapping.fc{k}.weight"], tensors[f"mapping.fc{k}.bias"])
-                for k in range(depth)
-            ]
-        )
+        # Mapping network, mean w and learned constant.
+        fc = [subset(tensors, f"mapping.fc{k}.") for k in range(mapping_depth(tensors))]
+        self.mapping = MappingNetwork([(t["weight"], t["bias"]) for t in fc])
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
         self.register_buffer("const", tensors["synthesis.const"])
+
+        # Convolutions. F_i of even layers is kept in the blocks that the Haar transform reads.
         names = [
             k for k in tensors if k.startswith("synthesis.layer") and k.endswith("noise_const")
         ]
         parts = [subset(tensors, f"synthesis.layer{i}.") for i in range(1, len(names) + 1)]
         for before, part in pairwise(parts):
-            # F_i of even layers is kept in the blocks that the transform reads
             if "up_affine.weight" in part:
                 order = haar_blocks(part["up_affine.weight"].shape[0])
                 before |= {name: before[name][order] for name in ("weight", "bias")}
                 part |= {name: part[name][order] for name in ("up_affine.weight", "up_affine.bias")}
         self.convs = nn.ModuleList(SeparableConv(part) for part in parts)
-        layers: list[Layer] = []
-        channels, height, width = self.const.shape[1:]
-        nominal = 4
-        for i, conv in enumerate(self.convs, start=1):
-            assert isinstance(conv, SeparableConv)
-            scale = 1 if conv.up_affine is None else 2
-            made = (scale * height, scale * width)
-            if tuple(conv.noise_const.shape[2:]) != made:
-                found = list(conv.noise_const.shape[2:])
-                raise RuntimeError(f"noise of layer {i}: expected {list(made)}, found {found}")
-            layers.append(Layer(i, nominal, channels, (height, width), None, made))
-            channels, nominal, (height, width) = conv.weight.shape[0], scale * nominal, made
-        layers.append(Layer(len(layers) + 1, nominal, channels, (height, width), None, None))
-        self.layers = tuple(layers)
-        self.image_size = (2 * height, 2 * width)
+
+        self._measure()
+
+        # The head: 12 wavelet channels, with the factor ½ of the transform that makes the image.
         head = subset(tensors, "synthesis.head.")
-        self.head_affine = Affine(head["affine.weight"], head["affine.bias"])
         order = haar_blocks(head["weight"].shape[0])
+        self.head_affine = Affine(head["affine.weight"], head["affine.bias"])
         self.register_buffer("head_weight", head["weight"][order] / 2)
         self.register_buffer("head_bias", head["bias"][order] / 2)
         self.head_weight: Tensor
         self.head_bias: Tensor
 
+    def _measure(self) -> None:
+        """Set the sizes of layers and images; raise RuntimeError where noise maps contradict."""
+        layers: list[Layer] = []
+        channels, height, width = self.const.shape[1:]
+        nominal = 4
+
+        for i, conv in enumerate(self.convs, start=1):
+            assert isinstance(conv, SeparableConv)
+            scale = 1 if conv.up_affine is None else 2
+            output = (scale * height, scale * width)
+            if tuple(conv.noise_const.shape[2:]) != output:
+                found = list(conv.noise_const.shape[2:])
+                raise RuntimeError(f"noise of layer {i}: expected {list(output)}, found {found}")
+            layers.append(Layer(i, nominal, channels, (height, width), None, output))
+            channels, nominal, (height, width) = conv.weight.shape[0], scale * nominal, output
+
+        # The head is the last layer.
+        layers.append(Layer(len(layers) + 1, nominal, channels, (height, width), None, None))
+        self.layers = tuple(layers)
+        self.image_size = (2 * height, 2 * width)
+
     def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+        """The image, from its wavelets."""
         bands = F.conv2d(x * self.head_affine(style, x.shape[2:]), self.head_weight, self.head_bias)
         return HaarSynthesis.apply(bands)

@@ -1,4 +1,4 @@
-"""What every generator network here has in common: layers counted from 1, a run between any two.
+"""What all generator networks here share: layers counted from 1, and a run between any two.
 
 A network is tensors only: no files, no seeds, no spaces. :class:`invert.Generator` puts those on
 top.
@@ -19,12 +19,11 @@ Size = tuple[int, int]  # height and width
 
 @dataclass(frozen=True)
 class Layer:
-    """Facts of one layer at the training resolution; layer i owns the style vector w_i.
+    """The sizes of one layer at the training resolution; layer i has the style vector w_i.
 
     Sizes are (height, width) in cells. `nominal` is the side of F_i, 4, 8, …, in a square network
-    of as many layers, by which a layer is coarse, middle or fine. The last layer of a network
-    (torgb,
-    or a wavelet head) has no noise map.
+    of as many layers: it says whether a layer is coarse, middle or fine. The last layer (torgb, or
+    a wavelet head) has no noise map.
     """
 
     index: int
@@ -78,13 +77,17 @@ class MappingNetwork(nn.Module):
         self.w_dim = layers[-1][0].shape[0]
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """w [N, w_dim]; labels c are one-hot rows."""
         x = normalize_2nd_moment(z.to(self.get_buffer("weight0").dtype))
+
+        # The embedded label stands beside z.
         if self.c_dim:
             assert c is not None, "a conditional mapping network needs labels"
-            y = F.linear(
-                c.to(x.dtype), self.get_buffer("embed_weight"), self.get_buffer("embed_bias")
-            )
+            weight, bias = self.get_buffer("embed_weight"), self.get_buffer("embed_bias")
+            y = F.linear(c.to(x.dtype), weight, bias)
             x = torch.cat([x, normalize_2nd_moment(y)], dim=1)
+
+        # Fully connected layers with leaky ReLU, whose gain is √2.
         for k in range(self.num_layers):
             x = F.linear(x, self.get_buffer(f"weight{k}"), self.get_buffer(f"bias{k}"))
             x = F.leaky_relu(x, 0.2) * 2**0.5
@@ -102,16 +105,14 @@ class Affine(nn.Module):
         self.bias: Tensor
 
     def forward(self, w: Tensor, size: Sequence[int]) -> Tensor:
-        """[N, C, 1, 1] from w [N, w_dim]; [N, C, *size] from a style map [N, w_dim, h, w].
-
-        A map is resized after the affine: the two commute, and C·H·W is never more than w_dim·H·W.
-        A 1×1 map is computed as the vector it stands for, so that conversions keep every bit of the
-        image.
-        """
+        """[N, C, 1, 1] from w [N, w_dim]; [N, C, *size] from a style map [N, w_dim, h, w]."""
+        # A 1×1 map is the vector it stands for, so that conversions keep every bit of the image.
         if w.ndim == 4 and tuple(w.shape[2:]) == (1, 1):
             w = w.flatten(1)
         if w.ndim == 2:
             return F.linear(w, self.weight, self.bias)[:, :, None, None]
+
+        # A map is resized after the affine: the two commute, and C is never more than w_dim.
         style = F.conv2d(w, self.weight[:, :, None, None], self.bias)
         if tuple(style.shape[2:]) == tuple(size):
             return style
@@ -123,8 +124,7 @@ class SynthesisNetwork(nn.Module, ABC):
 
     `styles[k]` and `noise[k]` belong to layer `first + k`. A style is [N, w_dim] or a map
     [N, w_dim, h, w]; a noise map is [N or 1, 1, H, W], or None for no noise. Nothing here assumes
-    square maps
-    or the training size.
+    square maps or the training size.
     """
 
     architecture: str
@@ -148,7 +148,7 @@ class SynthesisNetwork(nn.Module, ABC):
 
     @property
     def num_ws(self) -> int:
-        """Number of style vectors, which is the number of layers: convolutions plus the last one."""
+        """Number of style vectors, which is that of layers: the convolutions and the last one."""
         return len(self.layers)
 
     def start(self) -> Tensor:
@@ -168,8 +168,9 @@ class SynthesisNetwork(nn.Module, ABC):
         first: int,
         stop: int,
     ) -> tuple[Tensor, Tensor | None]:
-        """(F_stop, R_stop) from (F_first, R_first) by layers first … stop − 1; needs styles up to
-        w_stop.
+        """(F_stop, R_stop) from (F_first, R_first), by layers first … stop − 1.
+
+        Needs the styles up to w_stop, since the torgb after a layer has the next layer's.
         """
         x = x.contiguous(memory_format=torch.channels_last)
         for i in range(first, stop):
@@ -178,9 +179,7 @@ class SynthesisNetwork(nn.Module, ABC):
         return x, rgb
 
     def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
-        """The RGB sum after layer `index` has made `x`; `style` is the next layer's. None where
-        there is no sum.
-        """
+        """The RGB sum after layer `index` has made `x`, or None; `style` is the next layer's."""
         return rgb
 
     @abstractmethod

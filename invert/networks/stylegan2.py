@@ -1,37 +1,48 @@
-"""StyleGAN2's skip architecture in plain PyTorch, from any layer, with style vectors or style maps.
+"""StyleGAN2's skip architecture [K] in plain PyTorch, from any layer, with style vectors or maps.
 
-Numbering follows [S]: odd layers are the second convolution of a resolution, even layers the
-up-convolution into the next one, and the last layer is the torgb at full size. Modulation is
-applied to activations and demodulation after the convolution ("unfused"): on a CPU that is faster
-than one weight per sample, and it is the only form that a style map can take ([S] App. A.1).
+Layers are numbered as in [S]: odd layers are the second convolution of a resolution, even layers
+the up-convolution into the next one, and the last layer is the torgb at full size. A layer does
+
+    x' = lrelu(√2 · (d · (w ∗ (s · x)) + noise + bias)),    s = A(w_i),    d = 1 / √(Σ (w s)² + ε)
+
+[K] eqs. 1 and 3 scale the weights by s and d instead, one set of weights per sample. Scaling the
+activations, before and after the convolution, gives the same, is faster on a CPU, and is the only
+form that a style map can take ([S] App. A.1).
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invert.errors import ModelFileError
-from invert.networks.network import Affine, Layer, MappingNetwork, Size, SynthesisNetwork
+from invert.networks.network import Affine, Layer, MappingNetwork, SynthesisNetwork
+from invert.networks.stylegan2_tensors import (
+    check_stylegan2,
+    mapping_depth,
+    resolutions,
+    size_at,
+    subset,
+)
 
-# of leaky ReLU 0.2; positively homogeneous, so it is folded into weight, bias and noise
+# What the official networks have; checkpoints that do not say otherwise are read with them.
+DEFAULT_LR_MULTIPLIER = 0.01  # of the mapping network
+DEFAULT_RESAMPLE_FILTER = (1, 3, 3, 1)
+
+# The gain of leaky ReLU 0.2. As √2 lrelu(x) = lrelu(√2 x), it is folded into weight, bias and noise
+# strength.
 GAIN = math.sqrt(2)
-LONGEST_START = 32  # cells of the constant that images start from
 
 
 def demodulate(style: Tensor, weight_square: Tensor) -> Tensor:
-    """Demodulation coefficients d [N, O, H, W] for a style map [N, I, H, W]; H = W = 1 for a
-    vector.
+    """Demodulation coefficients d [N, O, H, W] for a style map s [N, I, H, W]; a vector has 1×1.
 
-    `weight_square` [O, I, 1, 1] is Σ_k w[o, i, k]². [S] eq. A.1 builds [N, O, I, k, k, H, W]; since
-    w and s factor,
-    the sum over I and k is one 1×1 convolution of s².
+    d_o = 1 / √(Σ_i s_i² Σ_k w_oik² + ε), [K] eq. 3; `weight_square` [O, I, 1, 1] is Σ_k w_oik².
+    [S] eq. A.1 builds all products first, [N, O, I, k, k, H, W]. Since w and s factor, the sum over
+    i and k is one 1×1 convolution of s².
     """
     return (F.conv2d(style.square(), weight_square) + 1e-8).rsqrt()
 
@@ -40,17 +51,20 @@ class StyledConv(nn.Module):
     """Modulate, convolve 3×3 (or up-convolve), demodulate, add noise and bias, leaky ReLU."""
 
     def __init__(
-        self, t: Mapping[str, Tensor], up: bool, resample: Tensor, conv_clamp: float | None
+        self, t: Mapping[str, Tensor], up: bool, taps: Tensor, conv_clamp: float | None
     ) -> None:
         super().__init__()
         self.up = up
         self.conv_clamp = conv_clamp
-        self.affine = Affine(
-            t["affine.weight"] / math.sqrt(t["affine.weight"].shape[1]), t["affine.bias"]
-        )
+        self.affine = affine(t)
+        # Gain 2 per axis, as every other cell that the filter meets is a zero.
+        self.blur = Resample(taps, 2.0) if up else None
+
+        # d is that of the raw weight: a gain in both would cancel.
         weight = t["weight"]
         self.register_buffer("weight_square", weight.square().sum([2, 3])[:, :, None, None])
         weight = (weight * GAIN).contiguous(memory_format=torch.channels_last)
+
         self.register_buffer("weight", weight.transpose(0, 1) if up else weight)
         self.register_buffer("bias", t["bias"] * GAIN)
         self.register_buffer("noise_strength", t["noise_strength"] * GAIN)
@@ -60,11 +74,14 @@ class StyledConv(nn.Module):
         self.bias: Tensor
         self.noise_strength: Tensor
         self.noise_const: Tensor
-        self.blur = Resample(resample, 2.0) if up else None
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """F_{i+1} [N, O, H', W'] from F_i [N, I, H, W]; H' is 2H where the layer upsamples, or H."""
+        # Style s = A(w) per input channel, and the demodulation that undoes its scale.
         style = self.affine(w, x.shape[2:])
         d = demodulate(style, self.weight_square)
+
+        # Modulate, then convolve; an up-convolution is followed by the blur. d follows its size.
         x = x * style
         if self.blur is None:
             x = F.conv2d(x, self.weight, padding=1)
@@ -72,10 +89,14 @@ class StyledConv(nn.Module):
             x = self.blur(F.conv_transpose2d(x, self.weight, stride=2))
             if d.shape[2:] != (1, 1):
                 d = d.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+        # Demodulate, add the bias and the noise: x · d + b + n.
         x = torch.addcmul(self.bias[:, None, None], x, d)
         if noise is not None:
             x = x.add_(noise * self.noise_strength)
-        x = F.leaky_relu_(x, 0.2)  # in place: the backward passes above need neither sum
+
+        # In place: the backward passes above need neither sum.
+        x = F.leaky_relu_(x, 0.2)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
 
@@ -85,28 +106,32 @@ class ToRGB(nn.Module):
     def __init__(self, t: Mapping[str, Tensor], conv_clamp: float | None) -> None:
         super().__init__()
         self.conv_clamp = conv_clamp
-        self.affine = Affine(
-            t["affine.weight"] / math.sqrt(t["affine.weight"].shape[1]), t["affine.bias"]
-        )
+        self.affine = affine(t)
         self.register_buffer("weight", t["weight"] / math.sqrt(t["weight"].shape[1]))
         self.register_buffer("bias", t["bias"])
         self.weight: Tensor
         self.bias: Tensor
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """The addend [N, 3, H, W] from features [N, C, H, W]."""
         style = self.affine(w, x.shape[2:])
+
         if style.shape[2:] == (1, 1):
-            # per-sample weights [N, 3, C]: three rows are cheaper to scale than the whole
-            # activation
+            # A vector scales the weights, per sample [N, 3, C]: cheaper than the whole activation.
             weight = self.weight[None, :, :, 0, 0] * style[:, None, :, 0, 0]
             y = torch.einsum("noc,nchw->nohw", weight, x) + self.bias[:, None, None]
         else:
+            # A map can only scale the activation.
             y = F.conv2d(x * style, self.weight, self.bias)
+
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
 
 class Resample(nn.Module):
-    """Separable FIR filter after a stride-2 transposed 3×3 convolution: [2H+1, 2W+1] to [2H, 2W]."""
+    """The blur after a stride-2 transposed 3×3 convolution: [2H+1, 2W+1] to [2H, 2W].
+
+    A separable FIR filter, one axis after the other.
+    """
 
     def __init__(self, taps: Tensor, gain: float) -> None:
         super().__init__()
@@ -114,22 +139,22 @@ class Resample(nn.Module):
         self.taps: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
+        """The blurred map, one cell smaller in each axis."""
         channels, n = x.shape[1], len(self.taps)
         before, after = (n + 1) // 2 - 1, (n - 2) // 2
         x = F.pad(x, (before, after, before, after))
-        x = F.conv2d(
-            x, self.taps.flip(0).view(1, 1, n, 1).expand(channels, 1, n, 1), groups=channels
-        )
-        return F.conv2d(
-            x, self.taps.flip(0).view(1, 1, 1, n).expand(channels, 1, 1, n), groups=channels
-        )
+
+        # conv2d correlates, hence the flip; down the columns, then along the rows.
+        taps = self.taps.flip(0)
+        x = F.conv2d(x, taps.view(1, 1, n, 1).expand(channels, 1, n, 1), groups=channels)
+        return F.conv2d(x, taps.view(1, 1, 1, n).expand(channels, 1, 1, n), groups=channels)
 
 
 class StyleGAN2(SynthesisNetwork):
-    """The network of a StyleGAN2 checkpoint; every size is inferred from the tensors.
+    """The network of a StyleGAN2 checkpoint; every size follows from the tensors.
 
     `tensors` has the names and raw values of StyleGAN2-ADA-PyTorch (see :mod:`invert.checkpoints`).
-    Raises :class:`ModelFileError` listing what is missing, unexpected or of the wrong shape.
+    Raises :class:`ModelFileError` listing what is missing or of the wrong shape.
     """
 
     architecture = "stylegan2"
@@ -139,46 +164,54 @@ class StyleGAN2(SynthesisNetwork):
         tensors: Mapping[str, Tensor],
         *,
         conv_clamp: float | None = None,
-        mapping_lr_multiplier: float = 0.01,
-        resample_filter: Sequence[float] = (1, 3, 3, 1),
+        mapping_lr_multiplier: float = DEFAULT_LR_MULTIPLIER,
+        resample_filter: Sequence[float] = DEFAULT_RESAMPLE_FILTER,
     ) -> None:
         super().__init__()
         check_stylegan2(tensors)
         sizes = resolutions(tensors)
         start = tensors["synthesis.b4.const"].shape[1:]
-        self.image_size = size_at(start, sizes[-1])
+        taps = torch.tensor(resample_filter, dtype=torch.float32)
+
+        # Mapping network, mean w and learned constant.
         self.mapping = fold_mapping(tensors, mapping_lr_multiplier)
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
         self.register_buffer("const", tensors["synthesis.b4.const"][None])
-        taps = torch.tensor(resample_filter, dtype=torch.float32)
+
+        # Per resolution r: up-convolution, convolution, RGB addend. The constant has no
+        # up-convolution. R_i is that of r / 2 in both layers of r, as torgb runs after the second.
         self.convs = nn.ModuleList()
         self.torgbs = nn.ModuleList()
         layers: list[Layer] = []
         for r in sizes:
-            for conv in ("conv0", "conv1"):
-                if r == 4 and conv == "conv0":
-                    continue
-                part = subset(tensors, f"synthesis.b{r}.{conv}.")
-                up = conv == "conv0"
+            rgb = None if r == 4 else size_at(start, r // 2)
+            for up in (True, False)[r == 4 :]:
+                part = subset(tensors, f"synthesis.b{r}.{'conv0' if up else 'conv1'}.")
                 side = r // 2 if up else r
-                rgb = None if r == 4 else size_at(start, r // 2)  # torgb @ r runs after conv1 @ r
                 channels, cells = part["weight"].shape[1], size_at(start, side)
                 layers.append(Layer(len(layers) + 1, side, channels, cells, rgb, size_at(start, r)))
                 self.convs.append(StyledConv(part, up, taps, conv_clamp))
             self.torgbs.append(ToRGB(subset(tensors, f"synthesis.b{r}.torgb."), conv_clamp))
-        channels = tensors[f"synthesis.b{sizes[-1]}.torgb.weight"].shape[1]
-        rgb = size_at(start, sizes[-1] // 2)
-        layers.append(Layer(len(layers) + 1, sizes[-1], channels, self.image_size, rgb, None))
+
+        # The last torgb is a layer of its own: it reads the last features and the last style.
+        last = sizes[-1]
+        self.image_size = size_at(start, last)
+        channels = tensors[f"synthesis.b{last}.torgb.weight"].shape[1]
+        rgb = size_at(start, last // 2)
+        layers.append(Layer(len(layers) + 1, last, channels, self.image_size, rgb, None))
         self.layers = tuple(layers)
+
+        # The filter that upsamples the RGB sum, with gain 2 per axis as above.
         self.register_buffer("rgb_taps", torch.outer(taps, taps) / taps.sum() ** 2 * 4)
         self.rgb_taps: Tensor
 
     def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
-        # the last torgb is a layer of its own
-        resolution_done = index % 2 == 1 and index + 1 < self.num_ws
-        return self.add_rgb(rgb, x, style, index // 2) if resolution_done else rgb
+        """The RGB sum after layer `index`: odd layers complete a resolution and add to it."""
+        completes = index % 2 == 1 and index + 1 < self.num_ws  # the last torgb is in `finish`
+        return self.add_rgb(rgb, x, style, index // 2) if completes else rgb
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+        """The image: the RGB sum with the last resolution's addend."""
         return self.add_rgb(rgb, x, style, len(self.torgbs) - 1)
 
     def add_rgb(self, rgb: Tensor | None, x: Tensor, style: Tensor, block: int) -> Tensor:
@@ -186,143 +219,33 @@ class StyleGAN2(SynthesisNetwork):
         y = self.torgbs[block](x, style)
         if rgb is None:
             return y
+
+        # Skip connection [K] fig. 7b: zeros between the cells, then the filter, in one transposed
+        # convolution. A filter of odd length leaves one row and one column over.
         n = self.rgb_taps.shape[0]
         weight = self.rgb_taps.expand(3, 1, n, n)
         upsampled = F.conv_transpose2d(rgb, weight, stride=2, padding=(n - 2) // 2, groups=3)
-        # An odd filter leaves one row and one column over.
         return y + upsampled[:, :, : y.shape[2], : y.shape[3]]
 
 
-def subset(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries below `prefix`, without it."""
-    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def resolutions(tensors: Mapping[str, Tensor]) -> list[int]:
-    """[4, 8, …, R] of the synthesis blocks present."""
-    found = (re.match(r"synthesis\.b(\d+)\.", name) for name in tensors)
-    return sorted({int(match[1]) for match in found if match})
-
-
-def size_at(start: Sequence[int], resolution: int) -> Size:
-    """(height, width) of the maps of block `resolution`; `start` is that of the constant."""
-    return start[0] * resolution // 4, start[1] * resolution // 4
+def affine(t: Mapping[str, Tensor]) -> Affine:
+    """The modulation of a layer, A of [K], its equalized learning rate folded in: 1/√w_dim."""
+    weight = t["affine.weight"]
+    return Affine(weight / math.sqrt(weight.shape[1]), t["affine.bias"])
 
 
 def fold_mapping(tensors: Mapping[str, Tensor], lr_multiplier: float) -> MappingNetwork:
-    """The mapping network with run-time gains folded: lr/√fan_in on weights, lr on biases, 1/√c_dim
-    on labels.
+    """The mapping network with its run-time gains folded into weights and biases.
+
+    These are lr/√fan_in on weights, lr on biases, and 1/√c_dim on the embedding of labels.
     """
-    depth = sum(1 for k in tensors if k.startswith("mapping.fc") and k.endswith(".weight"))
     layers = []
-    for k in range(depth):
+    for k in range(mapping_depth(tensors)):
         weight, bias = tensors[f"mapping.fc{k}.weight"], tensors[f"mapping.fc{k}.bias"]
         layers.append((weight * (lr_multiplier / math.sqrt(weight.shape[1])), bias * lr_multiplier))
+
     embed = tensors.get("mapping.embed.weight")
     if embed is None:
         return MappingNetwork(layers)
-    return MappingNetwork(
-        layers, (embed / math.sqrt(embed.shape[1]), tensors["mapping.embed.bias"])
-    )
-
-
-def check_stylegan2(tensors: Mapping[str, Tensor]) -> None:
-    """Raise :class:`ModelFileError` unless the tensors are exactly those of one StyleGAN2
-    generator.
-    """
-    sizes = resolutions(tensors)
-    if not sizes or sizes != [4 << k for k in range(len(sizes))] or len(sizes) < 2:
-        raise ModelFileError(f"expected synthesis blocks 4, 8, 16, …; found {sizes or 'none'}")
-    if "mapping.fc0.weight" not in tensors:
-        raise ModelFileError("expected mapping.fc0.weight; the mapping network is missing")
-    check_start(tensors)
-    problems = [
-        f"{name}: expected {list(shape)}, found {list(tensors[name].shape) if name in tensors else 'nothing'}"
-        for name, shape in expected_shapes(tensors, sizes).items()
-        if name not in tensors or tuple(tensors[name].shape) != shape
-    ]
-    known = {*expected_shapes(tensors, sizes), "mapping.w_avg"}
-    problems += [f"{name}: unexpected" for name in tensors if name not in known]
-    if problems:
-        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-        raise ModelFileError("not a StyleGAN2 generator: " + "; ".join(problems[:5]) + more)
-
-
-def check_start(tensors: Mapping[str, Tensor]) -> None:
-    """Raise :class:`ModelFileError` unless the constant is [C, 4, 4], or no square.
-
-    StyleGAN-Human has 4×2; forks for other aspects have any, such as 4×6. All later sizes are its
-    doubles.
-    """
-    const = tensors.get("synthesis.b4.const")
-    if const is None or const.ndim != 3:
-        return  # named with its shape by the caller
-    height, width = const.shape[1:]
-    possible = min(height, width) >= 1 and max(height, width) <= LONGEST_START
-    if not possible or (height == width and height != 4):
-        raise ModelFileError(
-            "synthesis.b4.const: expected 4×4 cells, or a rectangle of at most "
-            f"{LONGEST_START} a side, got {height}×{width}"
-        )
-
-
-def start_size(tensors: Mapping[str, Tensor], sizes: Sequence[int]) -> Size:
-    """(height, width) of the constant as most maps have it, itself and those of noise: the odd one
-    is the wrong one.
-    """
-    maps = {4: [tensors["synthesis.b4.const"]] if "synthesis.b4.const" in tensors else []}
-    for r in sizes:
-        names = (f"synthesis.b{r}.{conv}.noise_const" for conv in ("conv0", "conv1"))
-        maps.setdefault(r, []).extend(tensors[name] for name in names if name in tensors)
-    votes = Counter(
-        (t.shape[-2] * 4 // r, t.shape[-1] * 4 // r)
-        for r, group in maps.items()
-        for t in group
-        if t.ndim >= 2
-    )
-    # the constant's where there is no majority
-    return max(votes, key=votes.__getitem__, default=(-1, -1))
-
-
-def expected_shapes(
-    tensors: Mapping[str, Tensor], sizes: Sequence[int]
-) -> dict[str, tuple[int, ...]]:
-    """Name → shape of a whole generator, from the widths of the tensors that decide them."""
-
-    def dim(name: str, axis: int) -> int:
-        t = tensors.get(name)
-        return t.shape[axis] if t is not None and t.ndim > axis else -1
-
-    shapes: dict[str, tuple[int, ...]] = {}
-    depth = sum(1 for k in tensors if k.startswith("mapping.fc") and k.endswith(".weight"))
-    w_dim = dim(f"mapping.fc{depth - 1}.weight", 0)
-    c_dim = dim("mapping.embed.weight", 1) if "mapping.embed.weight" in tensors else 0
-    if c_dim:
-        embed_dim = dim("mapping.embed.weight", 0)
-        shapes |= {"mapping.embed.weight": (embed_dim, c_dim), "mapping.embed.bias": (embed_dim,)}
-    width = dim("mapping.fc0.weight", 1)
-    for k in range(depth):
-        out = dim(f"mapping.fc{k}.weight", 0)
-        shapes |= {f"mapping.fc{k}.weight": (out, width), f"mapping.fc{k}.bias": (out,)}
-        width = out
-    channels = dim("synthesis.b4.const", 0)
-    start = start_size(tensors, sizes)
-    shapes["synthesis.b4.const"] = (channels, *start)
-    if "mapping.w_avg" in tensors:
-        shapes["mapping.w_avg"] = (w_dim,)
-    for r in sizes:
-        out = dim(f"synthesis.b{r}.conv1.weight", 0)
-        for conv in ("conv0", "conv1")[r == 4 :]:
-            p = f"synthesis.b{r}.{conv}."
-            shapes |= {
-                p + "weight": (out, channels, 3, 3),
-                p + "bias": (out,),
-                p + "noise_strength": (),
-            }
-            shapes |= {p + "affine.weight": (channels, w_dim), p + "affine.bias": (channels,)}
-            shapes[p + "noise_const"] = size_at(start, r)
-            channels = out
-        p = f"synthesis.b{r}.torgb."
-        shapes |= {p + "weight": (3, out, 1, 1), p + "bias": (3,)}
-        shapes |= {p + "affine.weight": (out, w_dim), p + "affine.bias": (out,)}
-    return shapes
+    embedding = (embed / math.sqrt(embed.shape[1]), tensors["mapping.embed.bias"])
+    return MappingNetwork(layers, embedding)
