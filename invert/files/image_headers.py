@@ -24,7 +24,7 @@ START_OF_SCAN, APP1 = 0xDA, 0xE1
 
 
 def check_headers(name: str, data: bytes) -> None:
-    """Raise :class:`ImageError` for a JPEG or PNG with more metadata or parts than any picture has."""
+    """Raise :class:`ImageError` for more metadata or parts than any picture has."""
     if data.startswith(b"\xff\xd8"):
         check_jpeg(name, data)
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -34,18 +34,21 @@ def check_headers(name: str, data: bytes) -> None:
 
 
 def check_jpeg(name: str, data: bytes) -> None:
-    """What comes before the first scan, and how many scans there are."""
+    """Limits of what comes before the first scan, and of the number of scans."""
+    # Segments before the pixels.
     exif = pixels = 0
     for parts, (marker, start, end) in enumerate(segments(data), start=1):
         if marker == APP1 and data[start : start + 6] == b"Exif\0\0":
             exif += end - start
         if exif > MAX_EXIF or start > MAX_METADATA or parts > MAX_PARTS:
-            found = f"more than {parts} parts" if parts > MAX_PARTS else "too much metadata"
+            excess = f"more than {parts} parts" if parts > MAX_PARTS else "too much metadata"
             raise ImageError(
-                f"{name}: {found} before the picture ({end / 2**20:.3g} MiB of {len(data) / 2**20:.3g}); "
-                "save it again without metadata"
+                f"{name}: {excess} before the picture ({end / 2**20:.3g} MiB of "
+                f"{len(data) / 2**20:.3g}); save it again without metadata"
             )
         pixels = end
+
+    # Scans, up to the end of the image.
     last = data.find(b"\xff\xd9", pixels)
     scans = data.count(b"\xff\xda", pixels, last if last >= 0 else len(data))
     if scans > MAX_SCANS:
@@ -55,9 +58,7 @@ def check_jpeg(name: str, data: bytes) -> None:
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end) of the content of each segment up to the first scan, as far as there are
-    any.
-    """
+    """(marker, start, end) of the content of each segment up to the first scan, if there is one."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         filled = FILLING.match(data, position)
@@ -71,7 +72,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def check_png(name: str, data: bytes) -> None:
-    """How many chunks there are."""
+    """The limit of the number of chunks."""
     position, parts = 8, 0
     while position + 8 <= len(data):
         position += 12 + int.from_bytes(data[position : position + 4], "big")
@@ -81,7 +82,7 @@ def check_png(name: str, data: bytes) -> None:
 
 
 def check_tiff(name: str, data: bytes) -> None:
-    """How many pages there are; a chain that leaves the file or is cut off is left to the decoder."""
+    """The limit of the number of pages; a chain that leaves the file is left to the decoder."""
     order, count, entry, offset = TIFF_STARTS[data[:4]]
     width = struct.calcsize(offset)
     position = width if width == 8 else 4

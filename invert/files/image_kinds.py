@@ -1,4 +1,4 @@
-"""Formats of image files: those that are read, and what the first bytes of other files look like."""
+"""Formats of image files that are read, and what the first bytes of other files say."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ PLUGINS = {  # kind: (Pillow's name for it, module that registers it, package to
 
 
 def image_kind(data: bytes) -> str | None:
-    """What the first bytes say, for files that are not pictures or need a plugin; None for all
-    others.
-    """
+    """What the first bytes say of files that are no pictures or need a plugin; None for others."""
+    # Text and archives.
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer"
@@ -26,6 +25,8 @@ def image_kind(data: bytes) -> str | None:
         return "PostScript"
     if head.startswith((b"pk\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"\x80\2", b"\x80\4")):
         return "an archive or a model file"
+
+    # Boxes of ISO media files, and JPEG XL.
     if data[4:8] == b"ftyp":
         box = data[8 : min(int.from_bytes(data[:4], "big"), 512)]
         brands = {box[k : k + 4] for k in range(0, len(box), 4)}
@@ -35,4 +36,5 @@ def image_kind(data: bytes) -> str | None:
         return "HEIC" if brands & heic else "a video"
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "JPEG XL"
+
     return "text" if head and all(32 <= c < 127 or c in b"\t\r\n" for c in head) else None

@@ -24,24 +24,35 @@ from invert.errors import ImageError, ImageWarning, UsageError
 from invert.images.face_detection import Face
 from invert.images.images import to_pil, to_tensor
 
-# half the square's side, in distances between the eyes or from eyes to mouth: the larger one
+# FFHQ's square. Half its side is the larger of EYES distances between the eyes and MOUTH distances
+# from the eyes to the mouth; its centre lies BELOW_EYES distances from the eyes to the mouth below.
 EYES, MOUTH = 2.0, 1.8
-BELOW_EYES = 0.1  # the square's centre, in distances from eyes to mouth
-BLUR = 0.02  # of what is drawn beyond the photograph, in sides of the square
-DEPTH = 0.3  # sides of the square over which that fades to the photograph's median colour
-# of the distance from eyes to mouth: nearer eyes belong to a head that looks aside
+BELOW_EYES = 0.1
+
+# Padding beyond the photograph, in sides of the square: σ of its blur, and the depth over which it
+# fades to the photograph's median colour.
+BLUR = 0.02
+DEPTH = 0.3
+
+# Warnings: distance between the eyes over that from eyes to mouth (less in a head that looks to the
+# side), factor of enlargement, share of the square outside the photograph.
 SIDE_VIEW = 0.45
-ENLARGED = 4.0  # times a face may be enlarged before a warning
-DRAWN = 0.05  # share of the square that may lie outside the photograph before one
-# the square's side, centre (in sides) and degrees that count as FFHQ's still
+ENLARGED = 4.0
+DRAWN = 0.05
+
+# A photograph is aligned already if its square differs from FFHQ's by less than these: share of the
+# side, shift of the centre in sides, degrees.
 RESIZED, MOVED, TURNED = 0.25, 0.15, 15.0
-SURE = 0.9  # probability below which a face counts only where there is no surer one
+
+SURE = 0.9  # probability; less certain faces count only where there is no other
 
 
 @dataclass(frozen=True)
 class Square:
-    """A square in a photograph, in its pixels: its centre, and the way from there to the middle of
-    its right side.
+    """A square in a photograph, turned by any angle, in pixels.
+
+    centre  (x, y)
+    right   (dx, dy) from the centre to the middle of the square's right side
     """
 
     centre: tuple[float, float]
@@ -49,6 +60,7 @@ class Square:
 
     @property
     def side(self) -> float:
+        """The length of a side in pixels."""
         return 2 * math.hypot(*self.right)
 
     @property
@@ -97,16 +109,16 @@ def lies_as_in_ffhq(square: Square, size: tuple[int, int]) -> bool:
 
 
 def choose_face(name: str, faces: Sequence[Face], index: int | None = None) -> Face:
-    """The face with that number from the left, or the largest one; warns when it was one of
-    several.
+    """The face with that number from the left, or the largest one, with a warning if of several.
 
-    Raises :class:`ImageError` when there is none, :class:`UsageError` for a number that is too
-    large.
+    Raises :class:`ImageError` when there is none, :class:`UsageError` for a number too large.
     """
     if not faces:
         raise ImageError(
-            f"{name}: no face found; --crop x,y,side says where it is, --crop centre takes the middle"
+            f"{name}: no face found; --crop x,y,side says where it is, "
+            "--crop centre takes the middle"
         )
+
     faces = [face for face in faces if face.score >= SURE] or faces
     if index is not None:
         if not 0 <= index < len(faces):
@@ -114,11 +126,13 @@ def choose_face(name: str, faces: Sequence[Face], index: int | None = None) -> F
                 f"{name}: no face {index}; found {len(faces)}, numbered from 0 at the left"
             )
         return faces[index]
+
     largest = max(range(len(faces)), key=lambda k: ffhq_square(faces[k]).side)
     if len(faces) > 1:
         last = len(faces) - 1
         warn(
-            f"{name}: {len(faces)} faces, the largest is taken, number {largest}; --face 0 to {last} takes another"
+            f"{name}: {len(faces)} faces, the largest is taken, number {largest}; "
+            f"--face 0 to {last} takes another"
         )
     return faces[largest]
 
@@ -126,53 +140,65 @@ def choose_face(name: str, faces: Sequence[Face], index: int | None = None) -> F
 def cut_face(
     name: str, picture: Image.Image, face: Face, size: int
 ) -> tuple[Image.Image, dict[str, Any]]:
-    """The picture of a face as FFHQ would show it, `size` px a side, and where it was: corners,
-    side, landmarks.
+    """The picture of a face as FFHQ would show it, `size` px a side, and where it was.
 
-    Warns (:class:`ImageWarning`) when the head looks aside, the face is small, or the square leaves
-    the photograph.
+    The dictionary has the square's "corners" and "side" and the face's "landmarks" and "score", in
+    pixels of the photograph. Warns (:class:`ImageWarning`) when the head looks aside, the face is
+    small, or the square leaves the photograph.
     """
     square = ffhq_square(face)
+
+    # Warnings.
     _, between, down = eyes_and_ways(face)
     if np.hypot(*between) < SIDE_VIEW * np.hypot(*down):
         warn(f"{name}: the face looks aside; the generator knows few such faces")
     if square.side * ENLARGED < size:
         warn(
-            f"{name}: the square around the face is {square.side:.0f} px wide, enlarged to {size} px; it will be soft"
+            f"{name}: the square around the face is {square.side:.0f} px wide, "
+            f"enlarged to {size} px; it will be soft"
         )
     outside = share_outside(square, picture.size)
     if outside > DRAWN:
         warn(
-            f"{name}: {outside:.0%} of the square around the face lies outside the photograph and is made up"
+            f"{name}: {outside:.0%} of the square around the face lies outside the photograph "
+            "and is made up"
         )
-    facts = {
+
+    position = {
         "corners": [[round(v, 2) for v in corner] for corner in square.corners],
         "side": round(square.side, 2),
         "landmarks": [[round(v, 2) for v in point] for point in face.landmarks],
         "score": round(face.score, 4),
     }
-    return cut(picture, square, size), facts
+    return cut(picture, square, size), position
 
 
 def cut(picture: Image.Image, square: Square, size: int) -> Image.Image:
-    """What lies in the square, upright, `size` px a side; beyond the photograph it is mirrored,
-    blurred and fades.
+    """The content of the square, upright, `size` px a side.
+
+    Beyond the photograph it is the photograph's mirror image, blurred and fading.
     """
+    # A box filter down to about twice the size: bicubic samples alone would skip pixels.
     factor = int(square.side / size / 2)
-    # a box filter down to about twice the size: a cubic at one point would skip pixels
     if factor > 1:
         picture = picture.reduce(factor)
         square = Square(*((x / factor, y / factor) for x, y in (square.centre, square.right)))
+
+    # The upright box around the square, padded beyond the photograph.
     corners = np.array(square.corners)
     low, high = np.floor(corners.min(0)) - 2, np.ceil(corners.max(0)) + 2  # two more for the cubic
-    seen = extended(picture, (*low.astype(int).tolist(), *high.astype(int).tolist()), square.side)
+    padded = extended(picture, (*low.astype(int).tolist(), *high.astype(int).tolist()), square.side)
+
+    # An affine grid over the square, some samples per pixel, averaged.
     finer = max(1, math.ceil(square.side / size))  # samples per pixel and axis
     turn = np.column_stack(
         [square.right, (-square.right[1], square.right[0]), np.array(square.centre) - low]
     )
-    theta = torch.from_numpy(turn / (np.array(seen.size)[:, None] / 2) - [[0, 0, 1]]).float()[None]
+    theta = torch.from_numpy(turn / (np.array(padded.size)[:, None] / 2) - [[0, 0, 1]]).float()[
+        None
+    ]
     grid = F.affine_grid(theta, [1, 3, size * finer, size * finer], align_corners=False)
-    samples = F.grid_sample(to_tensor(seen), grid, "bicubic", "border", align_corners=False)
+    samples = F.grid_sample(to_tensor(padded), grid, "bicubic", "border", align_corners=False)
     return to_pil(F.avg_pool2d(samples, finer))[0]
 
 
@@ -184,14 +210,18 @@ def extended(picture: Image.Image, box: tuple[int, int, int, int], side: float) 
         return picture.crop(box)
     if inner[0] >= inner[2] or inner[1] >= inner[3]:
         raise UsageError(f"the square around the face lies outside the photograph, at {box}")
+
+    # The mirror image in place of what is missing.
     pads = ((inner[1] - top, bottom - inner[3]), (inner[0] - left, right - inner[2]))
-    seen = np.asarray(picture.crop(inner), np.float32)
-    wide = np.pad(seen, (*pads, (0, 0)), "symmetric")
-    rows, columns = (beyond(n, *pad) for n, pad in zip(seen.shape[:2], pads, strict=True))
+    inside = np.asarray(picture.crop(inner), np.float32)
+    wide = np.pad(inside, (*pads, (0, 0)), "symmetric")
+    rows, columns = (beyond(n, *pad) for n, pad in zip(inside.shape[:2], pads, strict=True))
+
+    # With the distance it becomes blurred, then the photograph's median colour.
     away = np.maximum(rows[:, None], columns)[..., None] / (DEPTH * side)  # 0 in the photograph
     blurred = gaussian_filter(wide, (BLUR * side, BLUR * side, 0))
     wide += (blurred - wide) * np.clip(3 * away, 0, 1)
-    wide += (np.median(seen, (0, 1)) - wide) * np.clip(away, 0, 1)
+    wide += (np.median(inside, (0, 1)) - wide) * np.clip(away, 0, 1)
     return Image.fromarray(wide.round().clip(0, 255).astype(np.uint8))
 
 
@@ -203,9 +233,7 @@ def beyond(inside: int, before: int, after: int) -> np.ndarray:
 
 
 def share_outside(square: Square, size: tuple[int, int], samples: int = 64) -> float:
-    """Share of the square's area beyond a photograph of that size (width, height), on a grid of
-    samples.
-    """
+    """Share of the square's area outside a photograph of that size, on a grid of points."""
     steps = (np.arange(samples) + 0.5) / samples * 2 - 1
     across, along = np.meshgrid(steps, steps)
     (x, y), (dx, dy) = square.centre, square.right
@@ -214,4 +242,5 @@ def share_outside(square: Square, size: tuple[int, int], samples: int = 64) -> f
 
 
 def warn(message: str) -> None:
+    """An :class:`ImageWarning` that points at the caller's caller."""
     warnings.warn(message, ImageWarning, stacklevel=3)

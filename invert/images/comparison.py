@@ -19,11 +19,10 @@ ERROR_COLOURS = np.array(  # black, violet, red, orange, yellow, white: brighter
 def error_map(
     a: Image.Image | Tensor, b: Image.Image | Tensor, full_scale: float = 0.25
 ) -> Image.Image:
-    """Where two pictures differ: black (equal), violet, red, orange, yellow, white (`full_scale` or
-    more).
+    """Where two pictures differ, from black (equal) to white (`full_scale` or more).
 
-    The value is mean |a − b| over R, G, B, as a fraction of the whole range; colours are linear in
-    it.
+    The value is mean |a − b| over R, G, B, as a fraction of the whole range. Violet, red, orange
+    and yellow lie between black and white at equal distances; colours are linear in the value.
     Raises :class:`UsageError` for pictures of different sizes.
     """
     first, second = to_picture(a).convert("RGB"), to_picture(b).convert("RGB")
@@ -31,7 +30,10 @@ def error_map(
         raise UsageError(f"expected two pictures of one size, got {first.size} and {second.size}")
     if not full_scale > 0:
         raise UsageError(f"full_scale is {full_scale}, expected more than 0")
+
     error = np.abs(np.asarray(first, np.float32) - np.asarray(second, np.float32)).mean(-1) / 255
+
+    # Piecewise linear through the colours.
     position = np.clip(error / full_scale, 0, 1) * (len(ERROR_COLOURS) - 1)
     knots = np.arange(len(ERROR_COLOURS))
     channels = [np.interp(position, knots, ERROR_COLOURS[:, c]) for c in range(3)]
@@ -39,15 +41,14 @@ def error_map(
 
 
 def hstack(images: Sequence[Image.Image | Tensor], gap: int = 0) -> Image.Image:
-    """One RGB strip of pictures of equal height, left to right, with `gap` white pixels between
-    them.
-    """
+    """One RGB strip of pictures of equal height, left to right, `gap` white pixels apart."""
     pictures = [to_picture(image) for image in images]
     heights = sorted({picture.height for picture in pictures})
     if len(heights) != 1 or gap < 0:
         raise UsageError(
             f"expected pictures of one height and gap ≥ 0, got heights {heights}, gap {gap}"
         )
+
     width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
     strip = Image.new("RGB", (width, heights[0]), "white")
     x = 0

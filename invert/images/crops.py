@@ -28,8 +28,7 @@ def crop_to(image: Image.Image, box: Sequence[float], size: tuple[int, int]) -> 
     """The part `box` of the image resampled to `size` (width, height).
 
     `box` is (x, y, side) or (x, y, width, height) in pixels, fractions allowed. Lanczos where it
-    shrinks,
-    bicubic where it enlarges; a whole-pixel box at its own size is an exact copy. Raises
+    shrinks, bicubic where it enlarges; a whole-pixel box at its own size is an exact copy. Raises
     :class:`UsageError`.
     """
     if min(size) < 1:
@@ -41,9 +40,10 @@ def crop_to(image: Image.Image, box: Sequence[float], size: tuple[int, int]) -> 
 
 
 def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of (x, y, side) or (x, y, width, height), which must lie inside."""
+    """(left, top, right, bottom) of a box; :class:`UsageError` unless it lies inside the image."""
     if len(box) not in (3, 4) or not all(math.isfinite(v) for v in box):
         raise UsageError(f"crop is {tuple(box)}, expected finite x,y,side or x,y,width,height")
+
     x, y, width, height = box[0], box[1], box[2], box[-1]
     slack = 1e-6 * max(image.size)  # rounding of whoever computed the box
     if not (
@@ -54,24 +54,25 @@ def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float,
         and y + height <= image.height + slack
     ):
         raise UsageError(
-            f"crop {', '.join(f'{v:g}' for v in box)} leaves the image or is empty, expected it inside "
-            f"{image.width}×{image.height} px; choose a smaller one"
+            f"crop {', '.join(f'{v:g}' for v in box)} leaves the image or is empty, expected it "
+            f"inside {image.width}×{image.height} px; choose a smaller one"
         )
+
     return max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
 
 
 def fit_canvas(
     image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None
 ) -> Image.Image:
-    """The largest centred crop whose sides are multiples of `multiple` (width, height): no
-    resampling.
+    """The largest centred crop whose sides are multiples of `multiple` (width, height).
 
-    Neither side is longer than `max_side`. Raises :class:`UsageError` where not even one multiple
-    fits.
+    Nothing is resampled. Neither side is longer than `max_side`. Raises :class:`UsageError` where
+    not even one multiple fits.
     """
     steps = (multiple, multiple) if isinstance(multiple, int) else multiple
     if min(steps) < 1 or (max_side is not None and max_side < 1):
         raise UsageError(f"multiple is {multiple} and max_side {max_side}, expected at least 1")
+
     width, height = (
         min(side, max_side or side) // step * step
         for side, step in zip(image.size, steps, strict=True)
@@ -82,5 +83,6 @@ def fit_canvas(
             f"an image of {image.width}×{image.height} px holds no canvas of a multiple of "
             f"{steps[0]}×{steps[1]} px{limit}; use a larger image or resample it"
         )
+
     x, y = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((x, y, x + width, y + height))

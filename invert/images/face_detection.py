@@ -1,8 +1,8 @@
 """Faces in photographs and five landmarks of each: MTCNN.
 
-Three networks, each looking closer at what the one before let pass: the first slides over an image
-pyramid in steps of two pixels, the others see each candidate at 24 and 48 px, correct its box and
-drop it if it is no face; the last one adds landmarks. K. Zhang et al., "Joint Face Detection and
+Three networks, each looking closer at the boxes that the one before let pass. The first slides over
+an image pyramid in steps of two pixels. The others see each box at 24 and 48 px, correct it, and
+drop it if it holds no face; the last one adds landmarks. K. Zhang et al., "Joint Face Detection and
 Alignment using Multi-task Cascaded Convolutional Networks", 2016, arXiv:1604.02878. Rounding
 follows the original release, so that its numbers come out.
 """
@@ -24,24 +24,28 @@ from invert.errors import ModelFileError
 from invert.images.images import to_tensor
 from invert.weights import ensure
 
-# sides; stride 2
+# Sides of the max pools of each network, all of stride 2.
 POOLS: Mapping[str, tuple[int, ...]] = {"pnet": (2,), "rnet": (3, 3), "onet": (3, 3, 2)}
-WINDOW, STRIDE = 12, 2  # pixels that the first network sees at once, and between two places
-SHRINK = 0.709  # from one level of the pyramid to the next: half of the area
-# pixels; larger photographs are reduced first, the faces that are lost would be too small to use
+WINDOW, STRIDE = 12, 2  # pixels: the first network's field of view, and its steps
+SHRINK = 0.709  # scale from one level of the pyramid to the next: half of the area
+# Pixels of the longer side. Larger photographs are reduced first; the faces that are lost would be
+# too small to use.
 LONGEST = 1280
-SMALLEST = 20  # pixels a side, of the reduced photograph
-PASS = (0.6, 0.7, 0.7)  # probabilities
-BATCH = 512
+SMALLEST = 20  # pixels a side of the smallest face, in the reduced photograph
+PASS = (0.6, 0.7, 0.7)  # probability that a box needs to pass each network
+BATCH = 512  # boxes at once
 
-# as seen in the picture
+# Left and right as in the picture, not of the person.
 LANDMARKS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a photograph, in its pixels: box (left, top, right, bottom), probability, and
-    `LANDMARKS` as (x, y).
+    """A face in a photograph, in pixels.
+
+    box        (left, top, right, bottom)
+    score      probability of a face
+    landmarks  (x, y) of each of `LANDMARKS`
     """
 
     box: tuple[float, float, float, float]
@@ -50,8 +54,9 @@ class Face:
 
 
 class FaceDetector:
-    """MTCNN with the tensors of `invert.weights.mtcnn`. Raises :class:`ModelFileError` when one is
-    missing.
+    """MTCNN with the tensors of `invert.weights.mtcnn`, all of which it needs.
+
+    Raises :class:`ModelFileError` when one is missing.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -65,11 +70,14 @@ class FaceDetector:
 
     def __call__(self, picture: Image.Image) -> list[Face]:
         """The faces of an RGB picture, from left to right."""
+        # Detect in the reduced picture.
         factor = max(1.0, max(picture.size) / LONGEST)
         width, height = (max(1, round(side / factor)) for side in picture.size)
         reduced = picture.resize((width, height), Image.Resampling.BOX) if factor > 1 else picture
         with torch.inference_mode():
             boxes, scores, points = self.find(to_tensor(reduced))
+
+        # Back to pixels of the photograph.
         scale = torch.tensor([picture.width / width, picture.height / height])
         boxes, points = boxes * scale.repeat(2), points * scale
         faces = [
@@ -81,13 +89,18 @@ class FaceDetector:
         return sorted(faces, key=lambda face: face.box[0] + face.box[2])
 
     def find(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes [N, 4], probabilities [N] and landmarks [N, 5, 2] in an image [1, 3, H, W] in [−1,
-        1].
+        """Boxes [N, 4], probabilities [N] and landmarks [N, 5, 2].
+
+        `image` is [1, 3, H, W] in [−1, 1].
         """
         boxes = self.propose(image)
+
+        # The second network corrects the boxes.
         boxes, scores, output = self.look("rnet", image, boxes, 24, PASS[1])
-        kept = nms(boxes, scores, 0.7)
-        boxes = square(corrected(boxes[kept], output[kept, 1:5]))
+        best = nms(boxes, scores, 0.7)
+        boxes = square(shift_sides(boxes[best], output[best, 1:5]))
+
+        # The third one too, and gives landmarks in shares of the box's size.
         boxes, scores, output = self.look("onet", image, boxes, 48, PASS[2])
         size = boxes[:, 2:] - boxes[:, :2] + 1
         points = (
@@ -95,34 +108,43 @@ class FaceDetector:
             + boxes[:, None, :2]
             - 1
         )
-        boxes = corrected(boxes, output[:, 1:5])
-        kept = apart(boxes, scores, 0.7)
-        return boxes[kept], scores[kept], points[kept]
+        boxes = shift_sides(boxes, output[:, 1:5])
+
+        best = suppress_overlaps(boxes, scores, 0.7)
+        return boxes[best], scores[best], points[best]
 
     def propose(self, image: Tensor) -> Tensor:
         """Square boxes [N, 4] that may hold faces, of `SMALLEST` pixels up to the whole image."""
         height, width = image.shape[2:]
         scale, levels = WINDOW / SMALLEST, [torch.empty(0, 9)]
+
+        # One level of the pyramid after the other.
         while min(height, width) * scale >= WINDOW:
             size = (int(height * scale + 1), int(width * scale + 1))
             output = self.run("pnet", F.interpolate(image, size=size, mode="area"))[0]
             score = output[0].sigmoid()
+
+            # Each place that passes is a box of WINDOW pixels of this level.
             y, x = (score >= PASS[0]).nonzero(as_tuple=True)
             corner = torch.stack([x, y], 1) * STRIDE
             boxes = torch.cat([(corner + 1) / scale, (corner + WINDOW) / scale], 1).floor()
             level = torch.cat([boxes, score[y, x, None], output[1:, y, x].T], 1)
             levels.append(level[nms(boxes, level[:, 4], 0.5)])
             scale *= SHRINK
-        found = torch.cat(levels)
-        boxes, _, shifts = found[nms(found[:, :4], found[:, 4], 0.7)].split((4, 1, 4), 1)
+
+        # All levels together, corrected by the network's own shifts.
+        rows = torch.cat(levels)  # [N, 9]: box, score, shifts
+        boxes, _, shifts = rows[nms(rows[:, :4], rows[:, 4], 0.7)].split((4, 1, 4), 1)
         return square(boxes + shifts * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2))
 
     def look(
         self, name: str, image: Tensor, boxes: Tensor, side: int, least: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The boxes that a network takes for faces, their probabilities and its outputs; it sees
-        them at `side` px.
+        """The boxes that pass a network, their probabilities and its outputs.
+
+        The network sees each box at `side` px and lets it pass above the probability `least`.
         """
+        # Whole pixels inside the image; boxes outside are dropped.
         left, top = boxes[:, :2].trunc().int().clamp(min=1).unbind(1)
         right, bottom = (
             b.trunc().int().clamp(max=k)
@@ -130,19 +152,24 @@ class FaceDetector:
         )
         inside = (right >= left) & (bottom >= top)
         windows = torch.stack([left, top, right, bottom], 1)[inside].tolist()
-        seen = [
+
+        # The network's outputs, batch by batch.
+        patches = [
             F.interpolate(image[..., t - 1 : b, le - 1 : r], size=(side, side), mode="area")
             for le, t, r, b in windows
         ]
-        batches = torch.cat([image.new_empty(0, 3, side, side), *seen]).split(BATCH)
+        batches = torch.cat([image.new_empty(0, 3, side, side), *patches]).split(BATCH)
         output = torch.cat([self.run(name, batch).flatten(1) for batch in batches])
+
         score = output[:, 0].sigmoid()
-        passed = score > least
-        return boxes[inside][passed], score[passed], output[passed]
+        passes = score > least
+        return boxes[inside][passes], score[passes], output[passes]
 
     def run(self, name: str, x: Tensor) -> Tensor:
-        """One network's outputs [N, C, H, W]: the logit of a face, shifts of the box's sides,
-        landmarks' x, their y.
+        """One network's outputs [N, C, H, W] for images in [−1, 1].
+
+        Channels: the logit of a face, four shifts of the box's sides, five x and five y of
+        landmarks.
         """
         t, pools = self.tensors, POOLS[name]
         x = x * (127.5 / 128)
@@ -157,30 +184,33 @@ class FaceDetector:
 
 
 def square(boxes: Tensor) -> Tensor:
-    """Around the same centres, as wide as high: by the longer side."""
+    """Squares around the same centres, with the longer side."""
     size = boxes[:, 2:] - boxes[:, :2]
     side = size.amax(1, keepdim=True)
     corner = boxes[:, :2] + size * 0.5 - side * 0.5
     return torch.cat([corner, corner + side], 1)
 
 
-def corrected(boxes: Tensor, shifts: Tensor) -> Tensor:
+def shift_sides(boxes: Tensor, shifts: Tensor) -> Tensor:
     """Boxes whose sides are moved by shifts [N, 4], given in widths and heights."""
     return boxes + shifts * (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
 
 
-def apart(boxes: Tensor, scores: Tensor, most: float) -> list[int]:
-    """The boxes, best first, that share at most `most` of the smaller one's area with any better
-    one.
+def suppress_overlaps(boxes: Tensor, scores: Tensor, most: float) -> list[int]:
+    """The indices of boxes, best first, without those that overlap a better one.
+
+    Two boxes overlap when they share more than `most` of the smaller one's area.
     """
     area = (boxes[:, 2:] - boxes[:, :2] + 1).prod(1)
-    kept: list[int] = []
+    best: list[int] = []
+
     for k in scores.argsort(descending=True).tolist():
-        low, high = boxes[kept, :2].maximum(boxes[k, :2]), boxes[kept, 2:].minimum(boxes[k, 2:])
+        low, high = boxes[best, :2].maximum(boxes[k, :2]), boxes[best, 2:].minimum(boxes[k, 2:])
         shared = (high - low + 1).clamp(min=0).prod(1)
-        if bool((shared <= most * area[kept].minimum(area[k])).all()):
-            kept.append(k)
-    return kept
+        if bool((shared <= most * area[best].minimum(area[k])).all()):
+            best.append(k)
+
+    return best
 
 
 @cache

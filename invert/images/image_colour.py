@@ -18,14 +18,17 @@ def to_srgb(name: str, image: Image.Image, background: str) -> Image.Image:
     Raises :class:`ImageError` where no defined conversion exists, and for fully transparent
     pictures.
     """
+    # Before anything drops the metadata.
     profile = image.info.get("icc_profile")
     orientation = read_orientation(name, image)
+
     colour, alpha = split_alpha(name, image)
     rgb = apply_profile(name, colour, profile) if profile else None
     if rgb is None:
         if "icc_profile" in image.info and not profile:
             notice(name, "broken ICC profile; colours are taken as sRGB")
         rgb = without_profile(name, colour)
+
     if alpha is not None:
         rgb = flatten(name, rgb, alpha, background)
     refuse_label_picture(name, np.asarray(rgb))
@@ -45,9 +48,11 @@ def read_orientation(name: str, image: Image.Image) -> int:
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """A copy without metadata, turned as EXIF says. Our own tag on a bare image: what else stands
-    in
-    the EXIF block of the file cannot make this fail."""
+    """A copy without metadata, turned as EXIF says.
+
+    The tag is set on a bare image, so that nothing else in the file's EXIF block can make this
+    fail.
+    """
     bare = Image.new(image.mode, image.size)
     bare.paste(image)
     bare.getexif()[ExifTags.Base.Orientation] = orientation
@@ -58,6 +63,7 @@ def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def split_alpha(name: str, image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colour in mode L, RGB, CMYK or LAB, and alpha in mode L (None: opaque)."""
+    # Grey of more than 8 bits; PNG may name one value that is transparent.
     if image.mode.startswith("I;16") and "transparency" in image.info:
         transparent = np.asarray(image) == image.info["transparency"]
         return to_8_bit(name, image), Image.fromarray(
@@ -65,6 +71,7 @@ def split_alpha(name: str, image: Image.Image) -> tuple[Image.Image, Image.Image
         )
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return to_8_bit(name, image), None
+
     if image.has_transparency_data:
         *colour, alpha = image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA").split()
         return (colour[0] if len(colour) == 1 else Image.merge("RGB", colour)), alpha
@@ -74,6 +81,7 @@ def split_alpha(name: str, image: Image.Image) -> tuple[Image.Image, Image.Image
 
 
 def flatten(name: str, rgb: Image.Image, alpha: Image.Image, background: str) -> Image.Image:
+    """The picture on a background; ImageError where all of it is transparent."""
     lowest, highest = alpha.getextrema()
     if lowest == 255:
         return rgb
@@ -86,7 +94,7 @@ def flatten(name: str, rgb: Image.Image, alpha: Image.Image, background: str) ->
 
 
 def to_8_bit(name: str, image: Image.Image) -> Image.Image:
-    """Mode L from 16-bit or float grey: the whole range is scaled to 0 … 255, nothing is clipped."""
+    """Mode L from 16-bit or float grey: the whole range becomes 0 … 255, nothing is clipped."""
     stored = np.asarray(image, dtype=np.float32)
     if image.mode != "F" or stored.max() > 1:
         refuse_label_picture(name, stored)
@@ -95,14 +103,15 @@ def to_8_bit(name: str, image: Image.Image) -> Image.Image:
 
 
 def grey_values(name: str, image: Image.Image) -> tuple[np.ndarray, float]:
-    """Values [H, W] of a 16-bit, integer or float image, float32 with black = 0, and the value of
-    white.
+    """float32 values [H, W] of a 16-bit, integer or float image with black = 0, and white's value.
 
     White is 65 535 for integers, or less where fewer bits are used (`value_ranges`). Floats should
     be 0 … 1; other ranges are kept whole, with a warning.
     """
     values = np.asarray(image, dtype=np.float32)
     lowest, highest = float(values.min()), float(values.max())
+
+    # Floats: 0 … 1, or the range that there is.
     if image.mode == "F":
         if not np.isfinite(values).all():
             raise ImageError(
@@ -115,17 +124,18 @@ def grey_values(name: str, image: Image.Image) -> tuple[np.ndarray, float]:
             )
         black = min(0.0, lowest)
         return values - black, max(1.0, highest) - black
+
+    # Integers: 16 bits at most.
     if lowest < 0 or highest > 65535:
         raise ImageError(
-            f"{name}: integer values {lowest:.0f}…{highest:.0f}, expected 0…65535; save it with 8 or 16 bits"
+            f"{name}: integer values {lowest:.0f}…{highest:.0f}, expected 0…65535; "
+            "save it with 8 or 16 bits"
         )
     return values, white_level(name, image, highest)
 
 
 def without_profile(name: str, colour: Image.Image) -> Image.Image:
-    """RGB by the standard rules: grey and RGB are sRGB already, LAB is D50, CMYK is the plain
-    complement.
-    """
+    """RGB by the standard rules: grey and RGB are sRGB, LAB is D50, CMYK the complement."""
     if colour.mode == "LAB":
         notice(name, "LAB colours are converted to sRGB")
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -151,8 +161,10 @@ def apply_profile(name: str, colour: Image.Image, profile: bytes) -> Image.Image
             ("LAB", "Lab"),
         }:
             raise ValueError(f"{space} profile in a {colour.mode} image")
+
+        # Relative colorimetric with black point compensation, as viewers do. LittleCMS would thin
+        # the curve of a grey profile to 33 points: 10 levels off in the shadows.
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        # LittleCMS would thin the curve to 33 points: 10 levels off in the shadows
         if colour.mode == "L":
             flags |= ImageCms.Flags.NOOPTIMIZE
         intent, srgb = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.createProfile("sRGB")
@@ -163,6 +175,7 @@ def apply_profile(name: str, colour: Image.Image, profile: bytes) -> Image.Image
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError) as error:
         notice(name, f"broken ICC profile ({one_line(error)}); colours are taken as sRGB")
         return None
+
     if colour.mode in ("CMYK", "LAB"):
         notice(name, f"{colour.mode} colours are converted to sRGB by the embedded profile")
     return converted

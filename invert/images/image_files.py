@@ -1,7 +1,8 @@
-"""An image file nobody vouches for: one decoded Pillow frame, or one :class:`ImageError`.
+"""One decoded Pillow frame from an untrusted image file, or one :class:`ImageError`.
 
-The bytes are read once and with a limit, the kind of file is told by its content, sizes are judged
-by the header before anything is decoded, and Pillow's process-wide settings are left as they are.
+The bytes are read once and with a limit, the content says what kind of file it is, sizes are
+checked in the header before anything is decoded, and Pillow's process-wide settings stay as they
+are.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class ReadOptions:
     max_bytes: int = 256 * 2**20  # of the file
     min_side: int = 16  # pixels
     max_aspect: float = 16.0  # longer side / shorter side
-    # of an animation or a multi-page file; None: the first, with a warning
-    frame: int | None = None
+    frame: int | None = None  # of an animation or a multi-page file; None: the first, and a warning
     allow_truncated: bool = False  # keep what could be decoded of a damaged file; the rest is black
 
     def __post_init__(self) -> None:
+        # Types.
         for name in ("max_pixels", "max_bytes", "min_side"):
             check_integer(name, getattr(self, name), -sys.maxsize, sys.maxsize)
         if not isinstance(self.max_aspect, (int, float)):
@@ -57,20 +58,17 @@ class ReadOptions:
             raise UsageError(f"allow_truncated is True or False, got {self.allow_truncated!r}")
         if not isinstance(self.background, str):
             raise UsageError(f"background is the name of a colour, got {self.background!r}")
+
+        # Values.
         try:
             ImageColor.getcolor(self.background, "RGB")
         except ValueError:
             raise UsageError(
                 f"background {self.background!r} is no colour; expected a name or #rrggbb"
             ) from None
-        for name, least in (
-            ("max_pixels", 1),
-            ("max_bytes", 1),
-            ("min_side", 1),
-            ("max_aspect", 1),
-        ):
-            if not getattr(self, name) >= least:
-                raise UsageError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        for name in ("max_pixels", "max_bytes", "min_side", "max_aspect"):
+            if not getattr(self, name) >= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
         if self.frame is not None and self.frame < 0:
             raise UsageError(
                 f"frame is {self.frame}, expected 0 or more; frames are counted from 0"
@@ -81,15 +79,17 @@ DEFAULTS = ReadOptions()
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """The path for a one-line message: newlines, control characters and undecodable bytes escaped."""
+    """The path for a one-line message; newlines, control characters and bad bytes are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
 
 
 @contextmanager
 def as_image_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Inside, warnings of Pillow become an :class:`ImageWarning`, exceptions an
-    :class:`ImageError`, each
-    one line that starts with the path."""
+    """Turns warnings of Pillow into :class:`ImageWarning` and exceptions into :class:`ImageError`.
+
+    Each is one line that starts with the path.
+    """
+    # Exceptions: ours pass, others become ours.
     with _warning_filters, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -98,13 +98,14 @@ def as_image_errors(path: str | os.PathLike[str]) -> Iterator[None]:
             raise
         except Exception as error:  # decoders raise nearly every type there is on damaged files
             raise ImageError(
-                f"{shown(path)}: damaged or truncated image ({one_line(error)}); get the file again "
-                f"(--allow-truncated keeps what can be decoded)"
+                f"{shown(path)}: damaged or truncated image ({one_line(error)}); get the file "
+                f"again (--allow-truncated keeps what can be decoded)"
             ) from error
+
+    # Warnings. The one of large images is left out, since max_pixels has judged the size.
     for warning in caught:
         if isinstance(warning.message, ImageWarning):
             warnings.warn(warning.message, stacklevel=4)
-        # judged by max_pixels
         elif not issubclass(warning.category, Image.DecompressionBombWarning):
             warnings.warn(
                 f"{shown(path)}: {one_line(warning.message).rstrip('.')}; it was skipped",
@@ -114,12 +115,14 @@ def as_image_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def one_line(message: object) -> str:
+    """The text of an exception without line breaks, or the name of its class."""
     return " ".join(str(message).split()) or type(message).__name__
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     """The content of a regular file of 1 … `max_bytes` bytes. Raises :class:`ImageError`."""
     name = shown(path)
+
     try:
         data = read_regular(path, max_bytes)
     except FileNotFoundError:
@@ -131,17 +134,21 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise ImageError(
-            f"{name}: cannot be read ({reason}); {HINTS.get(error.errno or 0, 'give an image file')}"
+            f"{name}: cannot be read ({reason}); "
+            f"{HINTS.get(error.errno or 0, 'give an image file')}"
         ) from None
+
     if not data:
         raise ImageError(f"{name}: empty file; get it again")
     return data
 
 
 def load_frame(path: str | os.PathLike[str], options: ReadOptions) -> Image.Image:
-    """The decoded frame in the mode and orientation of the file. Call inside
-    :func:`as_image_errors`.
+    """The decoded frame in the mode and orientation of the file.
+
+    Call inside :func:`as_image_errors`.
     """
+    # The header, and all sizes in it.
     name = shown(path)
     data = read_bytes(path, options.max_bytes)
     check_headers(name, data)
@@ -153,6 +160,8 @@ def load_frame(path: str | os.PathLike[str], options: ReadOptions) -> Image.Imag
     select_frame(name, image, options.frame)
     check_pixels(name, image.size, options)
     check_shape(name, image.size, options)
+
+    # The pixels.
     try:
         image.load()
     except OSError as error:
@@ -180,6 +189,7 @@ def picture_name(picture: Image.Image) -> str:
 
 def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageFile:
     """The image with only its header parsed."""
+    # Formats that are allowed, with the plugin that this file may need.
     kind = image_kind(data)
     formats = list(FORMATS)
     if kind in PLUGINS:
@@ -187,10 +197,12 @@ def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageF
         if not has_decoder(kind):
             package = PLUGINS[kind][2]
             raise ImageError(
-                f"{name}: {kind} needs a plugin; pip install {package}, or save the picture as PNG or JPEG"
+                f"{name}: {kind} needs a plugin; pip install {package}, "
+                "or save the picture as PNG or JPEG"
             )
     Image.init()
     formats = [f for f in formats if f in Image.OPEN]
+
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:  # beyond twice Pillow's own limit, whatever ours is
@@ -198,6 +210,8 @@ def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageF
             f"{name}: too large, more than {(Image.MAX_IMAGE_PIXELS or 0) * 2e-6:.0f} Mpx, limit "
             f"{options.max_pixels / 1e6:.4g} Mpx; make it smaller"
         ) from None
+
+    # Why Pillow cannot open it: another kind of file, no size, or a damaged header.
     except UnidentifiedImageError:
         if kind and kind not in PLUGINS:
             raise ImageError(
@@ -208,8 +222,8 @@ def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageF
         claims = [f for f in formats if (accept := Image.OPEN[f][1]) and accept(data[:16])]
         if claims:
             raise ImageError(
-                f"{name}: {claims[0]} file with a damaged header, or of a variety that Pillow cannot "
-                f"decode; save it as an 8-bit PNG"
+                f"{name}: {claims[0]} file with a damaged header, or of a variety that Pillow "
+                f"cannot decode; save it as an 8-bit PNG"
             ) from None
         raise ImageError(
             f"{name}: not a raster image of a known format; give a PNG or JPEG"
@@ -217,9 +231,7 @@ def open_image(name: str, data: bytes, options: ReadOptions) -> ImageFile.ImageF
 
 
 def has_decoder(kind: str) -> bool:
-    """Whether Pillow can decode this kind, once the plugin, if it is installed, has registered
-    itself.
-    """
+    """Whether Pillow can decode this kind; an installed plugin registers itself first."""
     format_name, module, _ = PLUGINS[kind]
     Image.init()
     if format_name not in Image.OPEN:
@@ -231,6 +243,7 @@ def has_decoder(kind: str) -> bool:
 
 
 def select_frame(name: str, image: Image.Image, frame: int | None) -> None:
+    """Seek to a frame; None is the first one, with a notice where there are more."""
     # The further frames of a phone's MPO are previews and gain maps, no pictures of their own.
     count = 1 if image.format == "MPO" and frame is None else getattr(image, "n_frames", 1)
     if frame is None:
@@ -245,24 +258,28 @@ def select_frame(name: str, image: Image.Image, frame: int | None) -> None:
 
 
 def check_pixels(name: str, size: tuple[int, int], options: ReadOptions) -> None:
+    """Raise :class:`ImageError` for more pixels than allowed."""
     if size[0] * size[1] > options.max_pixels:
         raise ImageError(
-            f"{name}: {size[0]}×{size[1]} px is too large, limit {options.max_pixels / 1e6:.4g} Mpx; make it "
-            f"smaller or use --max-pixels"
+            f"{name}: {size[0]}×{size[1]} px is too large, limit "
+            f"{options.max_pixels / 1e6:.4g} Mpx; make it smaller or use --max-pixels"
         )
 
 
 def check_shape(name: str, size: tuple[int, int], options: ReadOptions) -> None:
+    """Raise :class:`ImageError` for a picture that is too small or too long."""
     if min(size) < options.min_side:
         raise ImageError(
-            f"{name}: {size[0]}×{size[1]} px is too small, at least {options.min_side} px a side are needed; "
-            f"use a larger copy"
+            f"{name}: {size[0]}×{size[1]} px is too small, at least {options.min_side} px a side "
+            f"are needed; use a larger copy"
         )
     if max(size) > options.max_aspect * min(size):
         raise ImageError(
-            f"{name}: {size[0]}×{size[1]} px is more than {options.max_aspect:g} times as long as wide; crop it first"
+            f"{name}: {size[0]}×{size[1]} px is more than {options.max_aspect:g} times as long "
+            "as wide; crop it first"
         )
 
 
 def notice(name: str, what: str) -> None:
+    """An :class:`ImageWarning` that starts with the name."""
     warnings.warn(f"{name}: {what}", ImageWarning, stacklevel=2)

@@ -53,12 +53,10 @@ __all__ = [
 
 
 def read_image(path: str | os.PathLike[str], options: ReadOptions = DEFAULTS) -> Image.Image:
-    """The picture in `path` as 8-bit sRGB, upright, opaque and without metadata, whatever the file
-    held.
+    """The picture in `path` as 8-bit sRGB, upright, opaque and without metadata.
 
     EXIF orientation is applied, ICC colours are converted, alpha lies on `options.background`,
-    16-bit and
-    float values are scaled. Raises :class:`ImageError` (`PATH: WHAT; HINT`); warns with
+    16-bit and float values are scaled. Raises :class:`ImageError` (`PATH: WHAT; HINT`); warns with
     :class:`ImageWarning` about everything in the file that the result does not show.
     """
     with expecting(FileKind.PICTURE, path), as_image_errors(path):
@@ -84,37 +82,34 @@ def to_tensor(images: Image.Image | Sequence[Image.Image]) -> Tensor:
     Raises :class:`UsageError` for other modes, mixed sizes or no picture at all.
     """
     pictures = [images] if isinstance(images, Image.Image) else list(images)
+
     kinds = sorted({(picture.mode, *picture.size) for picture in pictures})
     if len(kinds) != 1 or kinds[0][0] != "RGB":
         came = ", ".join(f"{mode} {width}×{height}" for mode, width, height in kinds) or "none"
         raise UsageError(
             f"expected RGB pictures of one size, got {came}; read_image and crop_to make them"
         )
-    stacked = np.stack([np.asarray(picture) for picture in pictures])
-    return (
-        torch.from_numpy(stacked)
-        .permute(0, 3, 1, 2)
-        .to(torch.float32)
-        .div(127.5)
-        .sub(1)
-        .contiguous()
-    )
+
+    stacked = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    x = stacked.permute(0, 3, 1, 2).to(torch.float32)  # [N, 3, H, W]
+    return x.div(127.5).sub(1).contiguous()
 
 
 def to_pil(tensor: Tensor) -> list[Image.Image]:
-    """N 8-bit RGB pictures from [N, 3, H, W] in [−1, 1]: rounded half up, values outside are
-    clamped.
+    """N 8-bit RGB pictures from [N, 3, H, W] in [−1, 1]: (x + 1) · 127.5, rounded half up.
 
-    The exact inverse of :func:`to_tensor`. Raises :class:`UsageError` for another shape, and for
-    NaN.
+    Values outside are clamped. The exact inverse of :func:`to_tensor`. Raises :class:`UsageError`
+    for another shape, and for NaN.
     """
     if tensor.ndim != 4 or tensor.shape[1] != 3:
         raise UsageError(f"expected an image tensor [N, 3, H, W], got {list(tensor.shape)}")
+
     x = tensor.detach().to("cpu", torch.float32)
     if bool(x.isnan().any()):
         raise UsageError(
             "an image tensor holds NaN and has no picture; look for the step that diverged"
         )
+
     levels = x.add(1).mul(127.5).add(0.5).floor().clamp(0, 255).to(torch.uint8)
     return [Image.fromarray(pixels) for pixels in levels.permute(0, 2, 3, 1).contiguous().numpy()]
 
@@ -134,9 +129,9 @@ def write_png(
 ) -> None:
     """Write one picture to a `.png`, atomically: equal pixels and records give equal bytes.
 
-    There is no metadata in it but a `record` of what it was made from (:mod:`invert.files.provenance`).
-    Raises
-    :class:`InvertError` naming the path when the disk or the folder refuses.
+    There is no metadata in it but a `record` of what it was made from
+    (:mod:`invert.files.provenance`). Raises :class:`InvertError` naming the path when the disk or the
+    folder refuses.
     """
     check_suffix(path, ".png")
     data = encode_png(image, record)
@@ -144,7 +139,7 @@ def write_png(
 
 
 def encode_png(image: Image.Image | Tensor, record: Record | None = None) -> bytes:
-    """One picture as the bytes of a PNG, with a record in its text chunk `invert` if there is one."""
+    """One picture as the bytes of a PNG, with its record, if any, in the text chunk `invert`."""
     bare = to_picture(image).copy()
     bare.info.clear()  # Pillow would write the profile and the resolution found there
     chunks = PngInfo()
@@ -161,8 +156,7 @@ def write_animation(
     fps: float = 20.0,
     record: Record | None = None,
 ) -> None:
-    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically; with a record if
-    there is one.
+    """Write a `.gif` or `.webp`, which play endlessly, or an `.mp4`, atomically, with its record.
 
     Raises :class:`UsageError` for no frames, mixed sizes, and what
     `animation_files.check_animation` refuses.
@@ -177,14 +171,16 @@ def encode_animation(
     fps: float,
     record: Record | None = None,
 ) -> bytes:
-    """The bytes of an animation of the kind that `path` ends in; raises as :func:`write_animation`
-    does.
+    """The bytes of an animation whose format is the suffix of `path`.
+
+    Raises as :func:`write_animation` does.
     """
     suffix = check_animation(path, fps)
     pictures = to_pil(frames) if isinstance(frames, Tensor) else list(frames)
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) != 1:
         raise UsageError(f"{shown(path)}: expected frames of one size, got {sizes or 'no frames'}")
+
     comment = None if record is None else as_text(record)
     if suffix == ".mp4":
         return mp4_animation(pictures, fps, comment)
@@ -192,6 +188,7 @@ def encode_animation(
 
 
 def check_suffix(path: str | os.PathLike[str], *allowed: str) -> str:
+    """The suffix of a path, in lower case. Raises :class:`UsageError` unless it is allowed."""
     suffix = Path(path).suffix.lower()
     if suffix not in allowed:
         raise UsageError(f"{shown(path)}: expected a name that ends in {' or '.join(allowed)}")
@@ -199,19 +196,20 @@ def check_suffix(path: str | os.PathLike[str], *allowed: str) -> str:
 
 
 def area_downscale(images: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """[N, 3, h, w] by box filter, for perceptual terms; a side that is no longer than asked stays
-    as it is.
+    """[N, 3, h, w] by box filter; a side that is not longer than `size` keeps its length.
 
-    `size` is (height, width), or the shorter side, the longer one following in proportion.
+    `size` is (height, width), or the shorter side, with the longer one in proportion.
     """
     height, width = images.shape[-2:]
     if isinstance(size, int):
         scale = min(1.0, size / min(height, width))
         size = max(1, round(height * scale)), max(1, round(width * scale))
+
     h, w = min(size[0], height), min(size[1], width)
     if (h, w) == (height, width):
         return images
-    # the same averages; deterministic backward on every device
+
+    # Whole factors: the same averages with a backward pass that is deterministic on every device.
     if height % h == 0 and width % w == 0:
         return F.avg_pool2d(images, (height // h, width // w))
     return F.interpolate(images, (h, w), mode="area")

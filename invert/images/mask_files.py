@@ -38,13 +38,11 @@ COLOUR_TOLERANCE = 16  # levels between R, G and B that JPEG puts into a grey pi
 
 
 def read_mask(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Tensor:
-    """[1, 1, H, W] in [0, 1], float32, at `size` = (width, height) of the image; None: the file's
-    own size.
+    """float32 [1, 1, H, W] in [0, 1], at the size (width, height) of the image or of the file.
 
     Another size of the same proportions (up to one pixel) is resized by nearest neighbour, with a
-    warning;
-    other proportions raise :class:`ImageError`. Warns when the mask is empty or full, is coloured,
-    transparent, or holds only 0 and 1.
+    warning; other proportions raise :class:`ImageError`. Warns when the mask is empty or full, is
+    coloured, transparent, or holds only 0 and 1.
     """
     name = shown(path)
     with expecting(FileKind.PICTURE, path), as_image_errors(path):
@@ -63,23 +61,29 @@ def read_mask(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Ten
 
 def weights(name: str, frame: Image.Image) -> np.ndarray:
     """float32 [H, W] in [0, 1] of a decoded frame of any mode."""
+    # Grey of more than 8 bits.
     if frame.mode in ("I", "F") or frame.mode.startswith("I;16"):
         refuse_label_mask(name, np.asarray(frame, dtype=np.float32))
         values, white = grey_values(name, frame)
+
+    # 8 bits: transparent is black, colours are cut at luma 127.
     else:
         colour, alpha = split_alpha(name, frame)
         rgb = without_profile(name, colour)
         if alpha is not None and alpha.getextrema() != (255, 255):
             notice(name, "transparent parts of the mask count as black: outside")
             rgb = Image.composite(rgb, Image.new("RGB", rgb.size), alpha)
+
         luma = np.asarray(rgb.convert("L"))
         pixels = np.asarray(rgb)
         if int((pixels.max(-1) - pixels.min(-1)).max()) > COLOUR_TOLERANCE:
             notice(name, "the mask has colours: luma above 127 is inside, there are no soft edges")
             return (luma > 127).astype(np.float32)
+
         values, white = luma.astype(np.float32), 255.0
-        if frame.format not in LOSSY:  # which makes other values of white and black
+        if frame.format not in LOSSY:  # lossy compression turns white and black into other values
             refuse_label_mask(name, values)
+
     if white > 1 and values.max() == 1:
         notice(name, "the mask holds only 0 and 1, taken as black and white")
         white = 1.0
@@ -87,6 +91,7 @@ def weights(name: str, frame: Image.Image) -> np.ndarray:
 
 
 def fit(name: str, mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The mask at the size of its image. Raises :class:`ImageError` for other proportions."""
     (width, height), (wanted_width, wanted_height) = mask.size, size
     came, wanted = f"{width}×{height}", f"{wanted_width}×{wanted_height}"
     if abs(width * wanted_height - height * wanted_width) > max(*mask.size, *size):

@@ -21,18 +21,20 @@ FEATHER = 0.08  # of the square's side, over which the photograph gives way to t
 def paste(
     photograph: Image.Image, picture: Tensor, facts: Mapping[str, Any], feather: float = FEATHER
 ) -> Image.Image:
-    """The RGB photograph with the picture [1, 3, H, W] where `facts` say that it was cut
-    (`NAME.json`'s "image").
+    """The RGB photograph with the picture [1, 3, H, W] in the square that it was cut from.
 
-    It fades in over `feather` times the square's side, inwards; beyond the square no pixel changes.
-    Raises
+    `facts` is "image" of `NAME.json`, which says where that is. The picture fades in over `feather`
+    times the square's side, inwards; outside the square no pixel changes. Raises
     :class:`UsageError` for a photograph of another size, and for facts that do not say where.
     """
     square = square_of(facts)
     if (size := list(photograph.size)) != facts.get("size"):
         raise UsageError(
-            f"the picture was cut from a photograph of the size {facts.get('size')}, this one has {size}"
+            f"the picture was cut from a photograph of the size {facts.get('size')}, "
+            f"this one has {size}"
         )
+
+    # The upright box around the square.
     xs, ys = zip(*square.corners, strict=True)
     left, top = max(0, int(min(xs))), max(0, int(min(ys)))
     right, bottom = (
@@ -41,21 +43,24 @@ def paste(
     )
     if left >= right or top >= bottom:
         raise UsageError("the square that the latent names lies outside the photograph")
-    place = place_in(square, (left, top, right, bottom))
-    across, down = shape_of(facts)
-    place = place / torch.tensor([across, down])
+
+    # Each pixel of the box samples the picture, reduced to about the size that it has there.
+    across, down = cut_shape(facts)
+    positions = positions_in(square, (left, top, right, bottom)) / torch.tensor([across, down])
     smaller = area_downscale(picture.float().cpu(), max(1, round(square.side * min(across, down))))
-    seen = F.grid_sample(smaller, place[None], "bicubic", "border", align_corners=False)
-    inside = (1 - place.abs().amax(-1)) / max(2 * feather, 1e-6)
+    pasted = F.grid_sample(smaller, positions[None], "bicubic", "border", align_corners=False)
+
+    # Weight sin²(π d / 2), d the distance from the square's border in units of the feather.
+    inside = (1 - positions.abs().amax(-1)) / max(2 * feather, 1e-6)
     weight = torch.sin(inside.clamp(0, 1) * (torch.pi / 2)).square()
     before = to_tensor(photograph.crop((left, top, right, bottom)))
     result = photograph.copy()
-    result.paste(to_pil(torch.lerp(before, seen.clamp(-1, 1), weight))[0], (left, top))
+    result.paste(to_pil(torch.lerp(before, pasted.clamp(-1, 1), weight))[0], (left, top))
     return result
 
 
 def square_of(facts: Mapping[str, Any]) -> Square:
-    """The square of `facts`, or around their rectangle, in pixels of the photograph.
+    """The square that was cut, or the one around the rectangle, in pixels of the photograph.
 
     Raises :class:`UsageError` where there is none.
     """
@@ -66,12 +71,14 @@ def square_of(facts: Mapping[str, Any]) -> Square:
                 sum(corners) / 4,
                 (corners[1] + corners[2] - corners[0] - corners[3]) / 4,
             )
+
         else:
             x, y, width, *rest = facts["crop"]
             (height,) = rest or (width,)
             centre, right = complex(x + width / 2, y + height / 2), complex(max(width, height) / 2)
             if min(width, height) <= 0:
                 right = complex(0)
+
         if 0 < abs(right) < math.inf and math.isfinite(abs(centre)):
             return Square((centre.real, centre.imag), (right.real, right.imag))
     except (KeyError, TypeError, ValueError, IndexError):
@@ -81,18 +88,16 @@ def square_of(facts: Mapping[str, Any]) -> Square:
     )
 
 
-def shape_of(facts: Mapping[str, Any]) -> tuple[float, float]:
-    """Width and height that were cut, as shares of the longer one; 1, 1 for squares and faces."""
+def cut_shape(facts: Mapping[str, Any]) -> tuple[float, float]:
+    """Width and height of the cut, as shares of the longer one; (1, 1) for squares and faces."""
     if "face" in facts or len(facts["crop"]) == 3:
         return 1.0, 1.0
     width, height = facts["crop"][2:]
     return width / max(width, height), height / max(width, height)
 
 
-def place_in(square: Square, box: tuple[int, int, int, int]) -> Tensor:
-    """Where the pixels of a box lie in a square: [height, width, 2] of (x, y), −1 and 1 at the
-    square's sides.
-    """
+def positions_in(square: Square, box: tuple[int, int, int, int]) -> Tensor:
+    """Positions [height, width, 2] of a box's pixels in a square: (x, y), ±1 at its sides."""
     left, top, right, bottom = box
     y, x = torch.meshgrid(
         torch.arange(top, bottom) + 0.5, torch.arange(left, right) + 0.5, indexing="ij"

@@ -24,14 +24,14 @@ def white_level(name: str, image: Image.Image, highest: float) -> float:
     """The value of white in an integer image, from its file's tags, else from its largest value.
 
     65 535, or with a notice 255, 1023 or 4095 where no value is above that. Label maps, whose
-    largest
-    value is at most `LABELS`, are not judged here.
+    largest value is at most `LABELS`, are not judged here.
     """
     declared = declared_white(image)
     if declared is not None and highest <= declared < 65535:
         bits = declared.bit_length()
         notice(name, f"white is {declared}, as the file says: {bits} bits in {bits_of(image)}")
         return float(declared)
+
     if highest <= LABELS or highest > max(SMALLER_WHITES):
         return 65535.0
     white = min(white for white in SMALLER_WHITES if highest <= white)
@@ -60,6 +60,7 @@ def as_numbers(value: object) -> tuple[float, ...]:
 
 
 def bits_of(image: Image.Image) -> int:
+    """The number of bits of the type that holds an integer image."""
     return 16 if image.mode.startswith("I;16") else 32
 
 
@@ -83,22 +84,21 @@ def refuse_label_mask(name: str, values: np.ndarray) -> None:
     """Raise :class:`ImageError` for values [H, W] of a mask that are labels."""
     if is_label_map(values):
         raise ImageError(
-            f"{name}: values {some_of(values)}: a label map, no mask; save what is inside as white, "
-            f"like (labels == {float(values[values <= LABELS].max()):g}) * 255"
+            f"{name}: values {some_of(values)}: a label map, no mask; save what is inside as "
+            f"white, like (labels == {float(values[values <= LABELS].max()):g}) * 255"
         )
 
 
 def refuse_label_picture(name: str, values: np.ndarray) -> None:
-    """Raise :class:`ImageError` for values [H, W] or [H, W, 3] of a picture so dark that it is
-    none.
+    """Raise :class:`ImageError` for values [H, W] or [H, W, 3] too dark for a picture.
 
-    One colour all over is a picture.
+    A picture of one colour passes.
     """
     low, high = float(values.min()), float(values.max())
     if low < high <= LABELS and low >= 0 and (values == np.floor(values)).all():
         raise ImageError(
-            f"{name}: values {some_of(values)}, nearly black: a label map, or fewer bits than the file "
-            "can hold; scale them to 0…255 first"
+            f"{name}: values {some_of(values)}, nearly black: a label map, or fewer bits than the "
+            "file can hold; scale them to 0…255 first"
         )
 
 

@@ -33,16 +33,15 @@ MINIMUM_SIDE = 32
 # pixels; a projection compares a 1024 px image at ¼, and no image below this
 PERCEPTUAL_SIDE = 256
 
-# What the trunks subtract and divide by, on [-1, 1]: ImageNet's mean and deviation, moved to that
-# range.
+# What the backbones subtract and divide by: ImageNet's mean and deviation, moved to [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
 
 _ST_LPIPS = {"st-lpips-alex": alexnet_stages, "st-lpips-vgg": vgg16_stages}
 
-# Of torchvision's classifiers: constructor, pinned weights, and how many layers LPIPS looks in
-# after.
+# Of torchvision's classifiers: constructor, pinned weights, and the numbers of layers after which
+# LPIPS compares activations.
 _LPIPS = {
     "lpips-alex": (
         torchvision.models.alexnet,
@@ -75,8 +74,7 @@ class PerceptualDistance(nn.Module):
     """Distances [N] between RGB images [N, 3, H, W] in [-1, 1]; 0 for equal images, seldom above 1.
 
     `stages` run one after the other, and each gives one depth; `heads` are the channel weights [C]
-    of the
-    depths, none negative. Gradients flow to the images only.
+    of the depths, none negative. Gradients flow to the images only.
     """
 
     def __init__(self, name: str, stages: Sequence[nn.Module], heads: Sequence[Tensor]) -> None:
@@ -92,30 +90,32 @@ class PerceptualDistance(nn.Module):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def embed(self, images: Tensor) -> tuple[Tensor, ...]:
-        """One map [N, C, h, w] per depth: unit length per pixel, times the roots of the head
-        weights.
+        """One map [N, C, h, w] per depth: unit length per pixel, times the roots of the weights.
 
         Raises UsageError when `images` is not [N, 3, H, W] with both sides at least 32.
         """
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MINIMUM_SIDE:
             raise UsageError(
-                f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, got {list(images.shape)}"
+                f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, "
+                f"got {list(images.shape)}"
             )
+
         x = ((images.to(self.shift) - self.shift) / self.scale).contiguous(
             memory_format=torch.channels_last
         )
+
         maps = []
         for depth, stage in enumerate(self.stages):
             x = stage(x)
-            # vector_norm has a gradient (zero) where all activations are zero; the root of a sum
-            # has none.
+
+            # √head · x / ‖x‖. vector_norm has a gradient (zero) where all activations are zero; the
+            # root of a sum has none.
             length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
             maps.append(x * (length + EPSILON).reciprocal() * self.get_buffer(f"head_root{depth}"))
         return tuple(maps)
 
     def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-        """Distances [N] between two embeddings, either of which may be that of a single image (N =
-        1).
+        """Distances [N] between two embeddings; either may be that of a single image (N = 1).
 
         Raises UsageError when they come from images of different sizes.
         """
@@ -124,7 +124,9 @@ class PerceptualDistance(nn.Module):
                 "expected embeddings of images of one size, got first maps of "
                 f"{tuple(a[0].shape[2:])} and {tuple(b[0].shape[2:])}; resize the images first"
             )
-        # sums of half precision would be rounded to it
+
+        # Σ over depths of the mean over pixels of ‖x − y‖². Sums are in float32 or more: in half
+        # precision they would be rounded.
         exact = torch.promote_types(a[0].dtype, torch.float32)
         depths = [
             (x - y).square().sum(dim=1, dtype=exact).mean(dim=(1, 2))
@@ -153,9 +155,9 @@ def load_perceptual(
     """The distance of that name, one of PERCEPTUAL.
 
     The weights of "st-lpips-…" come from :func:`invert.weights.ensure`, which gets `cache_dir` and
-    `progress`.
-    "lpips-…" takes its heads from the package lpips, and its trunk from `trunk`, a weights file of
-    torchvision's, or from torch's cache if the file is there; trunks are never downloaded.
+    `progress`. "lpips-…" takes its heads from the package lpips, and its backbone from `trunk`, a
+    weights file of torchvision's, or from torch's cache if the file is there; backbones are never
+    downloaded.
 
     Raises UsageError for an unknown name, ModelUnavailableError when weights are not to be had, and
     ModelFileError when a file is not what it should be.
@@ -165,6 +167,7 @@ def load_perceptual(
         raise UsageError(
             f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}{near}"
         )
+
     if name in _LPIPS:
         distance = _load_lpips(name, Path(trunk) if trunk is not None else None)
     elif trunk is not None:
@@ -193,23 +196,27 @@ def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
     path = trunk if trunk is not None else Path(torch.hub.get_dir()) / "checkpoints" / file_name
     if not path.exists():
         raise ModelUnavailableError(
-            f"{path}: no such file; {name} needs torchvision's {file_name}, which is not downloaded for you: "
-            "put it there, give its path as trunk=, or use st-lpips-alex"
+            f"{path}: no such file; {name} needs torchvision's {file_name}, which is not "
+            "downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
         )
+
+    # Only the convolutions: the classifier's layers, most of the weights, are never made.
     prefix = "features."
     state = {
         key.removeprefix(prefix): value
         for key, value in _load_state(path).items()
         if key.startswith(prefix)
     }
-    with torch.device("meta"):  # the classifier's layers, most of the weights, are never made
+    with torch.device("meta"):
         features = build(weights=None).features
     try:
         features.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ModelFileError(
-            f"{path}: expected torchvision's {file_name}, got other weights; give its path as trunk="
+            f"{path}: expected torchvision's {file_name}, got other weights; "
+            "give its path as trunk="
         ) from error
+
     stages = [features[start:stop] for start, stop in zip((0, *cuts), cuts, strict=False)]
     return PerceptualDistance(name, stages, _lpips_heads(name, len(stages)))
 

@@ -1,5 +1,4 @@
-"""Trunks of shift-tolerant LPIPS: AlexNet and VGG16 in which a blur takes the place of every
-stride.
+"""Backbones of shift-tolerant LPIPS: AlexNet and VGG16 with a blur in the place of every stride.
 
 Pools and AlexNet's first convolution run at stride 1; a reflect-padded [1, 2, 1] blur then keeps
 every second pixel. A. Ghildyal and F. Liu, "Shift-tolerant Perceptual Similarity Metric", ECCV
@@ -21,8 +20,9 @@ VGG16_CONVOLUTIONS = (2, 2, 3, 3, 3)  # per stage
 
 
 class BlurPool(nn.Module):
-    """Every second pixel of the blurred map: [N, C, H, W] to [N, C, (H + 1) // 2 + 1, (W + 1) // 2
-    + 1].
+    """Every second pixel of the blurred map.
+
+    [N, C, H, W] becomes [N, C, (H + 1) // 2 + 1, (W + 1) // 2 + 1].
     """
 
     def __init__(self, channels: int) -> None:
@@ -32,8 +32,9 @@ class BlurPool(nn.Module):
         self.kernel: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        # Depthwise in channels_last, this is faster on a CPU than average pools or separate rows
-        # and columns.
+        """The blurred map, at half the size."""
+        # Depthwise in channels_last: faster on a CPU than average pools or separate rows and
+        # columns.
         return F.conv2d(
             F.pad(x, (2, 2, 2, 2), mode="reflect"), self.kernel, stride=2, groups=x.shape[1]
         )
@@ -43,14 +44,10 @@ class BlurredConv(nn.Module):
     """`BlurPool(conv2d(x, weight, bias, padding=2))` at the cost of a quarter of the convolution.
 
     Blur and convolution are both linear, so they are one convolution of stride 2 with a kernel of
-    11 + 2 = 13
-    pixels. That in turn is a convolution of stride 1 over blocks of 2 x 2 pixels, with a kernel of
-    7 x 7
-    blocks once a row and a column of zeros are added: 4 times the channels at half the size, which
-    a CPU
-    likes better than 3 channels. Only the blur's reflection at the far edges does not fit in, so a
-    strip is
-    computed there as defined.
+    11 + 2 = 13 pixels. That in turn is a convolution of stride 1 over blocks of 2 x 2 pixels, with
+    a kernel of 7 x 7 blocks once a row and a column of zeros are added: 4 times the channels at
+    half the size, which is faster on a CPU than 3 channels. Only the blur's reflection at the far
+    edges does not fit in, so a strip is computed there by the definition.
     """
 
     PADDING = 2
@@ -75,15 +72,19 @@ class BlurredConv(nn.Module):
         return F.pixel_unshuffle(blurred, 2).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The blurred convolution [N, C, h, w] of [N, 3, H, W]."""
         height, width = x.shape[2:]
         x = F.pad(x, (self.PADDING,) * 4)
         blocks = F.pixel_unshuffle(F.pad(x, (0, width % 2, 0, height % 2)), 2)
         blocks = blocks.contiguous(memory_format=torch.channels_last)
+
         # The blur is symmetric, so its reflection at the near edge repeats the first row and
         # column.
         inner = F.pad(
             F.conv2d(blocks, self.block_weight, self.bias), (1, 0, 1, 0), mode="replicate"
         )
+
+        # Its reflection at the far edges, by the definition.
         bottom = self._as_defined(x[:, :, -(self.STRIP + height % 2) :])[:, :, -1:]
         right = self._as_defined(x[:, :, :, -(self.STRIP + width % 2) :])[:, :, :-1, -1:]
         return torch.cat([torch.cat([inner, right], dim=3), bottom], dim=2)

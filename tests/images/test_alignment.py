@@ -28,9 +28,13 @@ UPRIGHT = ((-10.0, 0.0), (10.0, 0.0), (0.0, 12.0), (-8.0, 20.0), (8.0, 20.0))
 
 
 def face(
-    x: float = 0, y: float = 0, scale: float = 1, degrees: float = 0, score: float = 1.0,
+    x: float = 0,
+    y: float = 0,
+    scale: float = 1,
+    degrees: float = 0,
+    score: float = 1.0,
     points: Sequence[tuple[float, float]] = UPRIGHT,
-) -> Face:  # fmt: skip
+) -> Face:
     """A face with its eyes around (x, y), `20 * scale` px apart, turned clockwise as seen."""
     turn = scale * np.exp(1j * math.radians(degrees))
     turned = [turn * complex(*p) + complex(x, y) for p in points]
@@ -175,7 +179,10 @@ def test_what_is_wrong_with_a_face_is_said() -> None:
     assert facts["corners"] == [[60, 62], [140, 62], [140, 142], [60, 142]]
     assert (facts["side"], facts["score"]) == (80, 1)
     aside = face(100, 100, points=((-4, 0), (4, 0), (0, 12), (-4, 20), (4, 20)))
-    for wrong, said in ((aside, "looks aside"), (face(100, 100, 0.15), "12 px wide, enlarged to 64 px"),
-                        (face(0, 100), r"50% of the square .* is made up")):  # fmt: skip
+    for wrong, said in (
+        (aside, "looks aside"),
+        (face(100, 100, 0.15), "12 px wide, enlarged to 64 px"),
+        (face(0, 100), r"50% of the square .* is made up"),
+    ):
         with pytest.warns(ImageWarning, match=said):
             cut_face("a.png", picture, wrong, 64)

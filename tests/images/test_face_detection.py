@@ -14,7 +14,13 @@ from torch import Tensor
 
 from invert.errors import ModelFileError
 from invert.images.alignment import ffhq_square
-from invert.images.face_detection import FaceDetector, apart, corrected, face_detector, square
+from invert.images.face_detection import (
+    FaceDetector,
+    face_detector,
+    shift_sides,
+    square,
+    suppress_overlaps,
+)
 from invert.images.images import read_image
 from invert.projection.framing import faces_any_way_up
 from invert.weights import mtcnn
@@ -122,15 +128,15 @@ def test_boxes_become_square_around_their_centres() -> None:
 
 def test_shifts_are_given_in_widths_and_heights() -> None:
     boxes, shifts = torch.tensor([[10.0, 10, 29, 49]]), torch.tensor([[0.5, -0.25, 0, 0.25]])
-    assert corrected(boxes, shifts).tolist() == [[20, 0, 29, 59]]
+    assert shift_sides(boxes, shifts).tolist() == [[20, 0, 29, 59]]
 
 
 def test_of_boxes_that_hold_each_other_the_best_stays() -> None:
     boxes = torch.tensor(
         [[0.0, 0, 100, 100], [40, 40, 60, 60], [200, 0, 300, 100], [280, 0, 380, 100]]
     )
-    assert apart(boxes, torch.tensor([0.8, 0.9, 0.7, 0.95]), 0.7) == [3, 1, 2]
-    assert apart(boxes[:0], torch.empty(0), 0.7) == []
+    assert suppress_overlaps(boxes, torch.tensor([0.8, 0.9, 0.7, 0.95]), 0.7) == [3, 1, 2]
+    assert suppress_overlaps(boxes[:0], torch.empty(0), 0.7) == []
 
 
 @pytest.mark.slow

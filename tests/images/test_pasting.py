@@ -70,9 +70,16 @@ def test_a_square_beside_the_photograph_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "where",
-    [{}, {"face": {}}, {"face": {"corners": [[0, 0]]}}, {"crop": [0, 0]}, {"crop": [0, 0, 0]}, {"crop": "a,b"},
-     {"crop": [0, 0, float("nan")]}],
-)  # fmt: skip
+    [
+        {},
+        {"face": {}},
+        {"face": {"corners": [[0, 0]]}},
+        {"crop": [0, 0]},
+        {"crop": [0, 0, 0]},
+        {"crop": "a,b"},
+        {"crop": [0, 0, float("nan")]},
+    ],
+)
 def test_a_latent_that_does_not_say_where_it_was_is_refused(where: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="does not say where it was cut"):
         paste(smooth(), torch.zeros(1, 3, 8, 8), {"size": [240, 200], **where})

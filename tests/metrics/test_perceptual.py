@@ -28,7 +28,7 @@ DEPTHS = {"st-lpips-alex": (0, 1, 2, 3, 4), "st-lpips-vgg": (1, 3, 6, 9, 12)}
 
 
 def small_weights(name: str, channels: int = 4) -> dict[str, Tensor]:
-    """Random weights under the real names, with few channels and a different number in each layer."""
+    """Random weights under the real names, with few channels, a different number in each layer."""
     random = torch.Generator().manual_seed(0)
     sides = ALEXNET_SIDES if name.endswith("alex") else VGG16_SIDES
     tensors: dict[str, Tensor] = {}
@@ -308,8 +308,8 @@ def test_a_trunk_in_torchs_cache_is_found_and_one_that_is_not_is_named(torch_cac
     with pytest.raises(ModelUnavailableError) as caught:
         load_perceptual("lpips-alex")
     assert str(caught.value) == (
-        f"{path}: no such file; lpips-alex needs torchvision's alexnet-owt-7be5be79.pth, which is not "
-        "downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
+        f"{path}: no such file; lpips-alex needs torchvision's alexnet-owt-7be5be79.pth, which is "
+        "not downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
     )
     torch.save(random_trunk("lpips-alex"), path)
     assert load_perceptual("lpips-alex").name == "lpips-alex"
