@@ -48,7 +48,7 @@ from invert.latents.spaces import Space
 from invert.metrics.distribution_distance import distribution_distances
 from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
-from invert.projection.companion import ensure_companion, own_styles, with_companion
+from invert.projection.companion import ensure_companion, later_styles, with_companion
 from invert.projection.framing import Framing
 from invert.projection.initialization import encoder_init
 from invert.projection.optimization import Step
@@ -217,7 +217,7 @@ def latents_of_other_projects(w: World) -> Any:
 def companions(w: World) -> Any:
     found = with_companion(w.generator, w.latent("FNW5"), w.latent("FNW5", 1), steps=2)
     ensured = ensure_companion(w.generator, w.latent("FW5"), steps=2)
-    own_styles(w.latent("FNSW5"))
+    later_styles(w.latent("FNSW5"))
     return found, ensured, with_companion(w.generator, w.canvas, steps=2)
 
 

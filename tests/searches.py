@@ -9,15 +9,15 @@ import pytest
 
 import invert.encoders.training
 import invert.projection.companion
-import invert.projection.companion_windows
+import invert.projection.companion_search
 
 
 @contextmanager
 def short_searches() -> Iterator[None]:
-    """Companions at every place that is looked at; an encoder's statistics of four samples."""
+    """Companions in every window that is searched; an encoder's statistics of four samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(invert.projection.companion, "FOUND", 1e9)
-        patch.setattr(invert.projection.companion_windows, "SEARCH_STEPS", 1)
-        patch.setattr(invert.projection.companion_windows, "LIKELY", 1e9)
+        patch.setattr(invert.projection.companion, "MAX_UNEXPLAINED", 1e9)
+        patch.setattr(invert.projection.companion_search, "SEARCH_STEPS", 1)
+        patch.setattr(invert.projection.companion_search, "MAX_UNEXPLAINED", 1e9)
         patch.setattr(invert.encoders.training, "STATISTICS_COUNT", 4)
         yield

@@ -1,4 +1,7 @@
-"""The companion of a point: likely W+ styles that make nearly its F_i, by which edits reach F_i."""
+"""Fits the companion of a point: likely W+ styles whose features approximate its F_i.
+
+:class:`invert.latents.companion.Companion` says what companions are for.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,29 @@ from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
 from invert.projection.companion_fit import likely_styles
-from invert.projection.companion_windows import Window, Windows, find_windows
+from invert.projection.companion_search import find_windows
+from invert.projection.companion_windows import Window, Windows
 from invert.projection.settings import ProjectionSettings
 
-FOUND = 0.5  # share missed by the best styles below which a window of a canvas holds a face
-# cells per side of F_i at the training size; a later one would take longer than its projection
-LARGEST = 32
+# share of F_i and R_i that the best styles may leave unexplained in a window that holds a face
+MAX_UNEXPLAINED = 0.5
+# cells per side of F_i at the training size; a later layer would take longer than its projection
+MAX_CELLS = 32
 
 
 def can_have_companion(generator: Generator, latent: Latent) -> bool:
-    """Whether F_i is of one of the coarse and middle layers, and of the training size, or of one
-    larger point.
+    """Whether a companion can be fitted to the latent's F_i.
+
+    F_i is one of the coarse and middle layers, and has the training size, or is that of one point
+    on a larger canvas.
     """
     if latent.features is None:
         return False
     size = generator.shapes(latent.space).features
-    large = all(side >= least for side, least in zip(latent.features.shape[2:], size, strict=True))
-    return max(size) <= LARGEST and (
-        at_training_size(generator, latent) or (large and len(latent) == 1)
-    )
+    if max(size) > MAX_CELLS:
+        return False
+    larger = all(side >= least for side, least in zip(latent.features.shape[2:], size, strict=True))
+    return at_training_size(generator, latent) or (larger and len(latent) == 1)
 
 
 def at_training_size(generator: Generator, latent: Latent) -> bool:
@@ -40,9 +47,7 @@ def at_training_size(generator: Generator, latent: Latent) -> bool:
 
 
 def has_companion(generator: Generator, latent: Latent) -> bool:
-    """Whether the latent has a companion and it is known where: on all of the training size, or in
-    windows.
-    """
+    """Whether the latent has a companion for all of F_i, or for windows of a canvas."""
     return latent.companion is not None and (
         latent.companion.windows is not None or at_training_size(generator, latent)
     )
@@ -55,58 +60,68 @@ def with_companion(
     *,
     steps: int = ProjectionSettings.companion_steps,
 ) -> Latent:
-    """The latent with the companion that explains its F_i and R_i best among likely ones
-    (`companion_fit`).
+    """The latent with the likely companion that explains its F_i and R_i best.
 
-    `early` is a point on the way to the latent whose F_i and R_i are explained in its place: after
-    thousands of steps
-    there is little left in F_i that any styles explain. A start that was fitted to the image alone
-    lies far out,
-    and what edits do there is no guide. The companion's later styles are the latent's own. On a
-    canvas larger than
-    the training size every face that is found gets a companion, and its windows say where; where none
-    is found, it
-    has no companion. `steps` are those of Adam. A few seconds on a CPU, and less than one for each
-    window that is
-    looked at. Raises :class:`LatentError` where :func:`can_have_companion` is false.
+    `early` is a point on the way to the latent, whose F_i and R_i are explained in place of the
+    latent's: after thousands of steps styles explain little of F_i. Styles that were fitted to the
+    image alone are no substitute: they lie far from W, where edits do not do what they should.
+    From layer i on the companion has the latent's own styles.
+
+    On a canvas larger than the training size every face that is found gets a companion, whose
+    windows say where it is; where none is found the latent has no companion.
+
+    `steps` are those of Adam: a few seconds on a CPU, and less than one for each window that is
+    searched. Raises :class:`LatentError` where :func:`can_have_companion` is false.
     """
     if not can_have_companion(generator, latent):
         raise LatentError(
-            f"{latent.space} has no companion at this size; expected F_i of the training size, at most "
-            f"{LARGEST}×{LARGEST} cells, or one larger point"
+            f"{latent.space} has no companion at this size; expected F_i of the training size, "
+            f"at most {MAX_CELLS}×{MAX_CELLS} cells, or one larger point"
         )
     latent = latent.detach().to(generator.device, generator.dtype)
-    inside = styles_inside(generator.network, latent.space)
-    own = own_styles(latent)
-    seen = latent if early is None else early.detach().to(generator.device, generator.dtype)
+    explained = latent if early is None else early.detach().to(generator.device, generator.dtype)
+    inside = styles_inside(generator.network, latent.space)  # number of styles that make F_i
+    later = later_styles(latent)
+
+    # At the training size: one companion for all of F_i.
     if at_training_size(generator, latent):
         if inside == 0:
-            return latent.replace(companion=Companion(own))
-        companions, _ = fitted(generator, seen, None, own, steps)
-        return latent.replace(companion=Companion(companions))
-    windows = find_windows(generator, seen) if inside else []
+            return latent.replace(companion=Companion(later))
+        styles, _ = fit_companions(generator, explained, None, later, steps)
+        return latent.replace(companion=Companion(styles))
+
+    # On a canvas: candidate windows, and a companion for each.
+    windows = find_windows(generator, explained) if inside else []
     if not windows:
         return latent.replace(companion=None)
-    companions, missed = fitted(generator, seen, windows, own.expand(len(windows), -1, -1), steps)
-    found = missed < FOUND
-    if not found.any():
+    styles, unexplained = fit_companions(
+        generator, explained, windows, later.expand(len(windows), -1, -1), steps
+    )
+
+    # A window without a face stays unexplained after all steps.
+    faces = unexplained < MAX_UNEXPLAINED
+    if not faces.any():
         return latent.replace(companion=None)
-    corners = torch.tensor([windows]).to(own)[:, found]
-    return latent.replace(companion=Companion(companions[found][None], corners))
+    corners = torch.tensor([windows]).to(later)[:, faces]
+    return latent.replace(companion=Companion(styles[faces][None], corners))
 
 
-def fitted(
-    generator: Generator, latent: Latent, windows: Sequence[Window] | None, own: Tensor, steps: int
+def fit_companions(
+    generator: Generator,
+    latent: Latent,
+    windows: Sequence[Window] | None,
+    later: Tensor,
+    steps: int,
 ) -> tuple[Tensor, Tensor]:
-    """Companions [M, num_ws, w_dim] of F_i in some windows or whole, and the share [M] that they
-    miss.
+    """Companions [M, num_ws, w_dim] of M windows, and the share [M] that they leave unexplained.
 
-    Their later styles are those of `own` [M, n, w_dim].
+    Without windows M is that of the latent, whose F_i are explained whole. `later` [M, n, w_dim]
+    are the styles from layer i on.
     """
     parts = Windows.from_latent(generator, latent, windows)
     targets = [parts.cut(t) for t in (latent.features, latent.rgb) if t is not None]
-    early, missed = likely_styles(generator, latent.space, targets, steps)
-    return torch.cat([early, own[:, early.shape[1] + 1 - latent.space.first :]], 1), missed
+    early, unexplained = likely_styles(generator, latent.space, targets, steps)
+    return torch.cat([early, later[:, early.shape[1] + 1 - latent.space.first :]], 1), unexplained
 
 
 def ensure_companion(
@@ -118,6 +133,6 @@ def ensure_companion(
     return latent.to(generator.device, generator.dtype)
 
 
-def own_styles(latent: Latent) -> Tensor:
-    """The latent's styles from layer i on as vectors [N, n, w_dim]; the means of maps."""
+def later_styles(latent: Latent) -> Tensor:
+    """The latent's styles from layer i on as vectors [N, n, w_dim]; of style maps the means."""
     return torch.stack([s if s.ndim == 2 else s.mean(dim=(2, 3)) for s in latent.style_list()], 1)

@@ -11,7 +11,6 @@ import click
 import numpy as np
 import pytest
 import torch
-from invert.models import cached
 from networks import small_checkpoint
 from PIL import Image
 from searches import short_searches
@@ -25,6 +24,7 @@ from invert.checkpoints import write_checkpoint
 from invert.encoders.encoder import new_encoder
 from invert.encoders.encoder_files import save_encoder
 from invert.loading import generator_from_checkpoint
+from invert.weights import cached
 
 READING = "--background black --max-pixels 9999 --allow-truncated --frame 0"
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"

@@ -16,7 +16,8 @@ from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.projection.companion import can_have_companion, ensure_companion, with_companion
-from invert.projection.companion_windows import SEAM, Windows, apart, valleys
+from invert.projection.companion_search import local_minima, suppress_overlap
+from invert.projection.companion_windows import SEAM, Windows
 
 CANVAS, AT = (34, 20), ((0, 0), (18, 4))  # in cells of F_5, where a training image has 16×16
 SIDE = 16
@@ -69,8 +70,8 @@ def test_each_companion_makes_nearly_its_part(generator: Generator, two: Latent)
     made = generator.convert(generator.latent(two.companion.styles[0]), "FW5").features
     assert made is not None
     part = Windows.from_latent(generator, two).cut(two.features)
-    missed = (made - part).square().mean((1, 2, 3)) / part.var((1, 2, 3))
-    assert missed.max() < 0.2
+    unexplained = (made - part).square().mean((1, 2, 3)) / part.var((1, 2, 3))
+    assert unexplained.max() < 0.2
 
 
 def test_where_there_is_no_image_there_is_no_companion(generator: Generator, two: Latent) -> None:
@@ -172,13 +173,13 @@ def test_a_candidate_is_better_than_its_neighbours() -> None:
         (2, 2): 0.5,
         (0, 2): 0.9,
     }
-    assert valleys(shares, 2) == {(0, 0): 0.3, (7, 0): 0.4}
+    assert local_minima(shares, 2) == {(0, 0): 0.3, (7, 0): 0.4}
 
 
 def test_of_windows_that_overlap_the_better_stays() -> None:
     shares = {(0, 0): 0.3, (2, 0): 0.2, (9, 0): 0.5, (20, 0): 0.95}
-    assert apart(shares, (16, 16)) == [(2, 0)]
-    assert apart(shares, (10, 10)) == [(2, 0), (9, 0)]
+    assert suppress_overlap(shares, (16, 16)) == [(2, 0)]
+    assert suppress_overlap(shares, (10, 10)) == [(2, 0), (9, 0)]
 
 
 def test_they_are_saved(two: Latent, tmp_path: Path) -> None:

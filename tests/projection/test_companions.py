@@ -20,7 +20,7 @@ from invert.latents.statistics import Statistics
 from invert.projection.companion import (
     can_have_companion,
     ensure_companion,
-    own_styles,
+    later_styles,
     with_companion,
 )
 from invert.projection.optimization import Projection, Step
@@ -92,7 +92,7 @@ def test_later_styles_are_the_points_own(generator: Generator) -> None:
     found = with_companion(generator, x).companion.styles
     assert torch.equal(found[:, 4:], x.styles)  # type: ignore[index,arg-type]
     spread = generator.convert(x, "FNSW5")
-    assert torch.allclose(own_styles(spread), x.styles)  # type: ignore[arg-type]
+    assert torch.allclose(later_styles(spread), x.styles)  # type: ignore[arg-type]
 
 
 def test_a_point_without_room_for_one_is_refused(generator: Generator) -> None:
@@ -199,7 +199,7 @@ def test_that_of_a_long_run_explains_its_early_point(generator: Generator) -> No
         assert torch.equal(early, same)
     found = long.latent.companion.styles
     assert found is not None
-    own = own_styles(long.latent)
+    own = later_styles(long.latent)
     assert torch.equal(found[:, -own.shape[1] :], own)
     seen = own_companion(generator, long.early)
     assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from invert.latents.latent import Latent
 from invert.metrics.distribution_distance import distribution_parts
-from invert.projection.companion import fitted, own_styles
+from invert.projection.companion import fit_companions, later_styles
 from invert.projection.settings import ProjectionSettings
 
 DEFAULT = 200  # steps
@@ -107,15 +107,13 @@ def means(runs: Sequence[Run]) -> list[Run]:
 
 
 def unexplained(studio: Studio, point: Latent) -> dict[str, float]:
-    """The share of the variance of F_i that likely styles miss (`invert.projection.companion`),
-    where there is F_i.
-    """
+    """The share of the variance of F_i that likely styles do not explain, where there is F_i."""
     if point.features is None:
         return {}
-    _, missed = fitted(
-        studio.generator, point, None, own_styles(point), ProjectionSettings.companion_steps
+    _, share = fit_companions(
+        studio.generator, point, None, later_styles(point), ProjectionSettings.companion_steps
     )
-    return {"F_i missed by styles": missed.item()}
+    return {"F_i missed by styles": share.item()}
 
 
 def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
