@@ -11,6 +11,7 @@ import difflib
 from pathlib import Path
 
 from directions.direction import Direction
+from directions.direction_files import load_direction
 from invert.errors import UsageError
 
 FOLDER = Path(__file__).parent / "vectors"
@@ -29,7 +30,7 @@ def scores() -> list[Direction]:
     """The linear score of every attribute in the catalogue, under the attribute's name, for
     `directions.diagnostics`.
     """
-    return [Direction.load(FOLDER / f"{SCORE_PREFIX}{name}{SUFFIX}") for name in available()]
+    return [load_direction(FOLDER / f"{SCORE_PREFIX}{name}{SUFFIX}") for name in available()]
 
 
 def find(name_or_path: str | Path) -> Direction:
@@ -41,10 +42,10 @@ def find(name_or_path: str | Path) -> Direction:
     text = str(name_or_path)
     names = available()
     if text in names:
-        return Direction.load(FOLDER / f"{text}{SUFFIX}")
+        return load_direction(FOLDER / f"{text}{SUFFIX}")
     path = Path(name_or_path)
     if path.suffix == SUFFIX or path.name != text or path.is_file():
-        return Direction.load(path)
+        return load_direction(path)
     near = difflib.get_close_matches(text.lower(), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(

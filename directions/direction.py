@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsAbs
 
 import torch
@@ -115,21 +114,6 @@ class Direction:
                 f"direction {self.name!r} belongs to W space {self.w_space}, {title} has {found}; "
                 "use a direction made for it"
             )
-
-    def save(self, path: str | Path, record: Mapping[str, Any] | None = None) -> None:
-        """Write a `.safetensors` file, atomically. See :mod:`directions.direction_files`."""
-        from directions.direction_files import save_direction
-
-        save_direction(self, Path(path), record)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Direction:
-        """Read a direction file without trusting it. Raises :class:`ModelFileError` with the
-        reason.
-        """
-        from directions.direction_files import load_direction
-
-        return load_direction(Path(path))
 
 
 def unit(vectors: Tensor) -> Tensor:

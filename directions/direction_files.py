@@ -25,13 +25,14 @@ FORMAT = FileFormat(
 
 
 def save_direction(
-    direction: Direction, path: Path, record: Mapping[str, Any] | None = None
+    direction: Direction, path: str | Path, record: Mapping[str, Any] | None = None
 ) -> None:
     """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for
     the suffix.
 
     A `record` says what it was made from (:mod:`invert.files.provenance`).
     """
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path}: directions are written as .safetensors; give the file that suffix"
@@ -50,8 +51,12 @@ def save_direction(
     FORMAT.write(path, fields, {"vectors": vectors}, allow_nan=False)
 
 
-def load_direction(path: Path) -> Direction:
-    """The direction in `path`. Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`."""
+def load_direction(path: str | Path) -> Direction:
+    """The direction in a file, which is not trusted.
+
+    Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
+    """
+    path = Path(path)
     with expecting(FileKind.DIRECTION, path, "not a direction of invert"):
         header, tensors = FORMAT.read(path)
         with naming(path):

@@ -18,6 +18,7 @@ import invert
 import invert.latents.statistics
 from directions import diagnostics
 from directions.direction import Direction, unit
+from directions.direction_files import save_direction
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions
 from directions.regression import learn
@@ -310,7 +311,7 @@ def make_directions(w: World) -> Any:
 @use
 def a_direction_with_vectors_of_the_device(w: World) -> Any:
     there = Direction("there", w.direction.vectors.to(w.device), sigma=0.5)
-    there.save(w.folder / "there.safetensors")
+    save_direction(there, w.folder / "there.safetensors")
     space = WSpace.from_generator(w.generator, 200)
     measured = diagnostics.measure(there, space, [w.direction])
     again = unit(w.direction.vectors.to(w.device) * 3)

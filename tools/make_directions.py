@@ -25,6 +25,7 @@ from torch import Tensor
 from directions.catalog import FOLDER, SCORE_PREFIX, SUFFIX
 from directions.diagnostics import measure
 from directions.direction import Direction
+from directions.direction_files import load_direction, save_direction
 from directions.regression import Kind, learn
 from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
@@ -165,7 +166,7 @@ def effects(path: Path, direction: Direction) -> dict[str, Any]:
     """What `measure_directions.py` once wrote into the file, if the direction is still the same."""
     if not path.exists():
         return {}
-    old = Direction.load(path)
+    old = load_direction(path)
     same = torch.equal(old.vectors, direction.vectors) and old.styles == direction.styles
     return {"effects": old.measured["effects"]} if same and "effects" in old.measured else {}
 
@@ -204,14 +205,14 @@ def main() -> None:
         )
     arguments.out.mkdir(parents=True, exist_ok=True)
     for d in entries:
-        plain[d.name].save(arguments.out / f"{SCORE_PREFIX}{d.name}{SUFFIX}")
+        save_direction(plain[d.name], arguments.out / f"{SCORE_PREFIX}{d.name}{SUFFIX}")
         path = arguments.out / f"{d.name}{SUFFIX}"
         found = measure(d, space, list(plain.values()))
         linear = {
             "leakage": {name: round(value, 4) for name, value in found.leakage.items()},
             "spread_ratio": round(found.spread_ratio, 3),
         }
-        replace(d, measured={**d.measured, **linear, **effects(path, d)}).save(path)
+        save_direction(replace(d, measured={**d.measured, **linear, **effects(path, d)}), path)
         print(
             f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, sigma {d.sigma:.2f}; {found.verdict}"
         )

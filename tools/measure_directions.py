@@ -22,6 +22,7 @@ from face_rendering import ffhq_generator, render_faces
 from face_scores import geometry, hair_darkness, light_from_left
 
 from directions.catalog import FOLDER, available, find
+from directions.direction_files import save_direction
 
 STEPS = 2
 FIRST_SEED = 100_000
@@ -101,7 +102,9 @@ def main() -> None:
         ]
         effects["identity_distance_2_steps"] = round(float(np.mean(drift)), 3)
         effects["faces"] = len(used)
-        replace(d, measured={**d.measured, "effects": effects}).save(FOLDER / f"{name}.safetensors")
+        save_direction(
+            replace(d, measured={**d.measured, "effects": effects}), FOLDER / f"{name}.safetensors"
+        )
         print(name, effects, flush=True)
 
 

@@ -54,8 +54,10 @@ def direction_file(output: Path | None, name: str) -> Path:
 
 def write(direction: Direction, destinations: Destinations) -> None:
     """Save a direction, and say where and what was measured."""
+    from directions.direction_files import save_direction
+
     path = destinations.ready()
-    direction.save(path, destinations.record)
+    save_direction(direction, path, destinations.record)
     measured = ", ".join(f"{key} {value}" for key, value in direction.measured.items())
     say(f"{path}  {measured}".rstrip())
 

@@ -15,6 +15,7 @@ from networks import small_checkpoint, small_generator, small_mobile
 from torch import nn
 
 from directions.direction import Direction, unit
+from directions.direction_files import save_direction
 from edits.along_direction import move
 from edits.attributes.fit import NormalEquations, explained, principal_channels
 from edits.attributes.flow import LinearFlow
@@ -304,7 +305,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a network and a direction."""
     monkeypatch.chdir(tmp_path)
     write_checkpoint(tmp_path / "small.safetensors", small_checkpoint())
-    direction(small_generator()).save(tmp_path / "d.safetensors")
+    save_direction(direction(small_generator()), tmp_path / "d.safetensors")
     return tmp_path
 
 

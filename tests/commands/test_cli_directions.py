@@ -17,6 +17,7 @@ from shell import Shell, pixels, refused, succeeded
 from directions.catalog import available, find
 from directions.commands.importing import compare, is_turned
 from directions.direction import Direction, unit
+from directions.direction_files import load_direction, save_direction
 from directions.naming import named_attribute
 from directions.w_space import WSpace
 from invert.checkpoints import write_checkpoint
@@ -84,7 +85,7 @@ def test_learn_finds_the_vector_that_made_the_scores(
         )
     )  # fmt: skip
     assert out.startswith("tilt.safetensors  metric ")
-    learned = Direction.load("tilt.safetensors")
+    learned = load_direction("tilt.safetensors")
     assert (learned.name, learned.meaning, learned.styles) == ("tilt", "tilted", (2, 6))
     assert learned.vectors @ planted() > 0.8  # strong penalties turn it towards where W varies
     assert learned.source["method"] == f"{kind} regression"
@@ -94,7 +95,7 @@ def test_learned_against_another_direction_it_is_orthogonal_to_it(
     run: Shell, network: Path, tmp_path: Path
 ) -> None:
     other = unit(torch.randn(32, generator=torch.Generator().manual_seed(4)))
-    Direction("other", other, sigma=1.0).save("other.safetensors")
+    save_direction(Direction("other", other, sigma=1.0), "other.safetensors")
     table = write_table(tmp_path / "t.csv", range(60), scores(range(60)))
     words = [
         "directions",
@@ -108,9 +109,9 @@ def test_learned_against_another_direction_it_is_orthogonal_to_it(
         network,
     ]
     succeeded(run(*words, "--against", "other.safetensors"))
-    assert abs(Direction.load("t.safetensors").vectors @ other) < 1e-5
+    assert abs(load_direction("t.safetensors").vectors @ other) < 1e-5
     succeeded(run(*words))
-    assert abs(Direction.load("t.safetensors").vectors @ other) > 1e-3
+    assert abs(load_direction("t.safetensors").vectors @ other) > 1e-3
     refused(
         run(*words, "--against", "smile"), 4, "direction 'smile' is 512 wide, expected w_dim 32"
     )
@@ -129,7 +130,7 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
     assert out.startswith("beard.safetensors  gap ")
     w = small_generator().sample(range(1, 7)).styles
     assert isinstance(w, torch.Tensor)
-    made = Direction.load("beard.safetensors")
+    made = load_direction("beard.safetensors")
     assert torch.allclose(made.vectors, unit(w[:3].mean(0) - w[3:].mean(0)), atol=1e-5)
     assert made.styles == (0, 4)
     words = [
@@ -152,7 +153,7 @@ def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, net
         run("directions", "pca", "-o", "p", "--samples", "500", "--layers", "0-2", *words)
     ).splitlines()
     assert [line.split()[0] for line in out] == [f"p/pca-{k}.safetensors" for k in range(3)]
-    found = [Direction.load(f"p/pca-{k}.safetensors") for k in range(3)]
+    found = [load_direction(f"p/pca-{k}.safetensors") for k in range(3)]
     assert found[0].sigma > found[1].sigma > found[2].sigma
     assert found[0].styles == (0, 2)
     out = succeeded(run("directions", "sefa", "-o", "s", "--layers", "middle", *words)).splitlines()
@@ -177,11 +178,11 @@ def test_import_takes_one_of_a_set_and_turns_it_round_when_asked(run: Shell, net
     ]
     assert succeeded(run(*words)).split() == ["five.safetensors"]
     assert torch.allclose(
-        Direction.load("five.safetensors").vectors, unit(torch.from_numpy(vectors[5]))
+        load_direction("five.safetensors").vectors, unit(torch.from_numpy(vectors[5]))
     )
     succeeded(run(*words, "--sign", "-1", "-o", "back.safetensors"))
     assert torch.allclose(
-        Direction.load("back.safetensors").vectors, -unit(torch.from_numpy(vectors[5]))
+        load_direction("back.safetensors").vectors, -unit(torch.from_numpy(vectors[5]))
     )
 
 
@@ -244,7 +245,7 @@ def test_a_published_sign_is_turned_by_what_the_names_tell(run: Shell) -> None:
         ]
         result = run("directions", "import", *words)
         succeeded(result)
-        assert (torch.dot(Direction.load(f"{file}.safetensors").vectors, age) > 0) == turned
+        assert (torch.dot(load_direction(f"{file}.safetensors").vectors, age) > 0) == turned
         assert ("turned round: in the file, + is less age; --sign 1" in result.err) == turned
         assert ("+ is less age (cosine -" in result.err) != turned
 
@@ -297,7 +298,7 @@ def test_names_tell_an_attribute(names: list[str], attribute: str | None) -> Non
 def test_measure_compares_with_noise_and_with_scores(
     run: Shell, network: Path, tmp_path: Path
 ) -> None:
-    Direction("tilt", planted(), sigma=1.0).save("tilt.safetensors")
+    save_direction(Direction("tilt", planted(), sigma=1.0), "tilt.safetensors")
     table = write_table(tmp_path / "t.csv", range(30), -scores(range(30)))
     words = ["directions", "measure", "tilt.safetensors", "--network", network]
     found = json.loads(succeeded(run(*words, "--held-out", table, "--json")))

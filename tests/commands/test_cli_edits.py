@@ -13,6 +13,7 @@ from PIL import Image
 from shell import QUICK, Shell, refused
 
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from invert.latents.latent import Latent
 
 
@@ -20,7 +21,9 @@ from invert.latents.latent import Latent
 def direction(tmp_path: Path) -> Path:
     path = tmp_path / "tilt.safetensors"
     vector = torch.randn(32, generator=torch.Generator().manual_seed(3))
-    Direction("tilt", vector / vector.norm(), sigma=1.0, meaning="more of something").save(path)
+    save_direction(
+        Direction("tilt", vector / vector.norm(), sigma=1.0, meaning="more of something"), path
+    )
     return path
 
 

@@ -25,6 +25,7 @@ import invert.generator
 import invert.latents.statistics
 import invert.projection.initialization
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from edits.attributes.files import load_attribute_model
 from edits.attributes.training import AttributeSettings, AttributeStep, train_attribute_model
 from invert.encoders.encoder_files import load_encoder
@@ -361,7 +362,7 @@ def test_an_attribute_model_is_kept_once_there_is_one(
 def test_training_commands_write_what_they_have_and_end(
     run: Shell, network: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    smile(generator).save(Path("smile.safetensors"))
+    save_direction(smile(generator), "smile.safetensors")
     train = ("train", "attribute", "--direction", "smile.safetensors", "--network", network)
     interrupting(monkeypatch, "edits.attributes.training.by_part", "SIGTERM")
     result = run(*train, "--samples", "16", "--steps", "100000", "-o", "m.safetensors")
@@ -414,7 +415,7 @@ def test_other_commands_end_and_leave_no_files(
     where: str, command: tuple[str, ...], run: Shell, network: Path, generator: Generator,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    smile(generator).save(Path("smile.safetensors"))
+    save_direction(smile(generator), "smile.safetensors")
     for seed, file in enumerate(("a.pt", "b.pt")):
         generator.sample(seed, space="FNW5").replace(companion=None).save(Path(file))
     before = sorted(tmp_path.iterdir())

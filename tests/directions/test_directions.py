@@ -19,6 +19,7 @@ from torch.nn.functional import cosine_similarity
 from directions.catalog import available, find, scores
 from directions.diagnostics import measure
 from directions.direction import Direction, root_mean_square_norm, unit
+from directions.direction_files import load_direction, save_direction
 from directions.w_space import WSpace, w_space_name
 from invert.errors import FingerprintError, InvertError, ModelFileError, UsageError
 
@@ -151,13 +152,13 @@ def test_a_saved_direction_loads_bit_for_bit(
     rows: int | None, styles: tuple[int, int] | None, tmp_path: Path
 ) -> None:
     a = direction(rows, styles=styles)
-    a.save(tmp_path / "a.safetensors")
-    b = Direction.load(tmp_path / "a.safetensors")
+    save_direction(a, tmp_path / "a.safetensors")
+    b = load_direction(tmp_path / "a.safetensors")
     assert torch.equal(a.vectors, b.vectors)
     for name in ("name", "sigma", "meaning", "w_space", "styles", "source", "measured"):
         assert getattr(a, name) == getattr(b, name)
     first = (tmp_path / "a.safetensors").read_bytes()
-    b.save(tmp_path / "a.safetensors")
+    save_direction(b, tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == first
 
 
@@ -202,33 +203,33 @@ def test_a_bad_file_is_refused_by_name(
     path = tmp_path / "x.safetensors"
     save_file(tensors, path, metadata)
     with pytest.raises(ModelFileError, match=message) as caught:
-        Direction.load(path)
+        load_direction(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_every_truncation_of_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    direction().save(path)
+    save_direction(direction(), path)
     whole = path.read_bytes()
     for size in range(0, len(whole), 7):
         path.write_bytes(whole[:size])
         with pytest.raises(ModelFileError):
-            Direction.load(path)
+            load_direction(path)
 
 
 def test_files_that_cannot_be_or_are_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such file"):
-        Direction.load(tmp_path / "missing.safetensors")
+        load_direction(tmp_path / "missing.safetensors")
     big = tmp_path / "big.safetensors"
     with big.open("wb") as f:
         f.truncate(17 << 20)
     with pytest.raises(ModelFileError, match="17825792 bytes, a direction has at most"):
-        Direction.load(big)
+        load_direction(big)
     with pytest.raises(UsageError, match=r"are written as \.safetensors"):
-        direction().save(tmp_path / "x.npy")
+        save_direction(direction(), tmp_path / "x.npy")
     with pytest.raises(InvertError, match="cannot be written"):
-        direction().save(tmp_path / "no folder" / "x.safetensors")
+        save_direction(direction(), tmp_path / "no folder" / "x.safetensors")
 
 
 # -- W spaces
@@ -325,7 +326,7 @@ def test_every_entry_has_its_linear_score() -> None:
 
 def test_a_direction_is_found_by_name_or_path(tmp_path: Path) -> None:
     assert torch.equal(find("smile").vectors, find("smile").vectors)
-    direction().save(tmp_path / "mine.safetensors")
+    save_direction(direction(), tmp_path / "mine.safetensors")
     assert find(tmp_path / "mine.safetensors").name == "smile"
     with pytest.raises(
         UsageError, match=r"unknown direction 'smlie'; did you mean smile\? known: age, "

@@ -17,6 +17,7 @@ import torch
 from networks import small_generator
 
 from directions.direction import Direction, unit
+from directions.direction_files import save_direction
 from directions.importers import import_direction
 from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
@@ -189,7 +190,7 @@ def test_files_of_invert_need_no_import(tmp_path: Path) -> None:
     GENERATOR.sample(0).save(tmp_path / "latent.pt")
     with pytest.raises(ModelFileError, match="projected latents"):
         read(tmp_path / "latent.pt")
-    Direction("x", UNIT, 1).save(tmp_path / "x.safetensors")
+    save_direction(Direction("x", UNIT, 1), tmp_path / "x.safetensors")
     with pytest.raises(ModelFileError, match="a direction of invert needs no import"):
         read(tmp_path / "x.safetensors")
 

@@ -9,6 +9,7 @@ import torch
 from networks import small_generator
 
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from edits.along_direction import EditStep, edit, move, sweep
 from edits.feature_edits import FEATURE_EDITS
 from invert.errors import FingerprintError, UsageError
@@ -26,7 +27,7 @@ def same(a: Latent, b: Latent) -> bool:
 
 
 def test_a_direction_moves_by_name_of_its_file_or_as_it_is(tmp_path: Path) -> None:
-    TILT.save(tmp_path / "tilt.safetensors")
+    save_direction(TILT, tmp_path / "tilt.safetensors")
     x = GENERATOR.sample(0, space="FNW5")
     expected = move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 2.0), features="residual")
     assert same(edit(GENERATOR, x, TILT, 2.0), expected)

@@ -22,6 +22,7 @@ from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, refused, succeeded
 
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from edits.attributes.catalog import FOLDER as ATTRIBUTE_MODELS
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.describe import describe
@@ -40,8 +41,8 @@ PROJECTOR = {
 }
 
 
-def save_direction(path: Path) -> None:
-    Direction("mine", torch.eye(32)[0], 1.0, "mine", "").save(path)
+def write_direction(path: Path) -> None:
+    save_direction(Direction("mine", torch.eye(32)[0], 1.0, "mine", ""), path)
 
 
 def save_weights(path: Path) -> None:
@@ -80,7 +81,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
         "latent",
         "invert edit a.safetensors",
     ),
-    ("d.safetensors", save_direction, "direction", "--direction d.safetensors"),
+    ("d.safetensors", write_direction, "direction", "--direction d.safetensors"),
     (
         "m.safetensors",
         lambda p: shutil.copy(next(ATTRIBUTE_MODELS.glob("*")), p),
@@ -269,7 +270,7 @@ def test_an_encoder_and_a_model_that_are_something_else(
     run: Shell, network: Path, photo: Path
 ) -> None:
     succeeded(run("generate", "--network", network, "--seeds", "0", "--space", "FNW5"))
-    save_direction(Path("d.safetensors"))
+    write_direction(Path("d.safetensors"))
     result = run("project", photo, "--network", network, "--encoder", "d.safetensors", *QUICK)
     assert "this is a direction; `invert edit" in one_line(result)
     edit = ["edit", "seed0000.pt", "--network", network, "--direction", "d.safetensors"]
@@ -277,7 +278,7 @@ def test_an_encoder_and_a_model_that_are_something_else(
 
 
 def test_a_cut_off_file_keeps_the_error_of_its_reader(run: Shell) -> None:
-    save_direction(Path("d.safetensors"))
+    write_direction(Path("d.safetensors"))
     Path("d.safetensors").write_bytes(Path("d.safetensors").read_bytes()[:-8])
     refused(run("render", "d.safetensors"), 4, "damaged")
     with pytest.raises(Exception, match="damaged"):

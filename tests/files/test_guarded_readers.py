@@ -19,6 +19,7 @@ from shell import QUICK, Shell, one_line
 
 import cli
 from directions.direction import Direction, unit
+from directions.direction_files import save_direction
 from invert.checkpoints.source import read_file
 from invert.errors import ModelFileError
 from invert.files.regular_files import read_regular
@@ -107,7 +108,7 @@ def test_a_pipe_a_device_or_a_folder_as_input_is_refused_at_once(
     generator = small_generator()
     generator.sample(0).save("a.pt")
     generator.sample(0, space="FNW5").save("f.pt")
-    Direction("d", unit(torch.ones(32)), 1.0).save("d.safetensors")
+    save_direction(Direction("d", unit(torch.ones(32)), 1.0), "d.safetensors")
     Path("t.csv").write_text("0,1\n1,0\n")
     bad = Path("bad.safetensors")
     if kind == "pipe":

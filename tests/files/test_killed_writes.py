@@ -15,6 +15,7 @@ from PIL import Image
 from shell import make_photo
 
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from directions.w_space import WSpace
 
 NET = ["--network", "small.safetensors"]
@@ -54,8 +55,9 @@ def inputs(tmp_path: Path, network: Path) -> Path:
     mask.paste(255, (0, 0, 32, 64))
     mask.save(folder / "m.png")
     vector = torch.eye(32)[0]
-    Direction("d", vector, 1.0, "", WSpace.from_generator(generator).name).save(
-        folder / "d.safetensors"
+    save_direction(
+        Direction("d", vector, 1.0, "", WSpace.from_generator(generator).name),
+        folder / "d.safetensors",
     )
     return folder
 

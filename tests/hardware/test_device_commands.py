@@ -19,6 +19,7 @@ from simulated_device import DEVICE, simulated_device
 
 import cli
 from directions.direction import Direction, unit
+from directions.direction_files import load_direction, save_direction
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.checkpoints import write_checkpoint
 from invert.encoders.encoder import new_encoder
@@ -145,7 +146,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = torch.Generator().manual_seed(3)
     for name in ("tilt", "pose"):
         direction = Direction(name, unit(torch.randn(32, generator=random)), 0.5)
-        direction.save(folder / f"{name}.safetensors")
+        save_direction(direction, folder / f"{name}.safetensors")
     ws = generator.sample(range(99)).styles
     assert isinstance(ws, torch.Tensor)
     np.savez(folder / "points.npz", w=ws[:3].numpy())
@@ -200,7 +201,7 @@ def test_a_command_that_optimizes_runs_on_the_device(name: str, run_in: Runner) 
 
 def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared: Path) -> None:
     generator = generator_from_checkpoint(small_checkpoint(), name="small")
-    tilt = Direction.load(prepared / "tilt.safetensors")
+    tilt = load_direction(prepared / "tilt.safetensors")
     quick = AttributeSettings(samples=8, held_out=2, steps=0, rank=4)
     train_attribute_model(generator, tilt, 5, settings=quick).save(prepared / "model.safetensors")
     edit = "edit bare.pt --direction tilt.safetensors --strength 1 --features model.safetensors"

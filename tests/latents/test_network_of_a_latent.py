@@ -14,6 +14,7 @@ from networks import small_checkpoint, small_generator
 from shell import QUICK, Shell, one_line, refused, succeeded
 
 from directions.direction import Direction
+from directions.direction_files import save_direction
 from invert.checkpoints import write_checkpoint
 from invert.latents.latent import Latent
 from invert.loading import load_generator
@@ -31,7 +32,7 @@ def latent(run: Shell, network: Path) -> Path:
 def test_a_projection_is_edited_without_naming_its_network(
     run: Shell, network: Path, photo: Path
 ) -> None:
-    Direction("mine", torch.eye(32)[0], 1.0, "mine", "").save("d.safetensors")
+    save_direction(Direction("mine", torch.eye(32)[0], 1.0, "mine", ""), "d.safetensors")
     succeeded(run("project", photo, "--network", network, "--space", "W+", *QUICK))
     succeeded(run("edit", "face.pt", "--direction", "d.safetensors"))
     succeeded(run("render", "face.mine+3.pt"))

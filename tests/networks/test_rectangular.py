@@ -12,6 +12,7 @@ from shell import QUICK, Shell, make_photo, one_line, pixels, succeeded
 from torch import Tensor
 
 from directions.direction import Direction, unit
+from directions.direction_files import save_direction
 from edits.along_direction import edit
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import Placement, crop, place, shift
@@ -276,7 +277,7 @@ def test_the_commands_work(
     run = Shell(tmp_path, monkeypatch, capfd)
     net = ["--network", "wide.safetensors"]
     write_checkpoint(tmp_path / net[1], small_checkpoint(32, start=(4, 6)))
-    tilt(WIDE).save(tmp_path / "tilt.safetensors")
+    save_direction(tilt(WIDE), tmp_path / "tilt.safetensors")
     make_photo(tmp_path / "photo.jpg", (120, 90))
     Image.new("L", (48, 32), 255).save(tmp_path / "mask.png")
     assert "48" in succeeded(run("info", net[1]))
