@@ -29,28 +29,13 @@ from invert.commands.terminal import say
 from invert.commands.training import encoder
 from invert.errors import InvertError
 
-COMMANDS: tuple[click.Command, ...] = (
-    project,
-    render,
-    edit,
-    directions,
-    mix,
-    canvas,
-    style_mix,
-    interpolate,
-    combine,
-    equalize,
-    stats,
-    generate,
-    convert,
-    import_latent,
-    export_latent,
-    info,
-    convert_network,
-    networks,
-    download,
-)
-
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "One image": (project, generate, edit, render),
+    "Several images": (mix, canvas, style_mix, interpolate, combine),
+    "Distributions": (equalize, stats),
+    "Latent files": (convert, import_latent, export_latent, info),
+    "Networks and directions": (networks, download, convert_network, directions),
+}
 
 INTERRUPTED = 130
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # before click 8.2: none
@@ -65,18 +50,22 @@ def cli(debug: bool) -> None:
 
 @click.group(cls=CommandGroup)
 def train() -> None:
-    """Train what a generator of your own needs: an encoder, attribute models.
+    """Train an encoder or attribute models.
+
+    Both learn from images of the generator alone.
 
     \b
-    Example:  invert train encoder --network ffhq.pkl --hours 8 -o encoder.safetensors
+    Example:
+      invert train encoder --network ffhq.pkl --hours 8 -o e.safetensors
     """
 
 
 train.add_command(encoder)
 train.add_command(attribute)
 
-for command in (*COMMANDS, train):
-    cli.add_command(command)
+for heading, commands in SECTIONS.items():
+    cli.add_section(heading, commands)
+cli.add_section("Networks and directions", [train])
 
 
 def fitted(message: str) -> str:
@@ -85,14 +74,16 @@ def fitted(message: str) -> str:
 
 
 def show_warning(message: Any, category: Any, *_: Any) -> None:
+    """Print a warning of Python's as one line on stderr."""
     say(f"warning: {fitted(str(message))}", err=True)
 
 
 @contextmanager
 def habits_of_a_command() -> Iterator[Tolerant | None]:
-    """Warnings are one line, no closed pipe or full disk ends the work, and a kill or a closed
-    terminal saves what
-    there is, like Ctrl-C; as before afterwards. Yields stdout, which knows what it could not write.
+    """What holds for all commands, and no longer afterwards.
+
+    Warnings are one line; no closed pipe or full disk ends the work; a kill or a closed terminal
+    saves what there is, like Ctrl-C. Yields stdout, which knows what it could not write.
     """
     from invert.interrupts import ending_commands
 
@@ -106,9 +97,7 @@ def habits_of_a_command() -> Iterator[Tolerant | None]:
 
 
 def main() -> None:
-    """Run the command; one line and an exit code for every error that is meant (`--debug` shows
-    tracebacks).
-    """
+    """Run the command; every error is one line and an exit code (--debug shows its traceback)."""
     with habits_of_a_command() as stdout:
         try:
             run("--debug" in sys.argv, stdout)
@@ -117,6 +106,7 @@ def main() -> None:
 
 
 def run(debug: bool, stdout: Tolerant | None) -> None:
+    """Run the command and exit, with the code of its error where there is one."""
     try:
         code = cli.main(standalone_mode=False, prog_name="invert")
         if reason := lost_results(stdout):
@@ -124,25 +114,30 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
                 f"stdout: {reason}; the work is done, not all of its results were printed"
             )
         sys.exit(code or 0)
+
     except SystemExit as stop:
         if stop.code != INTERRUPTED:
             raise
         fail("interrupted", INTERRUPTED, debug)  # by a second signal, which nothing catches
+
     except InvertError as error:
         fail(str(error), error.exit_code, debug)
+
+    # What was typed.
     except NO_ARGUMENTS as error:
         click.echo(error.format_message(), err=True)  # which is the help
         sys.exit(error.exit_code)
     except click.NoSuchOption as error:
         fail(hint_for_option(error), error.exit_code, debug)
     except click.UsageError as error:
-        asked = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+        where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
         message = error.format_message()
         if "--help" not in message:
-            message = message.rstrip(".") + asked
+            message = message.rstrip(".") + where
         fail(message, error.exit_code, debug)
     except click.ClickException as error:
         fail(error.format_message(), error.exit_code, debug)
+
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", INTERRUPTED, debug)
     except ModuleNotFoundError as error:
@@ -162,6 +157,7 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
 
 
 def fail(message: str, code: int, debug: bool) -> None:
+    """Print an error as one line, after its traceback with `debug`, and exit."""
     if debug:
         import traceback
 

@@ -1,4 +1,4 @@
-"""`invert directions`: what `edit --direction` takes, listed, made and measured."""
+"""`invert directions`: the directions of `edit --direction`, listed, made and measured."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from invert.commands.groups import CommandGroup
 @click.group(cls=CommandGroup, invoke_without_command=True)
 @click.pass_context
 def directions(context: click.Context) -> None:
-    """List, show, make and measure directions; `edit --direction` takes their names and files.
+    """List, make and measure directions of edits.
+
+    `invert edit --direction` takes their names and files.
 
     \b
-    Example:  invert directions show smile
+    Example:
+      invert directions show smile
     """
     if context.invoked_subcommand is None:
         context.invoke(list_directions)

@@ -19,6 +19,7 @@ from directions.commands.options import (
     psi_option,
     write,
 )
+from invert.commands.command import Command
 from invert.commands.destinations import claim
 from invert.commands.opening import open_generator, open_layers
 from invert.commands.options import (
@@ -39,19 +40,18 @@ if TYPE_CHECKING:
 RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie below 0.18
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("file", type=FILE)
 @name_option
-@click.option("--key", help="Which array, where the file has several.")
-@click.option("--index", type=int, help="Which direction, from 0, where it has a set of them.")
+@click.option("--key", metavar="NAME", help="Which array, if the file has several.")
+@click.option("--index", metavar="N", type=int, help="Which direction of a set, from 0.")
 @click.option(
     "--sign",
     type=click.Choice(["1", "-1"]),
-    help="-1 turns it round. By default, what makes it more of the known attribute that NAME, or FILE's name, tells; "
-    "else 1.",
+    help="-1 reverses it. Default: whichever gives more of the attribute that NAME or FILE names.",
 )
 @click.option(
-    "--check", is_flag=True, help="Refuse what cannot be told from noise in this W space."
+    "--check", is_flag=True, help="Refuse a direction that looks like noise in this W space."
 )
 @layers_option
 @meaning_option
@@ -73,11 +73,14 @@ def import_file(
     network: str,
     device: str,
 ) -> None:
-    """Take over a direction of another project: .npy, .npz or .pt; InterFaceGAN, GANSpace, SeFa.
+    """Import a direction of another project.
+
+    FILE is a .npy, .npz or .pt of InterFaceGAN, GANSpace, SeFa and the like.
 
     \b
-    Example:  invert directions import age.npy --name age2 --check
-              invert edit --direction age2.safetensors
+    Examples:
+      invert directions import age.npy --name age2 --check
+      invert edit --direction age2.safetensors
     """
     from directions.importers import import_direction
     from directions.w_space import WSpace
@@ -135,10 +138,13 @@ def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
     return False
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("direction")
 @click.option(
-    "--held-out", metavar="CSV", type=FILE, help="Scores of other faces, rows as in `learn`."
+    "--held-out",
+    metavar="CSV",
+    type=FILE,
+    help="Scores of other images, as for `invert directions learn`.",
 )
 @psi_option
 @json_option
@@ -147,10 +153,14 @@ def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
 def measure(
     direction: str, held_out: Path | None, psi: float, as_json: bool, network: str, device: str
 ) -> None:
-    """Compare a direction, a name or a file, with noise, with the known attributes and with scores.
+    """Compare a direction with noise, attributes and scores.
+
+    DIRECTION is a name (`invert directions list`) or a file. The output lists how
+    much each known attribute changes along it.
 
     \b
-    Example:  invert directions measure smile
+    Example:
+      invert directions measure smile
     """
     from directions.catalog import find
     from directions.diagnostics import measure as measure_direction

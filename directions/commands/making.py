@@ -22,6 +22,7 @@ from directions.commands.options import (
     write,
     write_all,
 )
+from invert.commands.command import Command
 from invert.commands.destinations import check_folder, claim
 from invert.commands.opening import DEFAULT_NETWORK, open_generator, open_generator_for, open_layers
 from invert.commands.options import (
@@ -34,7 +35,7 @@ from invert.commands.options import (
 from invert.commands.parsing import check_seed, parse_points
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("table", metavar="CSV", type=FILE)
 @name_option
 @click.option(
@@ -42,22 +43,24 @@ from invert.commands.parsing import check_seed, parse_points
     type=click.Choice(["auto", "logistic", "linear"]),
     default="auto",
     show_default=True,
-    help="auto is logistic for scores of two values.",
+    help="Regression; auto is logistic if the scores have two values.",
 )
 @click.option(
     "--against",
+    metavar="NAME|FILE",
     multiple=True,
-    help="Make it orthogonal to this direction, a name or a file; repeatable.",
+    help="Make it orthogonal to this direction; repeatable.",
 )
 @layers_option
 @meaning_option
 @psi_option
 @click.option(
     "--seed",
+    metavar="N",
     type=int,
     default=0,
     show_default=True,
-    help="Of the split into training and held-out rows.",
+    help="Seed of the split into training and held-out rows.",
 )
 @output_option
 @overwrite_option
@@ -77,11 +80,14 @@ def learn(
     network: str | None,
     device: str,
 ) -> None:
-    """Learn a direction from scores. CSV has rows `seed,score` or `latent file,score`.
+    """Learn a direction from scores.
+
+    CSV has rows `seed,score` or `latent file,score`.
 
     \b
-    Example:  invert directions learn scores.csv --name beard --against gender
-              invert edit --direction beard.safetensors
+    Examples:
+      invert directions learn scores.csv --name beard --against gender
+      invert edit --direction beard.safetensors
     """
     from directions.catalog import find
     from directions.regression import learn as learn_direction
@@ -107,15 +113,20 @@ def learn(
     write(learned, destinations)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--positive",
+    metavar="SEEDS|FILE",
     multiple=True,
     required=True,
-    help="Seeds, latent files or both that have the attribute.",
+    help="Seeds or latent files that have the attribute; repeatable.",
 )
 @click.option(
-    "--negative", multiple=True, required=True, help="Those that lack it and are alike otherwise."
+    "--negative",
+    metavar="SEEDS|FILE",
+    multiple=True,
+    required=True,
+    help="Similar ones that lack it; repeatable.",
 )
 @name_option
 @layers_option
@@ -137,11 +148,15 @@ def exemplars(
     network: str | None,
     device: str,
 ) -> None:
-    """Make a direction from a few examples: the difference of their means.
+    """Make a direction from a few examples.
+
+    It is the difference between the mean of the positive and the mean of the
+    negative ones.
 
     \b
-    Example:  invert directions exemplars --positive 1,2,a.pt --negative 4-6 --name beard --layers 0-8
-              invert edit --direction beard.safetensors
+    Examples:
+      invert directions exemplars --positive 1,a.pt --negative 4-6 --name beard
+      invert edit --direction beard.safetensors
     """
     from directions.exemplars import from_exemplars
     from directions.scored_samples import style_vectors
@@ -167,9 +182,9 @@ def exemplars(
     write(made, destinations)
 
 
-@click.command()
+@click.command(cls=Command)
 @count_option
-@click.option("--samples", type=int, help="Of W; many by default.")
+@click.option("--samples", metavar="N", type=int, help="Number of samples of W.")
 @layers_option
 @folder_option
 @overwrite_option
@@ -184,11 +199,14 @@ def pca(
     network: str,
     device: str,
 ) -> None:
-    """Write the directions along which W varies most (GANSpace), largest first.
+    """Find the principal components of W (GANSpace).
+
+    The first file has the direction along which W varies most.
 
     \b
-    Example:  invert directions pca --count 10 -o components
-              invert edit --direction components/pca-0.safetensors
+    Examples:
+      invert directions pca --count 10 -o components
+      invert edit --direction components/pca-0.safetensors
     """
     from directions.pca import SAMPLES, principal_directions
 
@@ -201,7 +219,7 @@ def pca(
     write_all(principal_directions(generator, count, samples=number, styles=limits), destinations)
 
 
-@click.command()
+@click.command(cls=Command)
 @count_option
 @layers_option
 @folder_option
@@ -211,11 +229,13 @@ def pca(
 def sefa(
     count: int, layers: str | None, output: Path, overwrite: bool, network: str, device: str
 ) -> None:
-    """Write the directions that the affine layers amplify most (SeFa), largest first.
+    """Factorize the affine layers (SeFa).
+
+    The first file has the direction that the affine layers amplify most.
 
     \b
-    Example:  invert directions sefa --layers 0-4 --count 10 -o factors
-              invert edit --direction factors/sefa-0-4-0.safetensors
+    Example:
+      invert directions sefa --count 10 -o factors
     """
     from directions.sefa import factorize
 

@@ -18,30 +18,44 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 
 name_option = click.option(
-    "--name", required=True, help="What users will type: letters, digits, - and _."
+    "--name",
+    metavar="NAME",
+    required=True,
+    help="Name of the direction: letters, digits, - and _.",
 )
 meaning_option = click.option(
-    "--meaning", default="", help="What more of it is, read after '+ is'."
+    "--meaning",
+    metavar="TEXT",
+    default="",
+    help="What a positive strength does, as in `invert directions list`.",
 )
 layers_option = click.option(
     "--layers",
     metavar="A-B|NAME",
     help="Styles it acts on: 0-8 (8 excluded), coarse, middle or fine; all by default.",
 )
-count_option = click.option("--count", default=10, show_default=True, help="Number of directions.")
+count_option = click.option(
+    "--count", metavar="N", default=10, show_default=True, help="Number of directions."
+)
 psi_option = click.option(
     "--psi",
+    metavar="PSI",
     type=float,
     default=1.0,
     show_default=True,
     callback=check_psi,
-    help="Truncation of seeds, as their pictures had it.",
+    help="Truncation with which the seeds were rendered.",
 )
 output_option = click.option(
-    "-o", "--output", type=FILE, help="Direction file; NAME.safetensors by default."
+    "-o", "--output", metavar="FILE", type=FILE, help="Default: NAME.safetensors."
 )
 folder_option = click.option(
-    "-o", "--output", type=FILE, required=True, help="Folder of the direction files."
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    type=FILE,
+    required=True,
+    help="Folder for the direction files.",
 )
 
 

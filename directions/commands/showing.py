@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invert.commands.command import Command
 from invert.commands.facts import print_facts
 from invert.commands.options import json_option
 from invert.commands.terminal import say
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from directions.direction import Direction
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @json_option
 def list_directions(as_json: bool) -> None:
     """List the directions that `edit` knows by name.
 
     \b
-    Example:  invert directions list --json
+    Example:
+      invert directions list --json
     """
     from directions.catalog import available, find
 
@@ -37,16 +39,17 @@ def list_directions(as_json: bool) -> None:
         say(f"{direction.name:18} + is {direction.meaning}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("direction")
 @json_option
 def show(direction: str, as_json: bool) -> None:
-    """Say all that is known of a direction: how it was made, and what was measured.
+    """Show how a direction was made and measured.
 
     DIRECTION is a name (`invert directions list`) or a file.
 
     \b
-    Example:  invert directions show smile
+    Example:
+      invert directions show smile
     """
     from directions.catalog import find
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from invert.commands.bars import counted
+from invert.commands.command import Command
 from invert.commands.destinations import Destinations, claim, with_suffix_of, with_twin
 from invert.commands.opening import DEFAULT_NETWORK, open_latents
 from invert.commands.options import (
@@ -34,7 +35,7 @@ from invert.commands.writing import write_edited, write_pictures
 from invert.errors import UsageError
 
 
-@click.command("style-mix")
+@click.command("style-mix", cls=Command)
 @click.argument("points", nargs=-1, required=True, metavar="A… [B]")
 @click.option(
     "--layers",
@@ -44,12 +45,12 @@ from invert.errors import UsageError
 @click.option(
     "--matrix",
     metavar="B,…",
-    help="A picture of every A (rows) with the styles of every B (columns).",
+    help="One picture: every A (rows) with the styles of every B (columns).",
 )
 @click.option(
     "--sample",
     metavar="SEEDS",
-    help="Instead of B: styles drawn anew. Several seeds give a row after A.",
+    help="Sample the styles instead of taking B's. Several seeds give a row of pictures.",
 )
 @psi_option
 @class_option
@@ -71,25 +72,29 @@ def style_mix(
     force: bool,
     device: str,
 ) -> None:
-    """Give A the styles of B in a range of layers. Both are latent files or seeds.
+    """Give A the styles of B in some layers.
 
-    --matrix draws all pairs of two lists ([A] fig. 14). --sample shows what the other layers of A
-    leave open ([A]
-    fig. 18).
+    A and B are latent files or seeds. --matrix shows all pairs of two lists
+    (Heljakka 2020, figure 14). --sample draws styles at random, which shows
+    what A's other layers leave open (figure 18 there).
 
     \b
-    Example:  invert style-mix a.pt b.pt --layers fine
-              invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o matrix.png
-              invert style-mix a.pt --sample 0-4 --layers middle -o row.png
+    Examples:
+      invert style-mix a.pt b.pt --layers fine
+      invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o m.png
+      invert style-mix a.pt --sample 0-4 --layers middle -o row.png
     """
     from edits.style_mixing import resample
     from edits.style_mixing import style_mix as mixed
     from invert.latents.layer_ranges import style_range
 
+    # What comes from where.
     rows = parse_points(points)
     columns = parse_points([matrix]) if matrix else []
     seeds = parse_seeds(sample) if sample else []
     check_style_mix(rows, columns, seeds)
+
+    # One sheet of pictures, or one latent and its picture.
     name, files = stem(rows[0]), tuple[Path, ...]()
     if columns or len(seeds) > 1:
         files = (
@@ -102,6 +107,7 @@ def style_mix(
     else:
         files = with_twin(output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png"))
     destinations = claim_points("style-mix", files, [*rows, *columns, *seeds], network, overwrite)
+
     generator, latents = open_latents(
         [*rows, *columns], network, device, force=force, psi=psi, label=label
     )
@@ -139,17 +145,26 @@ def check_style_mix(rows: Sequence[Point], columns: Sequence[Point], seeds: Sequ
         )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("a")
 @click.argument("b")
-@click.option("--frames", "count", default=60, show_default=True)
-@click.option("--fps", default=20.0, show_default=True)
+@click.option(
+    "--frames", "count", metavar="N", default=60, show_default=True, help="Number of frames."
+)
+@click.option("--fps", metavar="RATE", default=20.0, show_default=True, help="Frames per second.")
 @click.option(
     "--travel",
     type=click.Choice(["right", "left", "down", "up"]),
-    help="B comes in from one side instead.",
+    help="Bring in B behind a moving edge, in this direction.",
 )
-@click.option("-o", "--output", type=FILE, required=True, help="A .gif, .webp or .mp4 file.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=FILE,
+    required=True,
+    help="A .gif, .webp or .mp4 file.",
+)
 @overwrite_option
 @psi_option
 @class_option
@@ -170,11 +185,14 @@ def interpolate(
     force: bool,
     device: str,
 ) -> None:
-    """Draw the way from A to B as an animation. Both are latent files or seeds.
+    """Animate the way from A to B.
+
+    A and B are latent files or seeds.
 
     \b
-    Example:  invert interpolate a.pt b.pt --frames 60 -o morph.mp4
-              invert interpolate a.pt b.pt --travel right -o over.webp
+    Examples:
+      invert interpolate a.pt b.pt --frames 60 -o morph.mp4
+      invert interpolate a.pt b.pt --travel right -o travel.webp
     """
     from edits.style_mixing import frames
     from invert.images.animation_files import check_animation
@@ -193,7 +211,7 @@ def interpolate(
     say(output)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("terms", nargs=-1, required=True, metavar="A + B - C")
 @psi_option
 @class_option
@@ -212,10 +230,13 @@ def combine(
     force: bool,
     device: str,
 ) -> None:
-    """Give A what B has and C has not. All are latent files or seeds, with spaces around + and -.
+    """Add to A what distinguishes B from C.
+
+    A, B and C are latent files or seeds; write spaces around + and -.
 
     \b
-    Example:  invert combine a.pt + b.pt - c.pt -o sum.png
+    Example:
+      invert combine a.pt + b.pt - c.pt -o sum.png
     """
     from edits.style_mixing import combine as combine_latents
 

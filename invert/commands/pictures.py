@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.batch import Batch
+from invert.commands.command import Command
 from invert.commands.destinations import (
     Destinations,
     check_folder,
@@ -49,15 +50,21 @@ if TYPE_CHECKING:
     from invert.images.image_files import ReadOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @network_option
-@click.option("--seeds", default="0", show_default=True, help="For example 0-3,7.")
+@click.option("--seeds", metavar="SEEDS", default="0", show_default=True, help="For example 0-3,7.")
 @psi_option
 @class_option
 @click.option(
-    "--space", default="W", show_default=True, help="Space of the latents that are written."
+    "--space",
+    metavar="SPACE",
+    default="W",
+    show_default=True,
+    help="Space of the latents: Z, W, W+, FNW5, …",
 )
-@click.option("--out", type=FILE, default=Path("."), help="Folder; the current one by default.")
+@click.option(
+    "--out", metavar="FOLDER", type=FILE, default=Path("."), help="Default: the current folder."
+)
 @overwrite_option
 @noise_option
 @device_option
@@ -72,10 +79,13 @@ def generate(
     noise: Any,
     device: str,
 ) -> None:
-    """Sample images: seedNNNN.png and seedNNNN.pt.
+    """Sample images from seeds.
+
+    For each seed this writes seedNNNN.png and its latent, seedNNNN.pt.
 
     \b
-    Example:  invert generate --seeds 0-3 --psi 0.7 --out samples
+    Example:
+      invert generate --seeds 0-3 --psi 0.7 --out samples
     """
     from invert.latents.spaces import Space
 
@@ -98,20 +108,34 @@ def generate(
     batch.finish()
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    sections={
+        "Photograph": (
+            "photograph",
+            "background",
+            "frame",
+            "max_pixels",
+            "allow_truncated",
+        ),
+    },
+)
 @click.argument("latents", nargs=-1, type=FILE)
 @latent_network_option
-@click.option("-o", "--output", type=FILE, help="PNG file; NAME.render.png by default.")
+@click.option("-o", "--output", metavar="FILE", type=FILE, help="Default: NAME.render.png.")
 @overwrite_option
 @click.option(
     "--into",
     "photograph",
+    metavar="FILE",
     type=FILE,
-    help="Put the picture back into the photograph it was cut from.",
+    help="Put the picture back into the photograph that it was cut from.",
 )
 @reading_options
 @noise_option
-@click.option("--seed", type=int, default=0, show_default=True, help="For --noise random.")
+@click.option(
+    "--seed", metavar="N", type=int, default=0, show_default=True, help="For --noise random."
+)
 @force_option
 @device_option
 def render(
@@ -129,14 +153,17 @@ def render(
     force: bool,
     device: str,
 ) -> None:
-    """Draw latent files; without one, the newest projection in this folder.
+    """Render latents as pictures.
 
-    With --into, the photograph is read as it was for the projection; --background, --frame,
-    --max-pixels and --allow-truncated change that.
+    LATENTS are latent files; by default the newest projection in this folder.
+
+    With --into, the photograph is read as it was for the projection; --background,
+    --frame, --max-pixels and --allow-truncated change that.
 
     \b
-    Example:  invert render portrait.pt -o again.png
-              invert render friends.smile+3.pt --into friends.jpg -o smiling.png
+    Examples:
+      invert render portrait.pt -o again.png
+      invert render group.smile+3.pt --into group.jpg -o smiling.png
     """
     from invert.images.images import read_image
     from invert.images.pasting import paste
@@ -150,8 +177,11 @@ def render(
         )
     if photograph is not None and output is not None and output.resolve() == photograph.resolve():
         raise UsageError(
-            f"--output is the photograph itself; it would be lost, write to another name than {output}"
+            "--output is the photograph itself; it would be lost, write to another name than "
+            f"{output}"
         )
+
+    # Where each picture goes.
     batch = Batch(len(chosen), "latents")
     inputs = [*chosen, *(Path(x) for x in (network, photograph) if x is not None)]
     claimed: dict[Path, list[Destinations]] = {}
@@ -192,9 +222,7 @@ def render(
 def claim_pictures(
     path: Path, output: Path | None, photograph: Path | None, overwrite: bool
 ) -> list[Destinations]:
-    """A PNG for each point in a latent file: NAME.render.png, with .0, .1, … where there are
-    several.
-    """
+    """A PNG for each latent in a file: NAME.render.png, with .0, .1, … if there are several."""
     from invert.latents.digests import latent_digest
     from invert.latents.latent import Latent
 

@@ -17,7 +17,7 @@ class FileKind(Enum):
     DIRECTION = "direction", "`invert edit LATENT --direction FILE` takes it"
     ATTRIBUTE_MODEL = (
         "attribute model",
-        "`invert edit LATENT --direction NAME --carry FILE` takes it",
+        "`invert edit LATENT --direction NAME --features FILE` takes it",
     )
     ENCODER = "encoder", "`invert project PHOTO --encoder FILE` takes it"
     WEIGHTS = "weights", "invert finds them in its cache by their name (`invert networks`)"

@@ -86,7 +86,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
         "m.safetensors",
         lambda p: shutil.copy(next(ATTRIBUTE_MODELS.glob("*")), p),
         "attribute model",
-        "--carry m.saf",
+        "--features m.saf",
     ),
     (
         "e.safetensors",
