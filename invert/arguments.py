@@ -11,6 +11,7 @@ from typing import Any
 from invert.errors import UsageError
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one, and torch's CPU generator reads no more bits
+MAX_PIXELS = 64_000_000  # width × height of a picture, read or made
 MAX_PSI = 10.0  # of truncation: what lies further from the mean w is no picture
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +19,11 @@ from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
 from invert.latents import network_files
 from invert.latents.conversion import constant_noise, convert_latent, layer_styles
+from invert.latents.early_maps import early_maps
 from invert.latents.latent import Latent
 from invert.latents.shapes import Shapes, check_fit, check_layer, shapes
 from invert.latents.spaces import Space, check_conversion
-from invert.latents.statistics import Statistics, cached_map_distributions, w_statistics
+from invert.latents.statistics import Statistics, cached_map_distributions, random_z, w_statistics
 from invert.networks.network import Layer, Size, SynthesisNetwork
 
 NoiseMode = Literal["const", "none", "random"]
@@ -179,6 +180,20 @@ class Generator:
             mean = self.w_avg
             w = mean + psi * (w - mean)
         return self.convert(self._make(Space("W"), w), target)
+
+    def random_w(self, count: int, random: torch.Generator) -> Tensor:
+        """w [N, w_dim] of random z, and of random classes of a conditional generator."""
+        return self.mapping(*random_z(self.network, count, random))
+
+    def early_maps(
+        self, styles: Tensor, layer: int, noise: Sequence[Tensor | None] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """F_i and R_i of styles [N, n, w_dim] for i = `layer`; the last one stands for any missing.
+
+        `noise` holds maps of the layers 1 … i − 1, by default those saved with the weights. R_i is
+        None where there is none. Gradients flow to the styles.
+        """
+        return early_maps(self.network, styles.unbind(1), layer, noise)
 
     def latent(self, ws: Tensor) -> Latent:
         """The point of W [N, w_dim] or W+ [N, num_ws, w_dim] in a tensor."""

@@ -95,15 +95,9 @@ class PairSampler:
         """A sampled w [1, w_dim]; conditional generators get a random class."""
         generator = self.generator
         psi = PSI[0] + (PSI[1] - PSI[0]) * float(torch.rand((), generator=random))
-        z = torch.randn(1, generator.z_dim, generator=random).to(generator.device, generator.dtype)
-        label = None
-        if generator.c_dim:
-            index = torch.randint(generator.c_dim, (1,), generator=random)
-            label = torch.nn.functional.one_hot(index, generator.c_dim).to(z)
-        return generator.w_avg + psi * (generator.mapping(z, label) - generator.w_avg)
+        w = generator.random_w(1, random)
+        return generator.w_avg + psi * (w - generator.w_avg)
 
     def _maps(self, styles: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        network = self.generator.network
         with torch.no_grad():
-            start = network.start().expand(len(styles), -1, -1, -1)
-            return network.run(start, None, styles.unbind(1), noise, 1, self.layer)
+            return self.generator.early_maps(styles, self.layer, noise)

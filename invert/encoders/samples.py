@@ -117,14 +117,11 @@ class Samples:
         """Point k as an encoding, and the random state after it, from which its noise from layer i
         on follows.
         """
-        network = self.generator.network
         random, styles = self._styles(k)
         sizes = self.generator.shapes("NW+").noise[: self.layer - 1]
         noise = [torch.randn(1, 1, *size, generator=random).to(styles) for size in sizes]
         with torch.inference_mode():
-            features, rgb = network.run(
-                network.start(), None, styles.unbind(1), noise, 1, self.layer
-            )
+            features, rgb = self.generator.early_maps(styles, self.layer, noise)
         x, y = self._shift(random, features, rgb)
         return random, Encoding(
             move(features, x, y), None if rgb is None else move(rgb, x, y), styles
@@ -153,8 +150,7 @@ class Samples:
         psi = low + (high - low) * float(torch.rand((), generator=random))
         mixed = float(torch.rand((), generator=random)) < self.mixing
         crossover = int(torch.randint(1, generator.num_ws, (), generator=random))
-        z = torch.randn(2, generator.z_dim, generator=random)
-        w = generator.mapping(z.to(generator.device, generator.dtype), labels(generator, random))
+        w = generator.random_w(2, random)
         w = generator.w_avg + psi * (w - generator.w_avg)
         styles = w[:1, None].repeat(1, generator.num_ws, 1)
         if mixed:
@@ -178,11 +174,3 @@ def move(t: Tensor, x: float, y: float) -> Tensor:
     wide = F.pad(t, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)), mode="reflect")
     height, width = t.shape[2:]
     return wide[:, :, max(-dy, 0) :, max(-dx, 0) :][:, :, :height, :width].clone()
-
-
-def labels(generator: Generator, random: torch.Generator) -> Tensor | None:
-    """Random one-hot labels [2, c_dim] of a conditional generator."""
-    if not generator.c_dim:
-        return None
-    index = torch.randint(generator.c_dim, (2,), generator=random)
-    return torch.nn.functional.one_hot(index, generator.c_dim).to(generator.device, generator.dtype)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
-from invert.arguments import check_integer
+from invert.arguments import MAX_PIXELS, check_integer
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.files.image_headers import check_headers
 from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
@@ -31,7 +31,6 @@ HINTS = {
     errno.EAGAIN: "wait until it is complete",
 }
 _warning_filters = threading.Lock()  # warnings.catch_warnings swaps state of the whole process
-MAX_PIXELS = 64_000_000  # width × height of a picture, read or made
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from invert.errors import InvertError
-from invert.latents.latent import POINT_PARTS, Latent
+from invert.latents.latent import Latent
+from invert.latents.spaces import POINT_PARTS
 
 
 def latent_digest(latent: Latent) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invert.errors import LatentError
+from invert.errors import LatentError, ModelFileError
 from invert.latents.companion import Companion
 from invert.latents.latent_checks import check_parts
-from invert.latents.spaces import Space
+from invert.latents.latent_files import read_latent, write_latent
+from invert.latents.spaces import POINT_PARTS, Space
 
 Styles = Tensor | tuple[Tensor, ...]
 
@@ -174,21 +175,19 @@ class Latent:
 
         Raises :class:`UsageError` for any other suffix.
         """
-        from invert.latents.latent_files import save_latent
-
-        save_latent(self, Path(path))
+        write_latent(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Latent:
-        """Read a latent file without trusting it. Raises :class:`ModelFileError` with the reason."""
-        from invert.latents.latent_files import load_latent
+        """Read a latent file without trusting it.
 
-        return load_latent(Path(path))
-
-
-POINT_PARTS = ("styles", "features", "rgb", "noise", "label")
-COMPANION_PARTS = ("companion", "places", "origin")  # names in files
-PARTS = POINT_PARTS + COMPANION_PARTS
+        Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
+        """
+        fields = read_latent(Path(path))
+        try:
+            return cls(**fields)
+        except LatentError as error:
+            raise ModelFileError(f"{path}: {error}") from error
 
 
 def with_like_companions(latents: Sequence[Latent]) -> list[Latent]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invert.errors import LatentError
 from invert.latents.companion import Companion
+from invert.latents.spaces import POINT_PARTS
 
 if TYPE_CHECKING:
     from invert.latents.latent import Latent
@@ -30,7 +31,7 @@ def check_parts(latent: Latent) -> None:
 
 def check_types(latent: Latent) -> None:
     """Tensors, or tuples of them where a part has several; text and a mapping beside them."""
-    for name in ("styles", "features", "rgb", "noise", "label"):
+    for name in POINT_PARTS:
         part = getattr(latent, name)
         several = isinstance(part, tuple) and name in ("styles", "noise")
         if part is None and name != "styles":

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,10 +26,12 @@ from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.files.leftovers import recover
 from invert.latents.companion import Companion
-from invert.latents.latent import COMPANION_PARTS, PARTS, Latent, Styles
 from invert.latents.network_files import seen_from
-from invert.latents.spaces import Space
+from invert.latents.spaces import COMPANION_PARTS, PARTS, Space
 from invert.recognition import expecting
+
+if TYPE_CHECKING:
+    from invert.latents.latent import Latent, Styles
 
 FORMAT = FileFormat(
     "latent", key="format", name="invert-latent", hint="`invert info` tells what it is"
@@ -56,7 +58,7 @@ def check_suffix(path: Path) -> None:
         raise UsageError(f"{path}: expected {wanted}, got {path.name!r}")
 
 
-def save_latent(latent: Latent, path: Path) -> None:
+def write_latent(latent: Latent, path: Path) -> None:
     """Write `latent` in the container that the suffix says: old file or new, never a torn one."""
     check_suffix(path)
     data = encode_latent(latent, path)
@@ -81,8 +83,8 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
     return encoded.getvalue()
 
 
-def load_latent(path: Path) -> Latent:
-    """The latent in `path`, whose content tells the container.
+def read_latent(path: Path) -> dict[str, Any]:
+    """The fields of the latent in `path`, whose content tells the container.
 
     Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
     """
@@ -92,20 +94,20 @@ def load_latent(path: Path) -> Latent:
     with expecting(FileKind.LATENT, path, "not a latent of invert"):
         header, tensors = read_container(path)
     try:
-        return build(header, tensors)
+        return fields_of(header, tensors)
     except (LatentError, SpaceError, ModelFileError) as error:
         raise ModelFileError(f"{path}: {error}") from error
 
 
 def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
-    """The fields of a latent file, and its tensors. Raises :class:`ModelFileError`; what is in them
-    is not checked.
-    """
+    """The header and the tensors of a latent file, unchecked. Raises :class:`ModelFileError`."""
     header: Any
     tensors: Any
     with naming(path):
         data = read_file(path)
         kind = sniff(data)
+
+        # A safetensors file has the header in its JSON, a `.pt` file beside the tensors.
         if kind is Kind.SAFETENSORS:
             header, tensors = load_safetensors(data)
         elif kind in (Kind.TORCH_ZIP, Kind.TORCH_STREAM):
@@ -113,13 +115,14 @@ def read_container(path: Path) -> tuple[Mapping[str, Any], Any]:
             tensors = header.get("tensors") if isinstance(header, dict) else None
         else:
             raise ModelFileError(f"expected a latent, got {kind.value}; `invert info` tells more")
+
     if not FORMAT.matches(header):
         raise NotALatentError(f"{path}: {FORMAT.refusal(header)}")
     return header, tensors
 
 
-def build(header: Mapping[str, Any], tensors: Any) -> Latent:
-    """The latent of a file's header and tensors, neither of which is trusted."""
+def fields_of(header: Mapping[str, Any], tensors: Any) -> dict[str, Any]:
+    """The fields of the latent that a header and tensors describe; neither of them is trusted."""
     FORMAT.check_version(header)
     name = header.get("space")
     if not isinstance(name, str):
@@ -146,7 +149,7 @@ def build(header: Mapping[str, Any], tensors: Any) -> Latent:
     if space.noise:
         parts.setdefault("noise", ())
         check_noise_count(space, parts["styles"], len(parts["noise"]))
-    return Latent(space, fingerprint=fingerprint, metadata=metadata, **parts)
+    return {"space": space, "fingerprint": fingerprint, "metadata": metadata, **parts}
 
 
 def check_noise_count(space: Space, styles: Styles, maps: int) -> None:
@@ -170,11 +173,14 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     left = set(tensors)
     for name in PARTS:
+        # A part of several tensors is numbered from 0, without gaps.
         count = sum(k.startswith(f"{name}.") for k in tensors)
         several = [f"{name}.{k}" for k in range(count)]
         missing = [k for k in several if k not in tensors]
         if missing:
             raise ModelFileError(f"tensor '{missing[0]}' is missing")
+
+        # One tensor, or several.
         if several and name in tensors:
             raise ModelFileError(f"the file has both '{name}' and '{name}.0', one too many")
         if several:
@@ -182,6 +188,7 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         elif name in tensors:
             parts[name] = tensors[name]
         left -= {name, *several}
+
     if left:
         raise ModelFileError(f"unexpected tensor '{quoted(min(left))}'")
     if "styles" not in parts:

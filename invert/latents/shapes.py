@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from invert.arguments import MAX_PIXELS
 from invert.errors import LatentError, SpaceError
-from invert.images.image_files import MAX_PIXELS
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space

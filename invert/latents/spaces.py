@@ -10,6 +10,10 @@ from typing import Literal
 
 from invert.errors import SpaceError, did_you_mean
 
+# The tensors of a point, and those of its companion, by their names in files.
+POINT_PARTS = ("styles", "features", "rgb", "noise", "label")
+COMPANION_PARTS = ("companion", "places", "origin")
+PARTS = POINT_PARTS + COMPANION_PARTS
 NAMES = "Z, W, W+, NW+, SW+, NSW+, FW5, FNW5, FSW5, FNSW5, FNZ3 (any layer index)"
 NICKNAMES = {"wplus": "W+", "w-plus": "W+", "wp": "W+", "w-p": "W+", "noise": "NW+"}
 LONGEST = 40  # characters of a name

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.hardware.precision import full_precision, widened
+from invert.latents.early_maps import early_maps
 from invert.networks.network import Size, SynthesisNetwork
 
 W_SAMPLES = 10_000  # [K] appendix D
@@ -52,12 +53,7 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
 
 def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
     """w [count, w_dim] of seeded z (and seeded random one-hot labels)."""
-    generator = torch.Generator().manual_seed(SEED)
-    z = torch.randn(count, network.mapping.z_dim, generator=generator).to(network.start())
-    c = None
-    if network.mapping.c_dim:
-        index = torch.randint(network.mapping.c_dim, (count,), generator=generator)
-        c = torch.nn.functional.one_hot(index, network.mapping.c_dim).to(z)
+    z, c = random_z(network, count, torch.Generator().manual_seed(SEED))
     with torch.inference_mode(), full_precision():
         w = torch.cat(
             [
@@ -68,19 +64,28 @@ def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
     return w.clone()
 
 
+def random_z(
+    network: SynthesisNetwork, count: int, random: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """z [N, z_dim] and one-hot labels [N, c_dim], drawn in this order; no labels without classes."""
+    z = torch.randn(count, network.mapping.z_dim, generator=random).to(network.start())
+    if not network.mapping.c_dim:
+        return z, None
+    index = torch.randint(network.mapping.c_dim, (count,), generator=random)
+    return z, torch.nn.functional.one_hot(index, network.mapping.c_dim).to(z)
+
+
 def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
     """Ascending values of F_i and, where it exists, R_i over sampled latents (`map_samples`),
     constant noise.
     """
     w = sample_w(network, map_samples(network.layers[layer - 1].cells))
     generator = torch.Generator().manual_seed(SEED)
-    noise = [network.noise_const(j) for j in range(1, layer)]
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
     with torch.inference_mode(), full_precision():
         for batch in w.split(BATCH):
             interrupts.check()
-            x = network.start().expand(len(batch), -1, -1, -1)
-            x, rgb = network.run(x, None, [batch] * layer, noise, 1, layer)
+            x, rgb = early_maps(network, [batch], layer)
             for name, part in (("features", x), ("rgb", rgb)):
                 if part is not None:
                     values[name].append(thin(part.flatten(1), generator))

@@ -72,13 +72,4 @@ def early_maps(generator: Generator, space: Space, styles: Tensor) -> list[Tenso
     `styles` may be all, or the first n on which F_i and R_i depend.
     """
     assert space.layer is not None
-    network = generator.network
-    noise = [network.noise_const(j) for j in range(1, space.layer)]
-    const = network.start().expand(len(styles), -1, -1, -1)
-
-    # One row per layer; those after the n-th have no effect on the maps.
-    rows = list(styles.unbind(1))
-    rows += rows[-1:] * (space.layer - len(rows))
-
-    features, rgb = network.run(const, None, rows, noise, 1, space.layer)
-    return [t for t in (features, rgb) if t is not None]
+    return [t for t in generator.early_maps(styles, space.layer) if t is not None]

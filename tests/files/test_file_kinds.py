@@ -29,7 +29,8 @@ from invert.describe import describe
 from invert.encoders.encoder_files import bundled_encoders
 from invert.errors import InvertError
 from invert.latents.companion import Companion
-from invert.latents.latent import PARTS, Latent
+from invert.latents.latent import Latent
+from invert.latents.spaces import PARTS
 
 ROWS = np.random.default_rng(0).standard_normal((1, 10, 32)).astype("f")
 PROJECTOR = {

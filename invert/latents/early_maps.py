@@ -1,0 +1,28 @@
+"""F_i and R_i that styles make: the layers before i, run on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from invert.networks.network import SynthesisNetwork
+
+
+def early_maps(
+    network: SynthesisNetwork,
+    styles: Sequence[Tensor],
+    layer: int,
+    noise: Sequence[Tensor | None] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """(F_i, R_i) of the layers 1 … i − 1 for i = `layer`; R_i is None where the network has none.
+
+    styles  [N, w_dim] or maps, one per layer; the last one stands for all that are missing
+    noise   maps of the layers 1 … i − 1; by default those saved with the weights
+    """
+    if noise is None:
+        noise = [network.noise_const(j) for j in range(1, layer)]
+    rows = [*styles, *[styles[-1]] * (layer - len(styles))]
+
+    start = network.start().expand(len(rows[0]), -1, -1, -1)
+    return network.run(start, None, rows, noise, 1, layer)
