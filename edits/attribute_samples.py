@@ -85,11 +85,11 @@ class PairSampler:
         """A sampled w [1, w_dim]; conditional generators get a random class."""
         generator = self.generator
         psi = PSI[0] + (PSI[1] - PSI[0]) * float(torch.rand((), generator=random))
-        z = torch.randn(1, generator.z_dim, generator=random).to(generator.device, generator.dtype)
+        z = torch.randn(1, generator.z_dim, generator=random)
         label = None
         if generator.c_dim:
             index = torch.randint(generator.c_dim, (1,), generator=random)
-            label = torch.nn.functional.one_hot(index, generator.c_dim).to(z)
+            label = torch.nn.functional.one_hot(index, generator.c_dim)
         return generator.w_avg + psi * (generator.mapping(z, label) - generator.w_avg)
 
     def _maps(self, styles: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor | None]:

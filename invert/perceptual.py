@@ -90,7 +90,10 @@ class PerceptualDistance(nn.Module):
             raise UsageError(
                 f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, got {list(images.shape)}"
             )
-        x = ((images.to(self.shift) - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
+        # What is on the CPU comes along; nothing goes from a device to the CPU without a word.
+        if images.device.type == "cpu":
+            images = images.to(self.shift.device)
+        x = ((images.to(self.shift.dtype) - self.shift) / self.scale).contiguous(memory_format=torch.channels_last)
         maps = []
         for depth, stage in enumerate(self.stages):
             x = stage(x)

@@ -44,6 +44,7 @@ from invert.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_late
 from invert.jobs import ProjectionJob, project_file
 from invert.latents import Latent
 from invert.metrics import projection_metrics, reconstruction_metrics
+from invert.models import cached
 from invert.optimization import Step
 from invert.outputs import OutputPaths
 from invert.perceptual import PerceptualDistance
@@ -159,6 +160,15 @@ def project_until_ctrl_c_in_the_first_stage(w: World) -> Any:
         raise KeyboardInterrupt
 
     return project(w.generator, w.image, "FNW5", settings=quick("FNW5"), callback=interrupt)
+
+
+@use
+@inexact
+def project_with_distances_by_name(w: World) -> Any:
+    if all(cached(name) for name in ("st-lpips-alex", "st-lpips-vgg")):  # a download elsewhere
+        settings = quick("W", perceptual="st-lpips-alex", crop_size=32)
+        return project(w.generator, w.image, "W", settings=settings)
+    return None
 
 
 def tiny_distance() -> PerceptualDistance:
@@ -345,7 +355,7 @@ def attribute_model(w: World) -> Any:
 def train_encode_and_resume(w: World) -> Any:
     path = w.folder / "encoder.safetensors"
     tiny = EncoderSettings(batch=2, fresh=1, held_out=2, image_batch=1, image_every=1, half=True)
-    train_encoder(w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance())
+    train_encoder(w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance().to(w.device))
     train_encoder(w.generator, 5, path, settings=tiny, steps=2, resume=True)
     encoder = load_encoder(path, w.generator)
     start = encoder_start(w.generator, w.image, Space.parse("FNW5"), encoder)

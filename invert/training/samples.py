@@ -130,7 +130,7 @@ class Samples:
         mixed = float(torch.rand((), generator=random)) < self.mixing
         crossover = int(torch.randint(1, generator.num_ws, (), generator=random))
         z = torch.randn(2, generator.z_dim, generator=random)
-        w = generator.mapping(z.to(generator.device, generator.dtype), labels(generator, random))
+        w = generator.mapping(z, labels(generator, random))
         w = generator.w_avg + psi * (w - generator.w_avg)
         styles = w[:1, None].repeat(1, generator.num_ws, 1)
         if mixed:
@@ -157,4 +157,4 @@ def labels(generator: Generator, random: torch.Generator) -> Tensor | None:
     if not generator.c_dim:
         return None
     index = torch.randint(generator.c_dim, (2,), generator=random)
-    return torch.nn.functional.one_hot(index, generator.c_dim).to(generator.device, generator.dtype)
+    return torch.nn.functional.one_hot(index, generator.c_dim)
