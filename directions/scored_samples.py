@@ -117,10 +117,10 @@ def styles_of_file(generator: Generator, path: Path) -> Tensor:
         raise LatentError(f"{path}: holds {len(latent)} latents, expected one per file")
     latent = ensure_companion(generator, latent)
     if latent.companion is not None and latent.companion.windows is None:
-        return latent.companion.styles[0].to(generator.device, generator.dtype)
+        return latent.companion.styles[0]
     styles = latent.styles
     if latent.space.base == "Z" or latent.space.layer or isinstance(styles, tuple):
         raise LatentError(
             f"{path}: a latent of {latent.space} has no W+ styles; project into W+ or keep its companion"
         )
-    return styles[0].to(generator.device, generator.dtype)
+    return styles[0]

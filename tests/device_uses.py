@@ -57,6 +57,7 @@ from invert.projection.outputs import OutputPaths
 from invert.projection.project_file import ProjectionJob, project_file
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings, preset
+from invert.weights import cached
 
 USES: dict[str, Callable[[World], Any]] = {}
 DEVICES_ONLY: set[str] = set()  # long sums of roundings: not compared in value
@@ -160,6 +161,15 @@ def project_until_ctrl_c_in_the_first_stage(w: World) -> Any:
         raise KeyboardInterrupt
 
     return project(w.generator, w.image, "FNW5", settings=quick("FNW5"), callback=interrupt)
+
+
+@use
+@inexact
+def project_with_distances_by_name(w: World) -> Any:
+    if all(cached(name) for name in ("st-lpips-alex", "st-lpips-vgg")):  # a download elsewhere
+        settings = quick("W", perceptual="st-lpips-alex", crop_size=32)
+        return project(w.generator, w.image, "W", settings=settings)
+    return None
 
 
 def tiny_distance() -> PerceptualDistance:
@@ -345,7 +355,9 @@ def attribute_model(w: World) -> Any:
 def train_encode_and_resume(w: World) -> Any:
     path = w.folder / "encoder.safetensors"
     tiny = EncoderSettings(batch=2, fresh=1, held_out=2, image_batch=1, image_every=1, half=True)
-    train_encoder(w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance())
+    train_encoder(
+        w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance().to(w.device)
+    )
     train_encoder(w.generator, 5, path, settings=tiny, steps=2, resume=True)
     encoder = load_encoder(path, w.generator)
     start = encoder_init(w.generator, w.image, Space.parse("FNW5"), encoder)

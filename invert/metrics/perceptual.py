@@ -100,7 +100,10 @@ class PerceptualDistance(nn.Module):
                 f"got {list(images.shape)}"
             )
 
-        x = ((images.to(self.shift) - self.shift) / self.scale).contiguous(
+        # What is on the CPU comes along; nothing goes from a device to the CPU without a word.
+        if images.device.type == "cpu":
+            images = images.to(self.shift.device)
+        x = ((images.to(self.shift.dtype) - self.shift) / self.scale).contiguous(
             memory_format=torch.channels_last
         )
 

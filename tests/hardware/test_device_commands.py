@@ -104,6 +104,7 @@ EXCUSED = {
     "--force": "about fingerprints; three lines have it",
     "--face": "the detector's weights are a download; it computes on the CPU",
     "--lpips-weights": "the weights are a download",
+    "--backbone": "its weights are a download",
     "--resume": "test_device_library resumes",
 }
 

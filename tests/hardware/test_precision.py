@@ -21,7 +21,7 @@ from invert.metrics.reconstruction import reconstruction_metrics
 KINDS: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
 GENERATOR = small_generator()
 POINT = GENERATOR.sample(0, space="FNW5")
-TILT = Direction("tilt", unit(torch.ones(32)), step=1.0)
+TILT = Direction("tilt", unit(torch.ones(32)), sigma=1.0)
 
 
 @pytest.fixture(autouse=True)
