@@ -204,7 +204,7 @@ def project(
         seed=check_seed(seed),
         framing=Framing(parse_crop(crop), face, keep_size, reading),
         progress_format=progress_format,
-        trunk=lpips_weights,
+        lpips_weights=lpips_weights,
     )
     init_file = latent_file_of(init, encoder_file)
 

@@ -35,15 +35,13 @@ class OutputPaths:
 
     @classmethod
     def of(cls, folder: Path, name: str, picture: str = "") -> OutputPaths:
-        """NAME.pt, NAME.png, NAME.compare.png and NAME.json; with `picture` NAMEpicture.png instead
-        of NAME.png.
-        """
+        """The files of one name in `folder`; `picture` stands in the image's name after it."""
         # not with_suffix: a name may contain dots
-        return cls(
-            *(folder / f"{name}{end}" for end in (".pt", f"{picture}.png", ".compare.png", ".json"))
-        )
+        ends = (".pt", f"{picture}.png", ".compare.png", ".json")
+        return cls(*(folder / f"{name}{end}" for end in ends))
 
     def all(self) -> list[Path]:
+        """The four files, the latent first."""
         return [self.latent, self.image, self.compare, self.report]
 
     def progress(self, kind: str) -> Path:
@@ -54,13 +52,11 @@ class OutputPaths:
 def output_paths(
     sources: Sequence[Path], folder: Path, inputs: Iterable[Path] = ()
 ) -> list[OutputPaths]:
-    """The files of each source image, under its own stem, so that none is an input or an earlier
-    source's file.
+    """The files of each source image, named after it; none is an input or another source's.
 
-    `a.png` projected into its own folder has `a.pt` as ever, and its picture is `a.projected.png`.
-    A second `a.jpg`
-    becomes `a-2.pt`, and so does what would overwrite another input. A name that differs in case
-    alone is the same.
+    `a.png` projected into its own folder has `a.pt` as elsewhere, and its picture is
+    `a.projected.png`. A second source `a.jpg` gets `a-2.pt`, and so does one whose files would
+    overwrite another input. Names that differ in case alone are the same.
     """
     taken = {name_on_disk(path) for path in (*sources, *inputs)}
     chosen: list[OutputPaths] = []
@@ -75,14 +71,14 @@ def output_paths(
 
 
 def candidates(folder: Path, stem: str) -> Iterator[OutputPaths]:
-    """Files under a stem, under the next best one, and so on."""
+    """The files of a stem in the order of preference: NAME, NAME.projected, NAME-2 and so on."""
     for name in chain([stem], (f"{stem}-{count}" for count in count_from(2))):
         yield OutputPaths.of(folder, name)
         yield OutputPaths.of(folder, name, picture=".projected")
 
 
 def name_on_disk(path: Path) -> str:
-    """What two names of one file share: links followed, upper and lower case alike."""
+    """The name under which two paths to one file are equal: links followed, without case."""
     return os.path.realpath(path).casefold()
 
 
@@ -95,12 +91,15 @@ def projection_files(
     record: Mapping[str, Any] | None = None,
 ) -> dict[Path, bytes]:
     """The contents of the four files, the latent last: where it exists, the others do."""
+    # The latent remembers what it was made from, as its files do.
     record = record or {"made_by": MADE_BY_PROJECT}
     latent = latent.replace(metadata={**latent.metadata, **record})
+
+    # The reconstruction, and beside the original with a map of errors.
     reconstruction, original = to_pil(image)[0], to_pil(target)[0]
     compared = hstack([original, reconstruction, error_map(target, image)])
-    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
 
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
     return {
         paths.image: encode_png(reconstruction, picture_of(latent)),
         paths.compare: encode_png(compared, record),
@@ -110,8 +109,9 @@ def projection_files(
 
 
 def newest_projection(folder: Path) -> Path:
-    """The latent file that `project` wrote last in `folder`. Raises :class:`ModelFileError` when
-    there is none.
+    """The latent file that `project` wrote last in `folder`.
+
+    Raises :class:`ModelFileError` when there is none.
     """
     recover(folder)
     candidates = sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -21,14 +21,15 @@ from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.framing import Framing, load_target
 from invert.projection.initialization import encoder_init
-from invert.projection.optimization import Step
+from invert.projection.optimization import Projection, Step
 from invert.projection.outputs import OutputPaths, projection_files
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings
 
-REPORTED = ("st-lpips-vgg", "st-lpips-alex")
-PROGRESS_FRAMES = 60
-PROGRESS_SIDE = 256
+METRICS = ("st-lpips-vgg", "st-lpips-alex")  # perceptual distances in the report
+PROGRESS_FRAMES = 60  # of the animation, at most about
+PROGRESS_SIDE = 256  # pixels of a frame's shorter side
+PROGRESS_RATE = 12  # frames per second
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ProjectionJob:
     seed: int = 0
     framing: Framing = field(default_factory=Framing)
     progress_format: Literal["gif", "webp"] | None = None
-    trunk: Path | None = None  # torchvision weights for a true LPIPS loss
+    lpips_weights: Path | None = None  # of torchvision's backbone, for an LPIPS loss
 
 
 @interrupts.postponed()
@@ -58,20 +59,22 @@ def project_file(
 ) -> dict[str, Any]:
     """Project one photograph and write its files to `paths`; the report that is also NAME.json.
 
-    `init` is a latent or the name of a start (:func:`invert.project`); an `encoder` makes one from
-    each photograph.
-    The files hold a `record` of what they were made from (:mod:`invert.files.provenance`); `write` writes
-    the set of them.
-    Once there is a point, an interrupt does not keep it from being written; the report that is
-    returned tells of it.
+    `init` is a latent or the name of an init (:func:`invert.project`); an `encoder` makes one from
+    each photograph. The files hold a `record` of what they were made from
+    (:mod:`invert.files.provenance`); `write` writes all of them. An interrupt before there is a
+    point is raised; after that the point is written all the same, and the report says
+    "interrupted".
     """
-    asked, cropped, reported = distance_names(job.settings)
-    with interrupts.immediate():  # nothing to keep yet
+    # Read and crop the photograph; there is nothing to keep yet.
+    loss_name, crop_name, metric_names = distance_names(job.settings)
+    with interrupts.immediate():
         target, facts = load_target(generator, job.space, source, job.framing)
         if encoder is not None:
             init = encoder_init(generator, target, job.space, encoder)
-        whole = distance(asked, generator, job.trunk) if asked else None
-        crop = distance(cropped, generator) if cropped else None
+        whole = distance(loss_name, generator, job.lpips_weights) if loss_name else None
+        crop = distance(crop_name, generator) if crop_name else None
+
+    # Project.
     frames: list[Tensor] = []
     result = project(
         generator,
@@ -84,59 +87,82 @@ def project_file(
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
-    distances = [distance(name, generator) for name in reported]
-    # what generated points are like may take minutes to measure
-    if result.stop_reason == "interrupted":
-        metrics: dict[str, Any] = {**reconstruction_metrics(result.image, target, distances)}
-    else:
-        metrics = projection_metrics(generator, result.latent, result.image, target, distances)
-    seconds = [step.seconds for step in result.history]
+
+    # Measure.
+    distances = [distance(name, generator) for name in metric_names]
     report = {
         "image": facts,
         "space": str(job.space),
         "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
         "settings": asdict(job.settings),
         "seed": job.seed,
-        "start": "encoder"
-        if encoder is not None
-        else result.latent.metadata["projection"]["start"],
+        "start": result.latent.metadata["projection"]["start"] if encoder is None else "encoder",
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
-        "seconds_per_step": seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else None,
-        "metrics": metrics,
+        "seconds_per_step": seconds_per_step(result),
+        "metrics": measure(generator, result, target, distances),
         "files": {key: str(path) for key, path in asdict(paths).items()},
         **(record or {}),
     }
+
+    # Write.
     latent = result.latent.replace(metadata={**result.latent.metadata, "image": facts})
     contents = projection_files(paths, latent, result.image, target, report, record)
     if job.progress_format:
         animation = paths.progress(job.progress_format)
         pictures = [to_pil(frame)[0] for frame in frames]
-        contents = {animation: encode_animation(pictures, animation, 12, record), **contents}
+        data = encode_animation(pictures, animation, PROGRESS_RATE, record)
+        contents = {animation: data, **contents}
     write(contents)
-    if interrupts.taken():  # while it was measured and written
-        report = {**report, "stop_reason": "interrupted"}
-    return report
+
+    # An interrupt while it was measured and written.
+    return {**report, "stop_reason": "interrupted"} if interrupts.taken() else report
+
+
+def measure(
+    generator: Generator,
+    result: Projection,
+    target: Tensor,
+    distances: list[PerceptualDistance],
+) -> dict[str, Any]:
+    """How close the projection is to its target, and its parts to generated ones.
+
+    An interrupted projection is not compared with generated points: to sample them may take
+    minutes.
+    """
+    if result.stop_reason == "interrupted":
+        return {**reconstruction_metrics(result.image, target, distances)}
+    return projection_metrics(generator, result.latent, result.image, target, distances)
+
+
+def seconds_per_step(result: Projection) -> float | None:
+    """The mean over the steps of the last stage; None where there are fewer than two."""
+    steps = result.history
+    return steps[-1].seconds / (len(steps) - 1) if len(steps) > 1 else None
 
 
 def distance_names(settings: ProjectionSettings) -> tuple[str | None, str | None, tuple[str, ...]]:
-    """The perceptual distances of the loss, of its crops, and of the report."""
+    """The perceptual distances of the loss, of its crops, and of the metrics in the report."""
     if settings.perceptual == "none":
         return None, None, ()
-    return settings.perceptual, settings.crop_perceptual if settings.crop_weight else None, REPORTED
+    crop_name = settings.crop_perceptual if settings.crop_weight else None
+    return settings.perceptual, crop_name, METRICS
 
 
 @cache
-def distance(name: str, generator: Generator, trunk: Path | None = None) -> PerceptualDistance:
+def distance(
+    name: str, generator: Generator, lpips_weights: Path | None = None
+) -> PerceptualDistance:
     """A perceptual distance on the generator's device, loaded once for all photographs of a run."""
-    return load_perceptual(name, device=generator.device, trunk=trunk)
+    return load_perceptual(name, device=generator.device, trunk=lpips_weights)
 
 
 def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:
-    """A callback that keeps about 60 small frames of the run in `frames`."""
+    """A callback that appends about 60 small frames of each stage to `frames`."""
 
     def collect(step: Step) -> None:
-        if step.image is not None and step.step % max(1, step.steps // PROGRESS_FRAMES) == 0:
+        interval = max(1, step.steps // PROGRESS_FRAMES)
+        if step.image is not None and step.step % interval == 0:
             height, width = step.image.shape[2:]
             scale = PROGRESS_SIDE / min(height, width)
             frames.append(area_downscale(step.image, (round(height * scale), round(width * scale))))
@@ -145,6 +171,8 @@ def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:
 
 
 def chain(*callbacks: Callable[[Step], object] | None) -> Callable[[Step], None]:
+    """A callback that calls each of several, None left out."""
+
     def call(step: Step) -> None:
         for callback in callbacks:
             if callback is not None:

@@ -1,4 +1,4 @@
-"""What keeps an optimized point close to the ones its generator makes. Each is one equation."""
+"""Regularizers that keep a point close to those its generator makes, each one equation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ SMALLEST_NOISE = 8  # side, [K] appendix D
 
 
 def noise_regularization(maps: Iterable[Tensor]) -> Tensor | float:
-    """Σ (mean n·roll(n, 1))² over both axes, all maps [N, 1, H, W] and their 2× averages down to 8
-    px.
+    """Σ (mean n·roll(n, 1))² over both axes and every scale of maps [N, 1, H, W].
 
-    Near zero for white noise; grows as maps start to carry the picture. Smaller maps are left
-    alone. [K] appendix D,
-    [S] algorithm 1.
+    Scales are the map and its 2× averages down to 8 px; smaller maps are left alone. Near zero for
+    white noise, it grows as maps begin to hold the picture. [K] appendix D, [S] algorithm 1.
     """
     total: Tensor | float = 0.0
     for n in maps:
@@ -37,8 +35,10 @@ def standardize(maps: Iterable[Tensor]) -> None:
 
 
 def distribution_regularization(values: Tensor, ordered: Tensor) -> Tensor:
-    """MSE(sorted(S), T) of the values S [N, …] of a part and the sorted values T of generated ones
-    ([S] eq. 7.2).
+    """MSE(sorted(S), T) between a part's values S and generated ones T ([S] eq. 7.2).
+
+    S [N, …] is sorted per point; `ordered` [m] is ascending, and T the means of as many equal
+    groups of it as S has values.
     """
     rows = values.flatten(1).sort(dim=1).values
     return F.mse_loss(rows, group_means(ordered, rows.shape[1]).expand_as(rows))

@@ -6,10 +6,10 @@ import math
 
 
 def warmup_cooldown(step: int, steps: int, warmup: int, cooldown: float) -> float:
-    """Linear up over the first `warmup` steps, constant, cosine down to zero over the last
-    `cooldown` (0 to 1) of all.
+    """Linear rise over `warmup` steps, constant, cosine fall to 0 over the last `cooldown` of all.
 
-    [S] chapter 6 is (50, 0); [K] appendix D is (5 % of the steps, 0.25).
+    `cooldown` is a fraction, 0 to 1. (warmup, cooldown) is (50, 0) in [S] chapter 6, and (5 % of
+    the steps, 0.25) in [K] appendix D.
     """
     up = min(1.0, (step + 1) / warmup) if warmup else 1.0
     left = 1 - step / max(steps, 1)

@@ -13,47 +13,56 @@ from invert.latents.spaces import Space
 
 @dataclass(frozen=True)
 class ProjectionSettings:
-    """Steps, rates and weights of one projection. Defaults are [S] chapter 6 for spaces with
-    features.
+    """Steps, rates and weights of one projection.
 
-    Raises :class:`UsageError` naming the range when a value is outside.
+    Defaults are those of [S] chapter 6 for spaces with features. Raises :class:`UsageError`, which
+    names the range, for a value outside of it.
     """
 
+    # Steps and Adam.
     steps: int = 250
-    init_steps: int = 150  # two-stage start: steps in (N)W+ that make the first F_i, by `for_init`
-    init_lr: float = 0.1  # Adam in those steps, which begin at the mean and far from the image
-    lr: float = 0.1  # Adam; of styles and noise maps
-    beta1: float = 0.9  # decay per step of Adam's memory of gradients
-    beta2: float = 0.999  # and of their squares
+    init_steps: int = 150  # of the first of two stages, in (N)W+; see `for_init`
+    init_lr: float = 0.1  # of that stage, which begins at the mean and far from the image
+    lr: float = 0.1  # of styles and noise maps
+    beta1: float = 0.9  # Adam's β: decay per step of the mean gradient
+    beta2: float = 0.999  # and of the mean squared gradient
     warmup: int = 50  # steps of linear rise
-    # last fraction of the steps, over which the rate falls to zero as a cosine
-    cooldown: float = 0.0
-    # any of invert.metrics.perceptual.PERCEPTUAL, or "none": pixels alone, no weights needed
+    cooldown: float = 0.0  # last fraction of the steps, over which the rate falls as a cosine
+
+    # Weights of the terms. `perceptual` is any of invert.metrics.perceptual.PERCEPTUAL, or "none"
+    # for pixels alone, which needs no weights of a network.
     perceptual: str = "st-lpips-alex"
     perceptual_weight: float = 1.0
     mse_weight: float = 0.25
-    noise_weight: float = 4e5
+    noise_weight: float = 4e5  # noise maps stay white, [K] appendix D
     dist_weight: float = 0.0  # λ_dist of [S] 7.2, on styles, F and R
-    # [K]: 0.05 · σ_w · t² is added to w while t, falling to 0 at 75 % of the steps, is positive
-    w_noise: float = 0.0
-    # of F and R, in standard deviations of the map, so that no generator's scale is built in
+    w_noise: float = 0.0  # w gets noise of w_noise · σ_w · t², where t falls to 0; [K] has 0.05
+
+    # F and R move in units of their own standard deviation, so that the rate fits any generator.
     feature_lr: float = 0.1
-    # of style offset maps; 0.01 is faster far from the image and worse near it, 0.1 diverges
+
+    # Offset maps of styles. At a rate of 0.01 they are faster far from the image and worse near it,
+    # at 0.1 they diverge.
     offset_lr: float = 0.003
-    offset_size: int = 8  # cells per training-size side of a style offset map
-    offset_weight: float = 1e-2  # L2 pull of the offsets to zero
-    # perceptual distance of one random crop per step, at full, half or quarter size
+    offset_size: int = 8  # cells per training-size side
+    offset_weight: float = 1e-2  # of their mean square
+
+    # Perceptual distance of one random crop per step, at full, half or quarter size. Its network is
+    # another than `perceptual`: it sees errors that the first one does not.
     crop_weight: float = 0.0
-    crop_size: int = 128  # pixels, as the distance sees it
-    # a second opinion: what fits one net alone is seen by another
+    crop_size: int = 128  # pixels, after downscaling
     crop_perceptual: str = "st-lpips-vgg"
-    # whose best point is kept too: longer runs leave what the generator would make
+
+    # The companion: it is fitted to the best point of the first `early_steps`, since F_i of a
+    # longer run is farther from what styles can make
     early_steps: int = 200
-    companion_steps: int = 300  # of the search for the companion that edits go through
-    # pictures and distances of the steps in bfloat16; the result is rendered in full precision
+    companion_steps: int = 300
+
+    # Images and distances of the steps in bfloat16; the result is rendered in full precision.
     half: bool = False
 
     def __post_init__(self) -> None:
+        # Types and ranges.
         for name, low, high in (
             ("steps", 0, 1_000_000),
             ("init_steps", 0, 1_000_000),
@@ -68,6 +77,8 @@ class ProjectionSettings:
             if field.type == "float":
                 check_number(field.name, getattr(self, field.name), 0, 1e9)
         check_kinds(self)
+
+        # Narrower ranges.
         if self.cooldown > 1:
             raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
         for name in ("beta1", "beta2"):
@@ -82,8 +93,10 @@ class ProjectionSettings:
         return dataclasses.replace(self, **changes)
 
     def for_init(self) -> ProjectionSettings:
-        """Those of the steps in (N)W+ that a two-stage start is opened from: usual memory, no
-        distribution term.
+        """The settings of the first of two stages, in (N)W+.
+
+        Adam has its usual β there, and there is no distribution term: the stage begins far from
+        the image.
         """
         usual = ProjectionSettings()
         return self.replace(
@@ -117,15 +130,19 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             mse_weight=1.0,
             crop_weight=0.1,
         )
-        # measured there only; style maps diverge first, W+ gains from neither
+
+        # Shorter averages in Adam and the distribution term; measured for style vectors only: style
+        # maps diverge sooner, W+ gains from neither.
         if features and not parsed.spatial:
             return fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
         return fast
+
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)
     if name == "stylegan2":
         return ProjectionSettings(
             steps=1000, cooldown=0.25, mse_weight=0.0, noise_weight=1e5, w_noise=0.05
         )
+
     near = did_you_mean(name, PRESETS, {"default": "fast", "quick": "fast", "ada": "stylegan2"})
     raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}{near}")

@@ -1,4 +1,4 @@
-"""What a projection takes as its image: the file of a photograph, a picture, or a tensor."""
+"""The target of a projection, from the file of a photograph, a PIL image or a tensor."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from invert.projection.framing import Framing, load_target
 Source = str | os.PathLike[str] | Image.Image | Tensor
 
 WANTED = "[1, 3, H, W] in [−1, 1]"
-LARGEST_MEAN, LARGEST = 1.25, 10.0  # of |x|: black and white have 1, renderings overshoot by little
+MAX_MEAN, MAX_VALUE = 1.25, 10.0  # of |x|: black and white are 1, renderings overshoot by little
 NEAR_BLACK, BRIGHT = 0.1, 0.5  # a picture in 0 … 1 has nearly always values below and above these
-OVERSHOOT, SHARE = 1.25, 0.1  # where more than this share lies beyond, a warning
+# a warning where more than MAX_SHARE of the pixels' values have |x| above OVERSHOOT
+OVERSHOOT, MAX_SHARE = 1.25, 0.1
 
 
 def make_target(
     generator: Generator, space: Space, source: Source, framing: Framing | None = None
 ) -> tuple[Tensor, dict[str, Any]]:
-    """The image [1, 3, H, W] to project, and where it comes from (empty for a tensor).
+    """The image [1, 3, H, W] to project, and where it comes from ({} for a tensor).
 
     Files and pictures are read and cut as `framing` says, by default as `invert project` does. A
-    tensor is taken as it is if :func:`check_values` lets it pass. Raises :class:`UsageError` for
-    anything else, and what :func:`invert.projection.framing.load_target` raises.
+    tensor is taken as it is where :func:`check_values` allows. Raises :class:`UsageError` for
+    anything else, and the errors of :func:`invert.projection.framing.load_target`.
     """
     if isinstance(source, (str, os.PathLike, Image.Image)):
         return load_target(generator, space, source, framing or Framing())
@@ -47,7 +48,7 @@ def make_target(
 
 
 def description(source: object) -> str:
-    """What came in place of an image, and what to do with it."""
+    """Words for a value that is no image, and for what to do with it."""
     if isinstance(source, np.ndarray):
         what = f"a numpy array {list(source.shape)} of {source.dtype}"
         return f"{what}; PIL.Image.fromarray makes a picture of 8-bit [H, W, 3]"
@@ -64,8 +65,11 @@ def check_shape(image: Tensor) -> Tensor:
     batch = image[None] if image.ndim == 3 else image
     if batch.ndim == 4 and batch.shape[1] == 3 and len(batch) == 1:
         return batch
+
+    # Guess the layout, and say how to change it.
+    grey = "a grey image; repeat it to three channels with x.expand(1, 3, -1, -1)"
     if image.ndim == 2:
-        hint = "a grey image; repeat it to three channels with x.expand(1, 3, -1, -1)"
+        hint = grey
     elif batch.ndim != 4 or batch.shape[1] == 3:
         hint = "project images one by one"
     elif batch.shape[3] == 3:
@@ -76,7 +80,7 @@ def check_shape(image: Tensor) -> Tensor:
             "four channels; lay it on a background first, as invert.images.images.read_image does"
         )
     elif 1 in (batch.shape[1], batch.shape[3]):
-        hint = "a grey image; repeat it to three channels with x.expand(1, 3, -1, -1)"
+        hint = grey
     else:
         hint = "project images one by one"
     raise UsageError(f"expected one image {WANTED}, got {shape}: {hint}")
@@ -97,21 +101,24 @@ def check_values(image: Tensor) -> None:
     if not bool(image.isfinite().all()):
         raise UsageError("the image has values that are not finite; find where they come from")
 
-    # What range is it?
+    # Far outside [−1, 1]: another range.
     size = image.detach().float().abs()
     low, high = float(image.min()), float(image.max())
     came = f"values {low:.4g} to {high:.4g}"
-    if float(size.max()) > LARGEST or float(size.mean()) > LARGEST_MEAN:
+    if float(size.max()) > MAX_VALUE or float(size.mean()) > MAX_MEAN:
         levels = low >= 0 and high <= 255
         hint = "x / 127.5 - 1 makes them of 0 to 255" if levels else "scale them first"
         raise UsageError(f"expected an image {WANTED}, got {came}; {hint}")
+
+    # Within, but perhaps 0 … 1, or with many values that overshoot.
     if 0 <= low < NEAR_BLACK and BRIGHT < high <= 1:
         warn(f"{came} are mid-grey to white, as black is −1; if black is 0 here, give 2 * x - 1")
-    elif (share := float((size > OVERSHOOT).float().mean())) > SHARE:
+    elif (share := float((size > OVERSHOOT).float().mean())) > MAX_SHARE:
         warn(
             f"{came}, of which {share:.0%} lie far outside [−1, 1] and cannot be shown; scale them"
         )
 
 
 def warn(message: str) -> None:
+    """Warn of an image, at the line that called `project`."""
     warnings.warn(message, ImageWarning, stacklevel=5)
