@@ -36,12 +36,14 @@ def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
 
 def describe_latent(latent: Latent) -> dict[str, Any]:
     """The space, the shape of every part that the point has, and what travels with it."""
+    # Maps have a shape each.
     shapes: dict[str, Any] = {}
     for name, part in latent.parts().items():
         if isinstance(part, tuple):
             shapes[name] = [list(t.shape) for t in part]
         else:
             shapes[name] = list(part.shape)
+
     return {
         "space": str(latent.space),
         "points": len(latent),
@@ -54,6 +56,7 @@ def describe_latent(latent: Latent) -> dict[str, Any]:
 
 
 def describe_checkpoint(path: Path, allow_nonfinite: bool) -> dict[str, Any]:
+    """Architecture, sizes and fingerprint of a generator, and further facts in its file."""
     from invert.loading import build_network
 
     checkpoint = read_checkpoint(path, allow_nonfinite=allow_nonfinite)
@@ -87,6 +90,7 @@ def describe_other(found: Recognized) -> dict[str, Any]:
 
 
 def is_json(value: Any) -> bool:
+    """Whether a value can be written as JSON."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and is_json(v) for k, v in value.items())
     if isinstance(value, (list, tuple)):

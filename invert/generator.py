@@ -33,8 +33,7 @@ class Generator:
     """A synthesis network with frozen weights, its spaces and its statistics.
 
     Images are float RGB [N, 3, H, W], about [−1, 1]. Every latent carries the fingerprint of the
-    weights it was made
-    with and is refused by any other generator.
+    weights it was made with and is refused by any other generator.
     """
 
     def __init__(
@@ -49,23 +48,22 @@ class Generator:
         self.fingerprint = fingerprint
         self.name = name
         self.path = path  # of the checkpoint; None for registered networks
-        self.autocast: torch.dtype | None = None
+        self.autocast: torch.dtype | None = None  # of mixed precision
         self._maps: dict[int, dict[str, Tensor]] = {}
 
     def half(self) -> Generator:
-        """A copy that computes in bfloat16, in half of the memory; faster where there are
-        instructions for it.
+        """A copy that computes in bfloat16, in half of the memory.
 
-        Its images are off by about a hundredth of their spread: good enough to follow gradients,
-        not to be kept.
-        A generator of mixed precision is returned as it is. Warns on a processor without such
-        instructions.
+        It is faster on a processor with instructions for bfloat16, and there is a warning on one
+        without. Its images are off by about a hundredth of their standard deviation: good enough
+        for gradients, not for results. A generator of mixed precision is returned as it is.
         """
         if self.autocast is not None:
             return self
         if self.device.type == "cpu" and lacks_bfloat16():
             warnings.warn(
-                "this processor has no bfloat16 instructions; half precision may be many times slower than full",
+                "this processor has no bfloat16 instructions; "
+                "half precision may be many times slower than full",
                 stacklevel=2,
             )
         network = copy.deepcopy(self.network).to(torch.bfloat16)
@@ -103,10 +101,12 @@ class Generator:
 
     @property
     def z_dim(self) -> int:
+        """Width of z."""
         return self.network.mapping.z_dim
 
     @property
     def w_dim(self) -> int:
+        """Width of w."""
         return self.network.mapping.w_dim
 
     @property
@@ -116,6 +116,7 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are, and latents are moved to."""
         return self.network.start().device
 
     @property
@@ -159,22 +160,27 @@ class Generator:
         """Latents of seeds, in W by default.
 
         z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the
-        truncation towards the
-        mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is a class index.
+        truncation towards the mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is
+        a class index.
         """
         seeds, psi = check_seeds(seeds), check_psi(psi)
         target = Space.parse(space)
+
+        # z and the label.
         z = torch.from_numpy(
             np.concatenate([np.random.RandomState(s).randn(1, self.z_dim) for s in seeds])
         )
         z = z.to(self.device, self.dtype)
         c = self._labels(label, len(seeds))
+
         if target.base == "Z":
             if psi != 1:
                 raise UsageError(
                     f"truncation psi moves w, so a point of {target} cannot have it; use W or psi 1"
                 )
             return self.convert(self._make(Space("Z"), z, label=c), target)
+
+        # Truncation: w_avg + psi · (w − w_avg).
         w = self.mapping(z, c)
         if psi != 1:
             mean = self.w_avg
@@ -204,14 +210,16 @@ class Generator:
         return latent
 
     def check(self, latent: Latent) -> Shapes:
-        """The sizes of a latent of this generator. Raises :class:`FingerprintError` for another
-        one's.
+        """The sizes of a latent of this generator.
+
+        Raises :class:`FingerprintError` for a latent of another one, :class:`LatentError` for parts
+        of the wrong sizes.
         """
         if latent.fingerprint != self.fingerprint:
             origin = latent.metadata.get("generator", "")
             raise FingerprintError(
-                f"expected a latent of {self.name or 'this generator'} ({self.fingerprint[:12]}), got one of "
-                f"{origin or 'another'} ({latent.fingerprint[:12]}); "
+                f"expected a latent of {self.name or 'this generator'} ({self.fingerprint[:12]}), "
+                f"got one of {origin or 'another'} ({latent.fingerprint[:12]}); "
                 "load that generator, or use --force (Generator.adopt)"
             )
         return check_fit(self.network, latent)
@@ -222,23 +230,20 @@ class Generator:
         return self.own(latent.replace(fingerprint=self.fingerprint))
 
     def own(self, latent: Latent) -> Latent:
-        """The latent with this generator's name and file in its metadata, in place of older ones."""
+        """The latent with this generator's name and file in its metadata instead of others."""
         others = {k: v for k, v in latent.metadata.items() if k != network_files.KEY}
         return latent.replace(metadata={**others, **self.reference})
 
     @property
     def reference(self) -> dict[str, Any]:
-        """What latents remember of the generator, beside its fingerprint: name, and file where it
-        has one.
-        """
+        """What latents remember of the generator: its name, and its file if it has one."""
         return {"generator": self.name, **network_files.reference(self.path)}
 
     def convert(self, latent: Latent, space: str | Space) -> Latent:
-        """The same image as a point of `space`; exact, or a :class:`SpaceError` that says what
-        would be lost.
+        """The same image as a point of `space`.
 
-        Noise maps that are added are the generator's constant ones. Style maps start as 1×1,
-        constant over space.
+        The conversion is exact, or a :class:`SpaceError` says what would be lost. Noise maps that
+        are added are the generator's constant ones. Style maps start as 1×1, constant over space.
         """
         target = Space.parse(space)
         sizes = self.check(latent)
@@ -255,17 +260,16 @@ class Generator:
     # -- images
 
     def render(self, latent: Latent, noise: NoiseMode = "const", *, seed: int = 0) -> Tensor:
-        """Images [N, 3, H, W] of a latent, each computed alone, so that batches do not change
-        pixels.
+        """Images [N, 3, H, W] of a latent; each is computed alone, as batches would change pixels.
 
         `noise` is used where the latent has no noise maps of its own; "random" draws them from
-        `seed`. Gradients flow
-        to latents that require them; images without gradients are in full precision
-        (`invert.hardware.precision`).
+        `seed`. Gradients flow to latents that require them; images without gradients are in full
+        precision (`invert.hardware.precision`).
         """
         sizes = self.check(latent)
         if noise not in ("const", "none", "random"):
             raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
+
         keep_grad = needs_grad(latent)
         with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
@@ -326,13 +330,15 @@ class Generator:
     ) -> Tensor:
         """Ascending values of a part over 4096 sampled latents ([S] 7.2), fewer for large maps.
 
-        F_i and R_i need their layer; theirs are measured on first use, and kept in the user's
+        F_i and R_i need their layer. Their values are computed on first use and kept in the user's
         cache.
         """
         if part == "styles":
             return self.statistics().styles
         if layer is None:
             raise UsageError(f"the distribution of {part} depends on the layer; say which")
+
+        # Both maps of a layer are sampled at once.
         self.layer(layer)
         if layer not in self._maps:
             self._maps[layer] = {
@@ -341,6 +347,7 @@ class Generator:
                     self.network, layer, self.fingerprint, cache_dir
                 ).items()
             }
+
         if part not in self._maps[layer]:
             raise UsageError(f"this generator has no {part} at layer {layer}")
         return self._maps[layer][part]
@@ -363,4 +370,5 @@ class Generator:
 
 
 def needs_grad(latent: Latent) -> bool:
+    """Whether gradients are to flow to a tensor of the latent."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in latent.tensors())

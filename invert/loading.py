@@ -1,4 +1,4 @@
-"""Generators from files: by the name of a registered network, or from a checkpoint of any format."""
+"""Generators by the name of a registered network, or from a checkpoint of any format."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def generator_from_checkpoint(
 
 
 def build_network(checkpoint: Checkpoint) -> SynthesisNetwork:
-    """The network of a checkpoint's architecture. Raises :class:`ModelFileError` for an unknown
-    one.
-    """
+    """The network of a checkpoint. Raises :class:`ModelFileError` for an unknown architecture."""
     if checkpoint.architecture == "stylegan2":
         from invert.networks.stylegan2 import StyleGAN2
 

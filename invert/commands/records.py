@@ -126,10 +126,10 @@ def file_digest(path: Path) -> str | None:
 
 
 def network_digest(path: Path) -> str | None:
-    """The fingerprint of the network in a file, the file's SHA-256 where it holds none; as
-    :func:`file_digest`.
+    """The fingerprint of the network in a file; the file's SHA-256 if it holds none.
 
-    A file is read once, however many results are made with it.
+    None of what :func:`file_digest` has no digest of. A file is read once, however many results are
+    made with it.
     """
     try:
         status = os.stat(path)

@@ -21,8 +21,8 @@ def require(name: str) -> None:
     own = own_file(name)
     if found is not None and found.resolve() != own:
         raise ShadowedModuleError(
-            f"{found} hides the module {name!r} of invert, {own}; rename that file or folder, or start "
-            f"Python from elsewhere"
+            f"{found} hides the module {name!r} of invert, {own}; rename that file or folder, "
+            "or start Python from elsewhere"
         )
 
 

@@ -58,6 +58,7 @@ def write_set(contents: Mapping[Path, Content], remove: Iterable[Path] = ()) -> 
 
 
 def put_in_place(contents: Mapping[Path, Content], remove: Iterable[Path]) -> None:
+    """Write the files and bring them into place, while interrupts wait and the folder is locked."""
     first = next(iter(contents))
     folder, token = first.parent, new_token()
     try:
@@ -71,6 +72,7 @@ def put_in_place(contents: Mapping[Path, Content], remove: Iterable[Path]) -> No
 
 
 def refusal(path: Path, error: Exception) -> InvertError:
+    """The error for a file that the disk or the folder refuses."""
     return InvertError(f"{path}: cannot be written ({error}); the old file, if any, is intact")
 
 

@@ -1,6 +1,4 @@
-"""Memory of freed tensors stays with the process: on a CPU under glibc a step takes half of the
-time or less.
-"""
+"""Memory of freed tensors that stays with the process, for faster steps on a CPU with glibc."""
 
 from __future__ import annotations
 
@@ -12,23 +10,17 @@ LARGEST_OF_OLD_GLIBC = 32 * 2**20  # bytes; versions that limit the mmap thresho
 
 
 def keep_large_blocks() -> bool:
-    """Whether glibc was told to keep large freed blocks for the next tensor; False where there is
-    no glibc.
+    """Tell glibc to keep large freed blocks for the next tensor; False where there is no glibc.
 
     By default every tensor above 32 MiB (at first 128 KiB) is mapped afresh from the kernel and
-    unmapped when
-    freed, so each layer of each step pays for zeroed pages again. `benchmarks/synthesis.py`
-    measures what it
-    gains: forward and backward of a 1024 px StyleGAN2 became 2.4 times as fast on two cores. In
-    return the process
-    keeps its peak memory until it ends, and needs somewhat more of it: a few steps pass until the
-    free blocks
-    fit the tensors.
+    unmapped when freed, so each layer of each step pays for zeroed pages again. Forward and
+    backward of a 1024 px StyleGAN2 became 2.4 times as fast on two cores
+    (`benchmarks/synthesis.py`). In return the process keeps its peak memory until it ends, and
+    needs somewhat more of it: a few steps pass until the free blocks fit the tensors.
 
     Call it before the first tensor: blocks that are mapped already stay mapped one by one. It
-    changes the
-    whole process, so it is for programs to call; importing the library does not. Calling it again
-    is harmless.
+    changes the whole process, so it is for programs to call; importing the library does not.
+    Calling it again is harmless.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

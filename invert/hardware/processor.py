@@ -9,10 +9,9 @@ BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_1", "avx_ne_convert", "bf16", "sve
 
 
 def lacks_bfloat16() -> bool:
-    """Whether the processor is known to have no instructions for bfloat16, in which convolutions
-    crawl.
+    """Whether the processor has no bfloat16 instructions: convolutions in bfloat16 are very slow.
 
-    False where it cannot be asked: torch before `torch.cpu.get_capabilities`.
+    False where this is unknown: torch before `torch.cpu.get_capabilities`.
     """
     ask = getattr(torch.cpu, "get_capabilities", None)
     return ask is not None and not any(ask().get(name) for name in BFLOAT16)

@@ -1,3 +1,1 @@
-"""Points of the latent spaces: what they are, their sizes, their files, conversions and
-distributions.
-"""
+"""Points of the latent spaces: their parts, sizes, files, conversions and distributions."""

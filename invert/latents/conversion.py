@@ -1,5 +1,6 @@
-"""The same image as a point of another space ([S] chapter 3): styles are spread out, early layers
-are run.
+"""Conversion to another space without a change of the image ([S] chapter 3).
+
+One style is repeated for every layer, vectors become maps of one cell, and early layers are run.
 """
 
 from __future__ import annotations
@@ -19,30 +20,36 @@ from invert.networks.network import SynthesisNetwork
 def convert_latent(
     network: SynthesisNetwork, latent: Latent, target: Space, sizes: Shapes
 ) -> Latent:
-    """`latent`, of map sizes `sizes`, as a point of `target`; the caller has checked that it is
-    possible.
+    """`latent` as a point of `target`; the caller has checked that this is possible.
+
+    `sizes` are the map sizes of `latent`.
     """
     source = latent.space
     styles = layer_styles(network, latent)
     noise: Sequence[Tensor] = latent.noise or constant_noise(network, source, sizes, len(latent))
+
+    # F_i and R_i: run the layers before i, from the constant or from earlier features.
     x, rgb = latent.features, latent.rgb
     if target.layer:
         if x is None:
             x = network.start().expand(len(latent), -1, -1, -1)
         x, rgb = network.run(x, rgb, styles, noise, source.first, target.layer)
+
+    # The styles of the layers that are left, in the form of the target space.
     skipped = target.first - source.first
-    kept: Styles
+    new_styles: Styles
     if target.base == "Z":
-        kept = latent.styles
+        new_styles = latent.styles
     elif target.base == "W":
-        kept = styles[0]
+        new_styles = styles[0]
     elif target.spatial:
-        kept = tuple(s if s.ndim == 4 else s[:, :, None, None] for s in styles[skipped:])
+        new_styles = tuple(s if s.ndim == 4 else s[:, :, None, None] for s in styles[skipped:])
     else:
-        kept = torch.stack(styles[skipped:], 1)
+        new_styles = torch.stack(styles[skipped:], 1)
+
     return Latent(
         target,
-        kept,
+        new_styles,
         latent.fingerprint,
         features=x,
         rgb=rgb,

@@ -26,10 +26,9 @@ def group_means(ordered: Tensor, n: int) -> Tensor:
 
 
 def wasserstein(values: Tensor, ordered: Tensor) -> Tensor:
-    """Wasserstein-1 distances [N] between each row of values [N, …] and the distribution of
-    `ordered` [m].
+    """Wasserstein-1 distances [N] of the rows of values [N, …] to the distribution `ordered` [m].
 
-    The mean distance of equal quantiles, each group of the larger sample taken at its mean.
+    The mean distance of equal quantiles; each group of the larger sample is taken at its mean.
     """
     rows = values.flatten(1).sort(dim=1).values
     return (rows - group_means(ordered, rows.shape[1])).abs().mean(1)

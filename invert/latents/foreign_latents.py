@@ -1,5 +1,4 @@
-"""Latents of other projects: arrays of w in their files come in as points of W, W+ or NW+, and go
-out.
+"""Latents in files of other projects: read as points of W, W+ or NW+, written as arrays of w.
 
 NVIDIA's projectors write `projected_w.npz` {w: [1, num_ws, w_dim]}, e4e `latents.pt` [N, num_ws,
 w_dim], PTI one `.pt` [1, num_ws, w_dim], rosinality's projector {picture: {latent, noise, img}};
@@ -67,6 +66,7 @@ def read_points(
             raise ModelFileError(
                 f"{path}: no latent of another project; expected .npy, .npz or .pt with arrays of w"
             )
+
     with naming(path):
         noise = found.metadata.get("noise")
         if isinstance(noise, Mapping):  # of rosinality's projector: a point for each picture
@@ -83,8 +83,10 @@ def read_points(
 
 
 def chosen_keys(found: Recognized, key: str | None) -> list[str]:
-    """The arrays to take: that of `key`, the one that holds w by its name, the only one, or a list
-    of them.
+    """The names of the arrays that hold w.
+
+    That is `key` if given, else the array that is named as w usually is, the only array, or all
+    arrays of a list.
     """
     names = list(found.tensors)
     if key is not None:
@@ -100,6 +102,7 @@ def chosen_keys(found: Recognized, key: str | None) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
+    """The first names, quoted, for a message."""
     return ", ".join(quoted(name) for name in names[:8])
 
 
@@ -124,7 +127,8 @@ def split(array: Tensor, rows_are_points: bool) -> list[Tensor]:
         array = array.squeeze(0 if array.shape[0] == 1 else 1)
     if array.ndim > 3:
         raise ModelFileError(
-            f"an array {shape}, expected [w_dim], [num_ws, w_dim] or [N, num_ws, w_dim]; save one of those"
+            f"an array {shape}, expected [w_dim], [num_ws, w_dim] or [N, num_ws, w_dim]; "
+            "save one of those"
         )
     if array.ndim == 2 and rows_are_points:
         return list(array)
@@ -172,13 +176,12 @@ def to_latent(generator: Generator, point: ForeignPoint) -> tuple[Latent, str]:
         return latent, f"{latent.space}: {rows}"
 
     # The noise belongs to the picture: with it the point is one of NW+.
-    sizes = [tuple(m.shape[2:]) for m in point.noise]
-    whole = generator.convert(latent, "NW+")
-    assert whole.noise is not None
-    if sizes != [tuple(m.shape[2:]) for m in whole.noise]:
+    sizes = tuple(tuple(m.shape[2:]) for m in point.noise)
+    if sizes != generator.shapes("NW+").noise:
         return latent, f"{latent.space}: {rows}; its noise maps are of other sizes and left out"
     maps = tuple(m.to(generator.device, generator.dtype) for m in point.noise)
-    return whole.replace(noise=maps), f"{whole.space}: {rows}, with its noise maps"
+    whole = generator.convert(latent, "NW+").replace(noise=maps)
+    return whole, f"{whole.space}: {rows}, with its noise maps"
 
 
 def encode_points(generator: Generator, latent: Latent, kind: str) -> bytes:
@@ -189,12 +192,12 @@ def encode_points(generator: Generator, latent: Latent, kind: str) -> bytes:
     if kind not in ENDINGS:
         raise UsageError(f"unknown format {kind!r}; known: {', '.join(ENDINGS)}")
     try:
-        points = generator.convert(latent, "W+").styles
+        points = generator.convert(latent, "W+").style_tensor()
     except SpaceError as error:
         raise SpaceError(
-            f"{error}; files of other projects hold w alone, `invert project --space W+` finds such a point"
+            f"{error}; files of other projects hold w alone, "
+            "`invert project --space W+` finds such a point"
         ) from None
-    assert isinstance(points, Tensor)
     ws = points.detach().cpu().float().contiguous()
 
     data = io.BytesIO()

@@ -85,6 +85,7 @@ class Latent:
         return self if same else moved
 
     def detach(self) -> Latent:
+        """The latent without gradients."""
         return self.map(Tensor.detach)
 
     def replace(self, **changes: Any) -> Latent:
@@ -117,17 +118,16 @@ class Latent:
         ]
 
     def style_list(self) -> list[Tensor]:
-        """One style per layer from `space.first` on: vectors [N, w_dim] or maps [N, w_dim, h, w]
-        (W+ spaces only).
+        """One style per layer from `space.first` on: [N, w_dim], or maps [N, w_dim, h, w].
+
+        Raises :class:`LatentError` in W and Z, where one style serves all layers.
         """
         if self.space.base != "W+":
             raise LatentError(f"{self.space} has no style per layer; convert to W+ first")
         return list(self.styles) if isinstance(self.styles, tuple) else list(self.styles.unbind(1))
 
     def style_tensor(self) -> Tensor:
-        """The styles as the one tensor that they are, except in spaces of style maps
-        (:class:`LatentError`).
-        """
+        """The styles as one tensor. Raises :class:`LatentError` in spaces of style maps."""
         if isinstance(self.styles, tuple):
             raise LatentError(f"{self.space} has a style map per layer; use style_list()")
         return self.styles
@@ -146,29 +146,32 @@ class Latent:
 
     @classmethod
     def cat(cls, latents: Sequence[Latent]) -> Latent:
-        """One batch of several latents of the same space, generator and sizes. Keeps the first
-        one's metadata.
+        """One batch of several latents of the same space, generator and sizes.
 
-        Companions are kept where all have them in the same sizes and number, else none is. An
-        edited and an unedited
-        point go together: what was not edited is its own origin.
+        The metadata are the first one's. Companions stay if all latents have them, in the same
+        sizes and number. Edited and unedited points can be joined: the origin of an unedited one is
+        where it is.
         """
         if not latents:
             raise LatentError("expected at least one latent, got none")
         first = latents[0]
         for other in latents[1:]:
             if other.space != first.space or other.fingerprint != first.fingerprint:
+                same = other.fingerprint == first.fingerprint
                 raise LatentError(
-                    f"expected latents of one space and generator, got {first.space} and {other.space}"
-                    + ("" if other.fingerprint == first.fingerprint else " of different generators")
+                    "expected latents of one space and generator, "
+                    f"got {first.space} and {other.space}"
+                    + ("" if same else " of different generators")
                 )
+
         latents = with_like_companions(latents)
-        first = latents[0]
         stacks = [latent.tensors() for latent in latents]
         if any([t.shape[1:] for t in s] != [t.shape[1:] for t in stacks[0]] for s in stacks):
             raise LatentError("expected latents of the same sizes; map sizes differ")
+
+        # `map` visits the tensors in the order of `tensors`.
         joined = iter([torch.cat(group) for group in zip(*stacks, strict=True)])
-        return first.map(lambda _: next(joined))
+        return latents[0].map(lambda _: next(joined))
 
     def save(self, path: str | Path) -> None:
         """Write a `.pt` or, by suffix, a `.safetensors` file, atomically. See docs/latent-files.md.

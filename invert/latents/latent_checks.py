@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_parts(latent: Latent) -> None:
-    """Raise :class:`LatentError` unless the parts are those of the space, of its shapes, and agree
-    in batch size.
-    """
+    """Raise :class:`LatentError` unless the parts are those of the space, in one batch size."""
     check_types(latent)
     check_styles(latent)
     check_presence(latent)
@@ -33,12 +31,13 @@ def check_types(latent: Latent) -> None:
     """Tensors, or tuples of them where a part has several; text and a mapping beside them."""
     for name in POINT_PARTS:
         part = getattr(latent, name)
-        several = isinstance(part, tuple) and name in ("styles", "noise")
         if part is None and name != "styles":
             continue
+        several = isinstance(part, tuple) and name in ("styles", "noise")
         for value in part if several else (part,):
             if not isinstance(value, Tensor):
                 raise LatentError(f"expected a tensor as {name}, got {type(value).__name__}")
+
     if latent.companion is not None and not isinstance(latent.companion, Companion):
         found = type(latent.companion).__name__
         raise LatentError(f"expected a Companion as companion, got {found}")

@@ -1,5 +1,4 @@
-"""Latent files: `.pt` (a plain dict of tensors and JSON-like values) and `.safetensors`, read
-without trust.
+"""Latent files, `.pt` (a dict of tensors and JSON-like values) and `.safetensors`; not trusted.
 
 The format is described in docs/latent-files.md. Readers refuse a version they do not know.
 """

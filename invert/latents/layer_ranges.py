@@ -12,7 +12,7 @@ from invert.latents.spaces import Space
 from invert.networks.network import SynthesisNetwork
 
 StyleRange = tuple[int, int]
-# largest input side of a layer in cells, as StyleGAN divides them; fine is the rest
+# The largest input side of a layer in cells, as StyleGAN divides them; fine is the rest.
 COARSE, MIDDLE = 8, 32
 
 NICKNAMES = {
@@ -45,10 +45,13 @@ def named_ranges(network: SynthesisNetwork) -> dict[str, StyleRange]:
 
 
 def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRange:
-    """The range of a name or of (start, stop). Raises :class:`UsageError` for an unknown, empty or
-    too large one.
+    """The range (start, stop) that a name or a pair stands for.
+
+    Raises :class:`UsageError` for an unknown name, and for an empty range or one that is too large.
     """
     named = named_ranges(network)
+
+    # A name, whose range may be empty in a small generator.
     if isinstance(styles, str):
         if styles not in named:
             near = did_you_mean(styles, named, NICKNAMES)
@@ -61,6 +64,7 @@ def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRan
                 f"this generator of {network.num_ws} styles has no {styles} ones; use a range"
             )
         return start, stop
+
     start, stop = styles
     if not 0 <= start < stop <= network.num_ws:
         raise UsageError(

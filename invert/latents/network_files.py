@@ -26,9 +26,7 @@ MAX_READ = 12  # files whose weights are compared: seconds each
 
 
 def reference(path: Path | None) -> dict[str, Any]:
-    """What a latent's metadata remember of the file that its network came from; nothing without
-    one.
-    """
+    """What a latent's metadata remember of the file of its network; empty without a file."""
     return {} if path is None else {KEY: {"path": os.path.abspath(path)}}
 
 
@@ -46,8 +44,9 @@ def seen_from(metadata: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def recorded(metadata: Mapping[str, Any], folder: Path) -> list[Path]:
-    """The places that the metadata of a latent in `folder` name, likeliest first; nothing is
-    opened.
+    """Where the metadata of a latent in `folder` say that its network is, likeliest path first.
+
+    No file is opened.
     """
     network = metadata.get(KEY)
     if not isinstance(network, Mapping):
@@ -82,6 +81,7 @@ def likely_checkpoints(latent: Latent, folders: Iterable[Path]) -> list[Path]:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
+    """Files of a folder that may be checkpoints by suffix and first bytes, by name."""
     try:
         names = sorted(os.listdir(folder))[:MAX_LISTED]
     except OSError:

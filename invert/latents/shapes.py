@@ -27,12 +27,11 @@ class Shapes:
 
 
 def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None) -> Shapes:
-    """The sizes for features of `features` cells at layer `space.first`; the training size by
-    default.
+    """The sizes for F_i of `features` cells at layer `space.first`; by default those of training.
 
-    Raises :class:`SpaceError` for a layer the generator does not have, :class:`LatentError` for odd
-    features where
-    the RGB map has half their size, and for images beyond the limit of pixels.
+    Raises :class:`SpaceError` for a layer that the generator does not have, and
+    :class:`LatentError` for odd features where the RGB map has half their size and for images
+    beyond the limit of pixels.
     """
     check_layer(network, space)
     first = network.layers[space.first - 1]
@@ -78,36 +77,45 @@ def check_layer(network: SynthesisNetwork, space: Space) -> None:
 
 
 def check_fit(network: SynthesisNetwork, latent: Latent) -> Shapes:
-    """The latent's sizes; raises :class:`LatentError` or :class:`SpaceError` unless every part fits
-    the network.
+    """The latent's sizes, if every part fits the network.
+
+    Raises :class:`LatentError` or :class:`SpaceError` otherwise.
     """
     space = latent.space
-    features = (
-        None if latent.features is None else (latent.features.shape[2], latent.features.shape[3])
-    )
-    expected = shapes(network, space, features)
-    first = network.layers[space.first - 1]
-    if latent.features is not None and latent.features.shape[1] != first.channels:
-        raise LatentError(
-            f"{space} needs {first.channels} feature channels, got {latent.features.shape[1]}"
-        )
-    found = None if latent.rgb is None else tuple(latent.rgb.shape[2:])
+
+    # F_i may have any size; all other maps have sizes relative to it.
+    features = latent.features
+    size = None if features is None else (features.shape[2], features.shape[3])
+    expected = shapes(network, space, size)
+    channels = network.layers[space.first - 1].channels
+    if features is not None and features.shape[1] != channels:
+        raise LatentError(f"{space} needs {channels} feature channels, got {features.shape[1]}")
+
+    # R_i and noise.
+    rgb = None if latent.rgb is None else tuple(latent.rgb.shape[2:])
     wanted = expected.rgb if space.layer else None
-    if found != wanted:
-        raise LatentError(f"{space} needs an RGB map of {wanted} cells here, got {found}")
+    if rgb != wanted:
+        raise LatentError(f"{space} needs an RGB map of {wanted} cells here, got {rgb}")
     if latent.noise is not None:
         sizes = tuple(tuple(n.shape[2:]) for n in latent.noise)
         if sizes != expected.noise:
             raise LatentError(f"{space} needs noise maps of {expected.noise}, got {sizes}")
+
     check_styles(network, latent, expected)
+    if latent.companion is not None:
+        check_companion(network, latent.companion, space, expected)
+    check_label(network, latent)
     return expected
 
 
 def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) -> None:
+    """Raise :class:`LatentError` unless the styles have the number and the sizes of the network."""
     space, styles = latent.space, latent.styles
     count = network.num_ws - space.first + 1
+
+    # Maps may have any size up to their layer's.
     if isinstance(styles, tuple):
-        dims, found = {s.shape[1] for s in styles}, len(styles)
+        widths, found = {s.shape[1] for s in styles}, len(styles)
         too_large = [
             f"w_{space.first + k} {tuple(s.shape[2:])} > {size}"
             for k, (s, size) in enumerate(zip(styles, expected.inputs, strict=False))
@@ -118,15 +126,20 @@ def check_styles(network: SynthesisNetwork, latent: Latent, expected: Shapes) ->
                 f"{space} style maps are at most as large as their layer's input: {too_large[0]}"
             )
     else:
-        dims, found = {styles.shape[-1]}, styles.shape[1] if styles.ndim == 3 else count
+        widths, found = {styles.shape[-1]}, styles.shape[1] if styles.ndim == 3 else count
+
+    # One style per layer in W+, one for all layers in W and Z.
     width = network.mapping.z_dim if space.base == "Z" else network.mapping.w_dim
-    if dims != {width} or found != count:
+    if widths != {width} or found != count:
         raise LatentError(
             f"{space} needs {count if space.base == 'W+' else 1} style(s) of {width} values here, "
-            f"got {found if space.base == 'W+' else 1} of {sorted(dims)}"
+            f"got {found if space.base == 'W+' else 1} of {sorted(widths)}"
         )
-    if latent.companion is not None:
-        check_companion(network, latent.companion, space, expected)
+
+
+def check_label(network: SynthesisNetwork, latent: Latent) -> None:
+    """Raise :class:`LatentError` unless z of a conditional network, and only it, has a label."""
+    space = latent.space
     c_dim = network.mapping.c_dim if space.base == "Z" else 0
     label = 0 if latent.label is None else latent.label.shape[1]
     if label != c_dim:

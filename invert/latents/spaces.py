@@ -1,6 +1,4 @@
-"""Which parts a point has: the family Z, W, W+, SW+, FW_i, FSW_i, FZ_i, each with or without noise
-([S] table 3.1).
-"""
+"""The latent spaces: Z, W, W+, SW+, FW_i, FSW_i, FZ_i, with or without noise ([S] table 3.1)."""
 
 from __future__ import annotations
 
@@ -62,10 +60,14 @@ class Space:
             raise SpaceError(f"expected the name of a space, got {name!r}; known: {NAMES}")
         if len(name) > LONGEST:
             raise SpaceError(f"unknown space of {len(name)} characters; known: {NAMES}")
+
+        # The parts in their order, capital or small, with underscores anywhere: f_nw+_5.
         match = PATTERN.fullmatch(name.strip().upper().replace("_", ""))
         if match is None:
             near = did_you_mean(name, ("W", "W+", "NW+", "SW+", "FNW5", "Z"), NICKNAMES)
             raise SpaceError(f"unknown space {name!r}; known: {NAMES}{near}")
+
+        # Features and their layer come together.
         f, digits = bool(match["f"]), match["layer"]
         if f and not digits:
             raise SpaceError(
@@ -75,6 +77,8 @@ class Space:
             raise SpaceError(
                 f"space {name!r} names a layer but has no features; F{name.strip()} has"
             )
+
+        # Styles of one z, one w, or one w per layer, which the F… and S… spaces always have.
         plus = bool(match["plus"] or match["tail"])
         if match["base"] == "Z":
             if plus or match["s"]:
@@ -82,6 +86,7 @@ class Space:
             base: Literal["Z", "W", "W+"] = "Z"
         else:
             base = "W+" if plus or f or match["s"] else "W"
+
         layer = int(digits) if digits else None
         return cls(base, layer, noise=bool(match["n"]), spatial=bool(match["s"]))
 
@@ -100,9 +105,8 @@ class Space:
 def check_conversion(source: Space, target: Space) -> None:
     """Raise :class:`SpaceError`, saying what would be lost, unless source → target is exact.
 
-    Conversions only open the generator further: Z → W → W+ → style maps, to a later layer, adding
-    noise maps.
-    FZ_i → FW_i applies the mapping network.
+    An exact conversion gives the point more freedom, never less: Z → W → W+ → style maps, features
+    of a later layer, noise maps. FZ_i → FW_i applies the mapping network.
     """
     lost = ""
     order = ("Z", "W", "W+")

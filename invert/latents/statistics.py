@@ -1,6 +1,4 @@
-"""What a generator's own latents look like: mean w, its spread, and the sorted values of styles,
-F_i and R_i.
-"""
+"""Statistics of a generator's latents: mean and covariance of w, values of styles, F_i and R_i."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from invert.networks.network import Size, SynthesisNetwork
 
 W_SAMPLES = 10_000  # [K] appendix D
 TARGET_SAMPLES = 4096  # [S] 7.2
-# larger maps are sampled less often, as each one gives more values and takes longer
+# Larger maps are sampled less often, as each one gives more values and takes longer.
 FULL_CELLS = 16 * 16
 LEAST_SAMPLES = 256
 VALUES_PER_SAMPLE = 4096  # of a map with more values, this many seeded positions stand for all
@@ -29,10 +27,14 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Statistics:
-    """Facts of W: `w_mean` [w_dim]; `w_std`, the root mean squared distance to it ([K] appendix D);
-    `w_factor` [w_dim, w_dim], lower triangular: w_mean + w_factor · y has mean and covariance of W
-    for standard normal
-    y [w_dim]; `styles`, the ascending values of 4096 w (all components pooled)."""
+    """Statistics of W.
+
+    w_mean    [w_dim]
+    w_std     the root mean squared distance to w_mean ([K] appendix D)
+    w_factor  [w_dim, w_dim], lower triangular: for standard normal y [w_dim], w_mean + w_factor · y
+              has the mean and the covariance of W
+    styles    the ascending values of 4096 w, all components together
+    """
 
     w_mean: Tensor
     w_std: float
@@ -45,9 +47,12 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
     w = sample_w(network, W_SAMPLES)
     mean = w.mean(0)
     std = (w - mean).square().sum(1).mean().sqrt().item()
+
+    # Cholesky factor of the covariance, with a ridge as W may be flat in some direction.
     covariance = widened(w - mean).T.cov()
     least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
     factor = torch.linalg.cholesky(covariance + least).to(w)
+
     return Statistics(mean, std, factor, w[:TARGET_SAMPLES].flatten().sort().values)
 
 
@@ -67,7 +72,7 @@ def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
 def random_z(
     network: SynthesisNetwork, count: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """z [N, z_dim] and one-hot labels [N, c_dim], drawn in this order; no labels without classes."""
+    """z [N, z_dim], then one-hot labels [N, c_dim]; None for labels without classes."""
     z = torch.randn(count, network.mapping.z_dim, generator=random).to(network.start())
     if not network.mapping.c_dim:
         return z, None
@@ -76,8 +81,9 @@ def random_z(
 
 
 def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
-    """Ascending values of F_i and, where it exists, R_i over sampled latents (`map_samples`),
-    constant noise.
+    """Ascending values of F_i and, where it exists, R_i over sampled latents, with constant noise.
+
+    :func:`map_samples` says how many latents are sampled.
     """
     w = sample_w(network, map_samples(network.layers[layer - 1].cells))
     generator = torch.Generator().manual_seed(SEED)
@@ -93,8 +99,9 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
 
 
 def map_samples(size: Size) -> int:
-    """How many latents stand for the maps of a layer: 4096 up to 16×16 cells, then fewer, but never
-    below 256.
+    """How many latents are sampled for the maps of a layer of `size` cells.
+
+    4096 up to 16×16 cells, then fewer, but never below 256.
     """
     return max(LEAST_SAMPLES, TARGET_SAMPLES * FULL_CELLS // max(FULL_CELLS, size[0] * size[1]))
 
@@ -109,10 +116,10 @@ def thin(rows: Tensor, generator: torch.Generator) -> Tensor:
 def cached_map_distributions(
     network: SynthesisNetwork, layer: int, fingerprint: str, cache_dir: Path | None
 ) -> dict[str, Tensor]:
-    """:func:`map_distributions` reduced to 65 536 values each, kept in the user's cache per
-    generator and layer.
+    """:func:`map_distributions` reduced to 65 536 values each, kept in the user's cache.
 
-    A cache that cannot be read or written is not an error: the values are computed again.
+    There is one file per generator and layer. A cache that cannot be read or written is not an
+    error: the values are computed again.
     """
     from platformdirs import user_cache_path
     from safetensors.torch import load
@@ -124,6 +131,7 @@ def cached_map_distributions(
     from invert.files.seals import KEY, PLACE, seal, seal_holds
     from invert.latents.distributions import group_means
 
+    # The cache, if it is there and whole.
     folder = cache_dir or user_cache_path("invert")
     path = folder / "statistics" / f"{fingerprint[:32]}-layer{layer}.safetensors"
     try:
@@ -132,6 +140,8 @@ def cached_map_distributions(
             return load(data)
     except Exception:  # missing or damaged alike: it can be made again
         pass
+
+    # Compute the values, and keep them where that is possible.
     tables = {
         k: group_means(v, min(2**16, len(v))) for k, v in map_distributions(network, layer).items()
     }

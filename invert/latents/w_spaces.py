@@ -1,5 +1,4 @@
-"""Which W space a generator has: the one of its mapping network, whatever synthesis network
-follows.
+"""The W space of a generator, which is that of its mapping network.
 
 What is known of a W space holds for all its generators: that of StyleGAN2 FFHQ, official,
 fine-tuned or distilled, knows faces as FFHQ aligns them, and the directions of the catalogue.
