@@ -18,13 +18,13 @@ from directions.direction import Direction
 from edits.attributes.catalog import feature_edit_for
 from edits.blending import largest, resize_map
 from edits.common_space import join_styles
-from edits.feature_edits import (
-    FeatureEdit,
+from edits.feature_edit_names import (
     current_name,
     feature_edit_facts,
     features_or_carry,
     named_feature_edit,
 )
+from edits.feature_edits import FeatureEdit
 from edits.log import direction_facts, mask_facts, moved_layers, offset_facts, record
 from edits.masks import CELLS, at_size, check_mask, style_cells
 from invert.errors import UsageError

@@ -1,22 +1,31 @@
-"""What an edit of the styles does to F_i and R_i, which were made before it ([S] chapter 5).
+"""How an edit of the styles changes F_i and R_i ([S] chapter 5).
 
-Styles from layer i on are edited as they are; poses and shapes are already in F_i. A carrier says
-how F_i must move. The ones here need no training; `edits.attributes.model` is one that is trained.
+Styles from layer i on are edited as they are, but pose and shape lie in F_i already, where an edit
+of styles does not reach. The edits of features here need no training; they compute the change on
+the companion, W+ styles whose features approximate F_i (`invert.latents.companion`). An attribute
+model (`edits.attributes.model`) is trained to predict the change.
+
+Others do nearly the same with trained networks:
+
+* StyleFeatureEditor (arXiv:2406.10601) computes the difference of features before and after the
+  edit in W+, as `CompanionDifference` does, and trains a network that applies it to F.
+* StyleRes (arXiv:2212.14359) keeps a residual beside an editable code and trains a network that
+  adapts it to the edit; "Warping the Residuals" (arXiv:2312.11422) trains one that estimates the
+  flow along which the residual is warped. `ResidualWarp` has the optical flow of the companion's
+  features in place of a network, and damps the residual where the edit is no motion.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from edits.log import digest
 from edits.masks import at_size
-from edits.optical_flow import DAMPING, motion, moved
+from edits.optical_flow import DAMPING, optical_flow, warp
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -29,9 +38,8 @@ from invert.projection.companion_windows import Windows
 class Displacement(NamedTuple):
     """What is added to F_i [N, C, H, W] and R_i [N, 3, h, w]; None where they stay.
 
-    `origin` is what the latent must remember (`Companion.origin`) for the way back, where that takes
-    more than the
-    companion.
+    `origin` goes into the edited latent's companion (`Companion.origin`), for feature edits whose
+    way back starts there.
     """
 
     features: Tensor | None
@@ -40,96 +48,98 @@ class Displacement(NamedTuple):
 
 
 class FeatureEdit(Protocol):
-    """Anything that can carry an edit into F_i and R_i."""
+    """Any object that says how F_i and R_i change with the styles."""
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
-        """For a latent of an F… space, an offset of all styles [num_ws, w_dim], and a mask.
+        """The change of F_i and R_i of a latent of an F… space, for an edit of its styles.
 
-        `weight` is the mask [1, 1, H, W] in [0, 1] at the image's size, one cell where it is
-        uniform: cells move by the
-        share of them that it covers (`edits.masks.at_size`).
+        offset  [num_ws, w_dim], what the edit adds to all styles
+        weight  the mask [1, 1, H, W] in [0, 1] at the image's size, or [1, 1, 1, 1] where it is
+                uniform. A cell changes by the share of it that the mask covers
+                (`edits.masks.at_size`)
         """
         ...
 
 
 @dataclass(frozen=True)
 class KeepFeatures:
-    """Leaves F_i as it is: colours and textures follow the edit, poses and shapes do not ([S] fig.
-    6.8).
-    """
+    """F_i stays: colours and textures follow the edit, pose and shape do not ([S] fig. 6.8)."""
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
+        """No change."""
         return Displacement(None, None)
 
 
 @dataclass(frozen=True)
 class CompanionDifference:
-    """F_i(companion + offset) − F_i(companion), with the generator's constant noise; the same for
-    R_i.
+    """F_i changes as the features of the companion do, F_i(c + offset) − F_i(c); so does R_i.
 
-    Exact where the latent is what its companion makes. On a canvas every companion moves the cells
-    of its place, and
-    the rest of the canvas stays.
+    Both are made with the generator's constant noise. Exact where F_i is what the companion makes.
+    On a canvas each companion changes the cells of its window, and the others stay.
     """
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
+        """The difference under the mask; none for an offset of styles from layer i on."""
         if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
-        companion, windows = check_companion(generator, latent)
-        before, after = made_maps(generator, latent, [companion, companion + offset])
-        return displacement(
-            latent, windows, weight, [a - b for b, a in zip(before, after, strict=True)]
-        )
+
+        companion, windows = companion_and_windows(generator, latent)
+        before, after = companion_maps(generator, latent, [companion, companion + offset])
+        changes = [a - b for b, a in zip(before, after, strict=True)]
+
+        return masked_displacement(latent, windows, weight, changes)
 
 
 @dataclass(frozen=True)
 class ResidualWarp:
-    """The companion's difference; what F_i held beyond its companion moves with it, and gives way
-    where it changes.
+    """F_i changes as the companion does, and its residual is warped and damped with it.
 
-    A close fit holds more than its companion: F_i = F_i(companion) + rest. The rest was fitted to
-    what was there.
-    When an edit turns the head, the rest goes along: by the motion of the companion's F_i since the
-    latent's origin
-    (`edits.optical_flow`). Where an edit paints something else, a closed mouth or glasses, the rest
-    would show through.
-    With d the change of the companion's F_i that is no motion, a cell keeps the share 1 / (1 + (|d|
-    / half_change)⁴) of
-    its rest. |d| is the root mean square over the channels, in units of the spread of the
-    companion's F_i over the
-    picture. The rest of R_i moves with its cells and keeps their share.
+    F_i of a close fit holds more than its companion makes: F_i = F_i(c₀) + residual, at the origin
+    c₀, the companion before the first edit. With the companion at c,
 
-    The result depends on where the companion is, not on the way there: +S then −S returns, and the
-    order of edits does
-    not matter. Equal to `CompanionDifference` where the latent is what its companion makes.
+        F_i = F_i(c) + share · warp(residual)
+
+    Where an edit moves things, as when a head turns, the residual moves along: it is warped by the
+    optical flow of the companion's features from c₀ to c. Where an edit puts something else there,
+    as a closed mouth or glasses, the residual of what was there would show through, and is damped:
+
+        share = 1 / (1 + (|d| / half_change)⁴),   d = F_i(c) − warp(F_i(c₀))
+
+    d is the change that the flow does not explain; |d| is its root mean square over the channels,
+    in units of the standard deviation of F_i(c₀) over its cells. R_i has the same flow and share.
+
+    The result depends on c alone and not on the way there: an edit of +s and then −s returns, and
+    the order of edits does not matter. Equal to `CompanionDifference` where the residual is zero.
     """
 
-    half_change: float = 1.0  # |d| at which half of the residual is left
-    flow_steps: int = 4  # of the way from the origin, over which the optical flow is summed
+    half_change: float = 1.0  # |d| that leaves half of the residual
+    flow_steps: int = 4  # between c₀ and c, over which the optical flow is accumulated
     damping: float = DAMPING  # of the optical flow
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
+        """The change from the companion's c to c + offset; none for styles from layer i on."""
         if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
-        companion, windows = check_companion(generator, latent)
+
+        companion, windows = companion_and_windows(generator, latent)
         origin = latent.origin()
         before, after = (
-            self.painted(generator, latent, windows, origin, c)
+            self.edited_maps(generator, latent, windows, origin, c)
             for c in (companion, companion + offset)
         )
-        return displacement(
-            latent, windows, weight, [a - b for a, b in zip(after, before, strict=True)], origin
-        )
+        changes = [a - b for a, b in zip(after, before, strict=True)]
 
-    def painted(
+        return masked_displacement(latent, windows, weight, changes, origin)
+
+    def edited_maps(
         self,
         generator: Generator,
         latent: Latent,
@@ -137,155 +147,82 @@ class ResidualWarp:
         origin: Sequence[Tensor],
         companion: Tensor,
     ) -> list[Tensor]:
-        """F_i, or F_i and R_i, of the windows once the companion of the origin has become
-        `companion`.
-        """
-        way = [
+        """(F_i,) or (F_i, R_i) of the windows when the companion went from its origin to here."""
+        # The companion's maps on the straight line c₀ … c in W+.
+        line = [
             torch.lerp(origin[0], companion, k / self.flow_steps)
             for k in range(self.flow_steps + 1)
         ]
-        path = made_maps(generator, latent, way)
-        start, now = path[0], path[-1]
-        displacements = self.motion([maps[0] for maps in path])
-        share = self.kept(moved(start[0], displacements), now[0], start[0])
-        rests = [windows.cut(whole) - made for whole, made in zip(origin[1:], start, strict=True)]
+        path = companion_maps(generator, latent, line)
+        first, last = path[0], path[-1]
+
+        # Flow of F_i along the line, and the share of the residual that the rest of d leaves.
+        flow = self.optical_flow([maps[0] for maps in path])
+        share = self.residual_share(warp(first[0], flow), last[0], first[0])
+
+        # residual = F_i − F_i(c₀), warped, damped and added to F_i(c); R_i likewise.
+        residuals = [windows.cut(t) - made for t, made in zip(origin[1:], first, strict=True)]
         return [
-            made + at_size(share, made.shape[2:]) * moved(rest, displacements)
-            for made, rest in zip(now, rests, strict=True)
+            made + at_size(share, made.shape[2:]) * warp(residual, flow)
+            for made, residual in zip(last, residuals, strict=True)
         ]
 
-    def motion(self, path: Sequence[Tensor]) -> Tensor:
-        """Displacements [N, 2, H, W] of what maps of F_i on the way show (`edits.optical_flow`)."""
-        return motion(path, self.damping)
+    def optical_flow(self, path: Sequence[Tensor]) -> Tensor:
+        """The flow [N, 2, H, W] along maps of F_i (:func:`edits.optical_flow.optical_flow`)."""
+        return optical_flow(path, self.damping)
 
-    def kept(self, expected: Tensor, found: Tensor, start: Tensor) -> Tensor:
-        """The share [N, 1, H, W] of the rest that stays where a map was expected and another was
-        found.
-        """
-        spread = start.var(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True).sqrt()
-        distance = (found - expected).square().mean(dim=1, keepdim=True).sqrt() / spread
-        return 1 / (1 + (distance / self.half_change) ** 4)
+    def residual_share(self, warped: Tensor, features: Tensor, first: Tensor) -> Tensor:
+        """1 / (1 + (|d| / half_change)⁴) [N, 1, H, W], d = features − warped."""
+        std = first.var(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True).sqrt()
+        change = (features - warped).square().mean(dim=1, keepdim=True).sqrt() / std
+        return 1 / (1 + (change / self.half_change) ** 4)
 
 
-def check_companion(generator: Generator, latent: Latent) -> tuple[Tensor, Windows]:
-    """The companion [N, num_ws, w_dim], or those of a canvas [1, K, num_ws, w_dim], and what they
-    describe.
+def companion_and_windows(generator: Generator, latent: Latent) -> tuple[Tensor, Windows]:
+    """The companion's styles [N, num_ws, w_dim], or [1, K, num_ws, w_dim] on a canvas; its windows.
 
-    Raises :class:`UsageError` where there is none that can carry.
+    Raises :class:`UsageError` where the latent has no companion, or none that fits its size.
     """
     hint = "use features='keep' or an attribute model, or edit before mixing, shifting and placing"
     if latent.companion is None:
         raise UsageError(
-            f"this edit of features needs a latent with companion W+ styles; invert.projection.companion makes one where it finds a face; "
-            f"{hint}"
+            "this edit of features needs a latent with companion W+ styles; "
+            f"invert.projection.companion makes one where it finds a face; {hint}"
         )
+
     if not has_companion(generator, latent):
         height, width = generator.check(latent).image
         high, wide = generator.image_size
         raise UsageError(
-            f"a companion without a window edits the features of images of {wide}×{high} px, got {width}×{height}; {hint}"
+            "a companion without a window edits the features of images of "
+            f"{wide}×{high} px, got {width}×{height}; {hint}"
         )
     return latent.companion.styles, Windows.from_latent(generator, latent)
 
 
-def made_maps(
+def companion_maps(
     generator: Generator, latent: Latent, companions: Sequence[Tensor]
 ) -> list[tuple[Tensor, ...]]:
-    """(F_i,) or (F_i, R_i) of each of some companions, [K, …] on a canvas, with the generator's
-    constant noise.
+    """(F_i,) or (F_i, R_i) that each of some companions makes, with the generator's constant noise.
+
+    The K companions of a canvas give a batch of K maps.
     """
     flat = [c.flatten(0, -3) for c in companions]
     parts = early_maps(generator, latent.space, torch.cat(flat))
     return list(zip(*(t.split(len(flat[0])) for t in parts), strict=True))
 
 
-def displacement(
+def masked_displacement(
     latent: Latent,
     windows: Windows,
     weight: Tensor,
-    pushes: Sequence[Tensor],
+    changes: Sequence[Tensor],
     origin: tuple[Tensor, ...] | None = None,
 ) -> Displacement:
-    """What is added to F_i or to F_i and R_i, put together from what the windows are pushed by, under
-    the mask.
-    """
+    """The changes of F_i, or of F_i and R_i, in their windows, times the mask."""
     maps = [t for t in (latent.features, latent.rgb) if t is not None]
     joined = [
-        at_size(weight, t.shape[2:]) * windows.join(p, t) for t, p in zip(maps, pushes, strict=True)
+        at_size(weight, t.shape[2:]) * windows.join(change, t)
+        for t, change in zip(maps, changes, strict=True)
     ]
     return Displacement(joined[0], joined[1] if len(joined) > 1 else None, origin)
-
-
-OLD_NAMES = {"repaint": "residual", "styles": "keep"}  # read in this version, then no more
-
-FEATURE_EDITS: dict[str, FeatureEdit] = {
-    "residual": ResidualWarp(),
-    "difference": CompanionDifference(),
-    "keep": KeepFeatures(),
-}
-
-
-def feature_edit_facts(features: FeatureEdit) -> dict[str, Any]:
-    """For the log of edits: the feature edit's name here, or its class, its settings, and the digest of
-    its weights.
-    """
-    names = {type(known): name for name, known in FEATURE_EDITS.items()}
-    facts: dict[str, Any] = {"name": names.get(type(features), type(features).__name__)}
-    if is_dataclass(features):
-        values = {field.name: getattr(features, field.name) for field in fields(features)}
-        facts |= {
-            name: value for name, value in values.items() if isinstance(value, (int, float, str))
-        }
-    if weights := tensors_inside(features):
-        facts["sha256"] = digest(weights)
-    return facts
-
-
-def tensors_inside(part: Any, name: str = "carrier") -> dict[str, Tensor]:
-    """The tensors of a dataclass and of the dataclasses in it, by the names of their fields."""
-    if isinstance(part, Tensor):
-        return {name: part}
-    if not is_dataclass(part):
-        return {}
-    return {
-        key: tensor
-        for field in fields(part)
-        for key, tensor in tensors_inside(getattr(part, field.name), f"{name}.{field.name}").items()
-    }
-
-
-def named_feature_edit(features: str | FeatureEdit) -> FeatureEdit:
-    """The feature edit of a name; an object passes through. Raises :class:`UsageError` for an
-    unknown name.
-
-    An attribute model belongs to a direction: `edits.attributes.catalog.feature_edit_for` finds it.
-    """
-    if not isinstance(features, str):
-        return features
-
-    name = current_name(features)
-    if name not in FEATURE_EDITS:
-        raise UsageError(
-            f"unknown feature edit {features!r}; known: {', '.join(FEATURE_EDITS)}, "
-            "or what feature_edit_for returns"
-        )
-    return FEATURE_EDITS[name]
-
-
-def current_name(features: str) -> str:
-    """The name of a feature edit, with a warning where an earlier version called it so."""
-    if features not in OLD_NAMES:
-        return features
-    name = OLD_NAMES[features]
-    warnings.warn(
-        f"the feature edit {features!r} is called {name!r} now", DeprecationWarning, stacklevel=3
-    )
-    return name
-
-
-def features_or_carry(features: str | FeatureEdit, carry: str | FeatureEdit | None) -> Any:
-    """`features`, or what came by its old keyword `carry`, with a warning."""
-    if carry is None:
-        return features
-    warnings.warn("the keyword carry= is called features= now", DeprecationWarning, stacklevel=3)
-    return carry

@@ -1,8 +1,8 @@
-"""How what a feature map shows moves along an edit, and maps that move with it.
+"""The optical flow of a feature map that changes, and maps warped along it.
 
-The motion is the optical flow of B. Lucas and T. Kanade, "An iterative image registration technique
-with an application to stereo vision", IJCAI 1981, over all channels of the feature maps and over
-several small parts of the way.
+B. Lucas and T. Kanade, "An iterative image registration technique with an application to stereo
+vision", IJCAI 1981; here over all channels of the feature map, damped, and accumulated over several
+small steps of the change.
 """
 
 from __future__ import annotations
@@ -14,43 +14,49 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLUR = (0.25, 0.5, 0.25)  # window over which cells move alike, in rows and columns
-DAMPING = 0.3  # of the mean squared slope of the map: where nothing is seen to move, nothing moves
+BLUR = (0.25, 0.5, 0.25)  # window of cells with one flow, along rows and columns
+DAMPING = 0.3  # of the mean squared gradient of the map
 
 
-def motion(path: Sequence[Tensor], damping: float = DAMPING) -> Tensor:
-    """Displacements [N, 2, H, W] of (x, y) in cells along maps [N, C, H, W] that follow one
-    another.
+def optical_flow(path: Sequence[Tensor], damping: float = DAMPING) -> Tensor:
+    """The flow [N, 2, H, W], (x, y) in cells, from the first to the last of maps [N, C, H, W].
 
-    What the last map shows at a cell p was at p − displacement(p) in the first. Zero for maps that
-    are all equal.
-    `damping` is a share of the mean squared slope of the map: with a large one nothing moves.
+    What the last map shows at a cell p was at p − flow(p) in the first. Zero for maps that are all
+    equal. `damping` is in units of the mean squared gradient of the map; a large one gives no flow.
     """
     first = path[0]
     total = first.new_zeros(len(first), 2, *first.shape[2:])
+
+    # Flow of a composition: total(p) = step(p) + total(p − step(p)).
     for before, after in pairwise(path):
-        part = small_motion(before, after, damping)
-        total = moved(total, part) + part
+        step = lucas_kanade(before, after, damping)
+        total = warp(total, step) + step
+
     return total
 
 
-def small_motion(before: Tensor, after: Tensor, damping: float) -> Tensor:
-    """The displacements from one map to another that differs by little, by damped least squares in
-    every window.
+def lucas_kanade(before: Tensor, after: Tensor, damping: float) -> Tensor:
+    """The flow [N, 2, H, W] between maps that differ by little: damped least squares by window.
+
+    Minimizes Σ (after − before + ∇before · flow)² + λ |flow|² over each window and all channels.
     """
-    dx, dy = slopes(before)
+    # The sums of the normal equations [xx xy; xy yy] flow = −[xt; yt].
+    dx, dy = gradients(before)
     change = after - before
     xx, yy, xy = windowed(dx * dx), windowed(dy * dy), windowed(dx * dy)
     xt, yt = windowed(dx * change), windowed(dy * change)
+
+    # λ on the diagonal: where the map is flat the flow is 0.
     added = damping * (xx + yy).mean(dim=(1, 2, 3), keepdim=True)
     xx, yy = xx + added, yy + added
-    # 0 only for maps without any slope
+
+    # Cramer's rule. The determinant is 0 only for maps without any gradient.
     determinant = (xx * yy - xy.square()).clamp_min(torch.finfo(xx.dtype).tiny)
     return torch.cat([xy * yt - yy * xt, xy * xt - xx * yt], 1) / determinant
 
 
-def slopes(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Central differences along x and y, of the map with its border drawn out."""
+def gradients(t: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences along x and y; the map goes on with its border cells."""
     padded = F.pad(t, (1, 1, 1, 1), mode="replicate")
     along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
     along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
@@ -64,18 +70,23 @@ def windowed(t: Tensor) -> Tensor:
     return F.conv2d(padded, torch.outer(taps, taps)[None, None])
 
 
-def moved(t: Tensor, displacement: Tensor) -> Tensor:
-    """The map [N, C, H, W] whose content went along displacements [N, 2, h, w], in cells of h × w.
+def warp(t: Tensor, flow: Tensor) -> Tensor:
+    """The map [N, C, H, W] moved along a flow [N, 2, h, w], which is in cells of h × w.
 
-    Bicubic; the border is drawn out where content comes from beyond it.
+    The result at p is the map at p − flow(p), bicubic; beyond its border the map goes on with its
+    border cells.
     """
-    cells, size = displacement.shape[2:], t.shape[2:]
+    cells, size = flow.shape[2:], t.shape[2:]
     if cells != size:
-        displacement = F.interpolate(displacement, size=size, mode="bilinear", align_corners=False)
+        flow = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
+
+    # Centres of cells in the coordinates of grid_sample: −1 and 1 are the borders.
     y, x = (
         (torch.arange(side, device=t.device, dtype=t.dtype) * 2 + 1) / side - 1 for side in size
-    )  # centres of cells; −1 and 1 are the borders
-    from_x = x - displacement[:, 0] * (2 / cells[1])
-    from_y = y[:, None] - displacement[:, 1] * (2 / cells[0])
+    )
+
+    # A cell is 2 / cells wide there.
+    from_x = x - flow[:, 0] * (2 / cells[1])
+    from_y = y[:, None] - flow[:, 1] * (2 / cells[0])
     grid = torch.stack([from_x, from_y], -1)
     return F.grid_sample(t, grid, mode="bicubic", padding_mode="border", align_corners=False)

@@ -32,7 +32,7 @@ from edits.attributes.samples import PairSampler
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
 from edits.equalize import equalize
-from edits.feature_edits import FEATURE_EDITS
+from edits.feature_edit_names import FEATURE_EDITS
 from edits.mixer import mix
 from edits.plots import distribution_figure
 from edits.style_mixing import combine, frames, interpolate, resample, style_mix

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from directions.direction import Direction
 from edits.attributes.model import AttributeModel
-from edits.feature_edits import FEATURE_EDITS, FeatureEdit, current_name
+from edits.feature_edit_names import FEATURE_EDITS, current_name
+from edits.feature_edits import FeatureEdit
 from invert.errors import UsageError, did_you_mean
 from invert.generator import Generator
 from invert.latents.latent import Latent

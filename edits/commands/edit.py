@@ -32,7 +32,7 @@ DEFAULT_STRENGTH = 3.0  # σ
 
 def features_of_carry(value: str) -> str:
     """The value of --features for one of --carry, its old name."""
-    from edits.feature_edits import OLD_NAMES
+    from edits.feature_edit_names import OLD_NAMES
 
     return OLD_NAMES.get(value, value)
 

@@ -23,7 +23,7 @@ from edits.along_direction import move
 from edits.attributes.catalog import feature_edit_for, file_name, find_model
 from edits.attributes.flow import LinearFlow, exponential
 from edits.attributes.model import AttributeModel
-from edits.feature_edits import FEATURE_EDITS
+from edits.feature_edit_names import FEATURE_EDITS
 from invert.checkpoints import write_checkpoint
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.errors import FingerprintError, ModelFileError, UsageError

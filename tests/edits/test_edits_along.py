@@ -11,7 +11,7 @@ from networks import small_generator
 from directions.direction import Direction
 from directions.direction_files import save_direction
 from edits.along_direction import EditStep, edit, move, sweep
-from edits.feature_edits import FEATURE_EDITS
+from edits.feature_edit_names import FEATURE_EDITS
 from invert.errors import FingerprintError, UsageError
 from invert.latents.latent import Latent
 from invert.projection.companion import with_companion

@@ -127,11 +127,11 @@ def shifted_right(t: Tensor, cells: int) -> Tensor:
 
 
 @pytest.mark.parametrize("cells", [0, 1, 2])
-def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
+def test_a_residual_moves_along_and_gives_way_by_what_else_changes(
     generator: Generator, cells: int
 ) -> None:
     class Planted(ResidualWarp):
-        def motion(self, path: Sequence[Tensor]) -> Tensor:
+        def optical_flow(self, path: Sequence[Tensor]) -> Tensor:
             displacement = path[0].new_zeros(1, 2, *path[0].shape[2:])
             # nothing moves at the origin
             displacement[:, 0] = 0 if torch.allclose(path[0], path[-1]) else cells
@@ -156,7 +156,7 @@ def test_a_rest_moves_along_and_gives_way_by_what_else_changes(
         assert moved.rgb.shape[2] * 2 == x.features.shape[2]
 
 
-def test_without_a_rest_repainting_is_the_difference(generator: Generator) -> None:
+def test_without_a_residual_its_warp_is_the_difference(generator: Generator) -> None:
     x, o = generator.sample(0, space="FNW5"), offset(generator)
     assert (
         difference(

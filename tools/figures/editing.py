@@ -14,7 +14,7 @@ from torch import Tensor
 from directions.catalog import find
 from edits.along_direction import edit
 from edits.attributes.catalog import find_model
-from edits.feature_edits import FEATURE_EDITS
+from edits.feature_edit_names import FEATURE_EDITS
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edits.optical_flow import motion, moved
+from edits.optical_flow import optical_flow, warp
 
 SIDE, WIDTH, CHANNELS = 16, 24, 8
 
@@ -31,10 +31,10 @@ def inner(t: Tensor) -> Tensor:
 @pytest.mark.parametrize(("dx", "dy"), [(0.6, 0.0), (0.0, -0.6), (1.5, 1.0), (-2.0, 0.5)])
 def test_a_known_displacement_is_found(dx: float, dy: float) -> None:
     path = [pattern(dx * k / 8, dy * k / 8) for k in range(9)]
-    found = inner(motion(path, damping=1e-3))
+    found = inner(optical_flow(path, damping=1e-3))
     assert (found[:, 0] - dx).abs().max() < 0.15
     assert (found[:, 1] - dy).abs().max() < 0.15
-    held_back = inner(motion(path))
+    held_back = inner(optical_flow(path))
     length = math.hypot(dx, dy)
     along = (held_back[:, 0] * dx + held_back[:, 1] * dy) / length
     assert 0.3 * length < along.mean() < length
@@ -46,25 +46,25 @@ def test_moving_by_what_was_found_brings_nearer() -> None:
     )
     bump = 2 * torch.exp(-x.square() - y.square())  # the middle moves, the rest stays
     path = [pattern(bump * k / 4) for k in range(5)]
-    found = motion(path)
+    found = optical_flow(path)
     away = (path[-1] - path[0]).square().mean()
-    assert (path[-1] - moved(path[0], found)).square().mean() < 0.3 * away
+    assert (path[-1] - warp(path[0], found)).square().mean() < 0.3 * away
     assert found[0, 0, SIDE // 2, WIDTH // 2] > 1
     assert found[0, :, :2, :2].abs().max() < 0.2
 
 
 def test_what_does_not_change_does_not_move() -> None:
     t = pattern()
-    assert not motion([t, t, t]).any()
-    assert not motion([torch.zeros_like(t), torch.zeros_like(t)]).any()
+    assert not optical_flow([t, t, t]).any()
+    assert not optical_flow([torch.zeros_like(t), torch.zeros_like(t)]).any()
     # without slopes nothing is seen to move
-    assert not motion([torch.ones_like(t), 2 * torch.ones_like(t)]).any()
+    assert not optical_flow([torch.ones_like(t), 2 * torch.ones_like(t)]).any()
 
 
 def test_a_batch_moves_like_its_parts() -> None:
     paths = [[pattern(seed=s), pattern(0.5, 0.2, seed=s)] for s in (0, 1)]
-    together = motion([torch.cat(maps) for maps in zip(*paths, strict=True)])
-    assert torch.allclose(together, torch.cat([motion(path) for path in paths]), atol=1e-12)
+    together = optical_flow([torch.cat(maps) for maps in zip(*paths, strict=True)])
+    assert torch.allclose(together, torch.cat([optical_flow(path) for path in paths]), atol=1e-12)
 
 
 def test_maps_of_another_size_move_by_as_much_of_theirs() -> None:
@@ -72,7 +72,7 @@ def test_maps_of_another_size_move_by_as_much_of_theirs() -> None:
     large = F.interpolate(t, scale_factor=2, mode="nearest")
     right = t.new_zeros(1, 2, SIDE, WIDTH)
     right[:, 0] = 1
-    assert torch.allclose(moved(t, right)[..., 1:], t[..., :-1])
-    assert torch.allclose(moved(large, right)[..., 2:], large[..., :-2])
-    assert torch.allclose(moved(t, torch.zeros_like(right)), t)
-    assert torch.allclose(moved(t, right)[..., 0], t[..., 0])  # the border, drawn out
+    assert torch.allclose(warp(t, right)[..., 1:], t[..., :-1])
+    assert torch.allclose(warp(large, right)[..., 2:], large[..., :-2])
+    assert torch.allclose(warp(t, torch.zeros_like(right)), t)
+    assert torch.allclose(warp(t, right)[..., 0], t[..., 0])  # the border, drawn out
