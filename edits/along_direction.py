@@ -72,8 +72,8 @@ def edit(
     """The latent `strength` σ along a direction; σ is the standard deviation of W along it.
 
     direction  of the catalogue, by name, a direction file, or a :class:`Direction`
-    styles     (first, stop), the half-open range of 0-based styles that move; the direction's own by
-               default
+    styles     (first, stop), the half-open range of 0-based styles that move; by default that of
+               the direction
     features   how F_i and R_i change: "auto", "residual", "difference", "model", "keep", the path
                of an attribute model, or any :class:`FeatureEdit`
                (`edits.attributes.catalog.feature_edit_for` says which "auto" takes)
@@ -189,39 +189,51 @@ def moved(
     mask: Tensor | None,
 ) -> Latent:
     """What :func:`move` returns, without an entry in the log of edits."""
+    # The latent as a point of the space that can hold the result; exact.
     check_offset(generator, offset)
     offset = offset.to(generator.device, generator.dtype)
     opened = generator.convert(latent, space_of_result(latent.space, offset, mask is not None))
     sizes = generator.check(opened)
+
+    # The mask, or 1 everywhere.
     weight = torch.ones(1, 1, 1, 1, device=offset.device, dtype=offset.dtype)
     if mask is not None:
         weight = check_mask(mask, sizes.image, offset)
         if not weight.any():
             return opened
+
+    # Styles from layer i on.
     changes: dict[str, Any] = {
         "styles": moved_styles(generator, opened, offset, weight, sizes.image)
     }
-    if opened.space.layer:
-        push = named_feature_edit(features).displacement(generator, opened, offset, weight)
-        for name, value in (("features", push.features), ("rgb", push.rgb)):
-            before = getattr(opened, name)
-            if value is not None and before is not None:
-                changes[name] = before + value
-        if opened.companion is not None:
-            along = offset.clone()
-            if push.features is None:  # the companion still makes this F_i
-                along[: styles_inside(generator.network, opened.space)] = 0
-            along = touched(generator, opened, weight) * along
-            changes["companion"] = opened.companion.replace(
-                styles=opened.companion.styles + along,
-                origin=push.origin or opened.companion.origin,
-            )
+    if not opened.space.layer:
+        return opened.replace(**changes)
+
+    # F_i and R_i, by the feature edit.
+    change = named_feature_edit(features).displacement(generator, opened, offset, weight)
+    for name, value in (("features", change.features), ("rgb", change.rgb)):
+        before = getattr(opened, name)
+        if value is not None and before is not None:
+            changes[name] = before + value
+
+    # The companion moves along; where F_i stays, the styles that made it do too.
+    if opened.companion is not None:
+        along = offset.clone()
+        if change.features is None:
+            along[: styles_inside(generator.network, opened.space)] = 0
+        along = windows_reached(generator, opened, weight) * along
+        changes["companion"] = opened.companion.replace(
+            styles=opened.companion.styles + along,
+            origin=change.origin or opened.companion.origin,
+        )
+
     return opened.replace(**changes)
 
 
-def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | float:
-    """1 for every companion of a canvas that the mask reaches, else 0, as [1, K, 1, 1]; 1.0 for
-    that of a whole.
+def windows_reached(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | float:
+    """[1, K, 1, 1]: 1 for each window of a canvas that the mask reaches, else 0.
+
+    1.0 for a companion of all of F_i, and for a mask that is the same everywhere.
     """
     if latent.companion is None or latent.companion.windows is None or weight.shape[2:] == (1, 1):
         return 1.0
@@ -231,6 +243,7 @@ def touched(generator: Generator, latent: Latent, weight: Tensor) -> Tensor | fl
 
 
 def check_offset(generator: Generator, offset: Tensor) -> None:
+    """Raise :class:`UsageError` unless the offset is [num_ws, w_dim] and finite."""
     expected = [generator.num_ws, generator.w_dim]
     if list(offset.shape) != expected:
         raise UsageError(f"expected an offset {expected} (num_ws, w_dim), got {list(offset.shape)}")
@@ -251,15 +264,19 @@ def space_of_result(space: Space, offset: Tensor, masked: bool) -> Space:
 def moved_styles(
     generator: Generator, latent: Latent, offset: Tensor, weight: Tensor, image: Size
 ) -> Tensor | tuple[Tensor, ...]:
-    """The styles plus the offset of their layers, weighted where they are maps."""
+    """The styles plus the offset of their layers, times the mask where they are maps."""
     space = latent.space
     if space.base == "W":
         return latent.style_tensor() + offset[0]
+
+    # Vectors: w_j + offset_j from layer i on.
     rows = offset[space.first - 1 :]
     if not space.spatial:
         return join_styles(
             space, [s + row for s, row in zip(latent.style_list(), rows, strict=True)]
         )
+
+    # Maps: w_j + m offset_j, at the size that holds the detail of both.
     maps = []
     for k, (s, row) in enumerate(zip(latent.style_list(), rows, strict=True)):
         if row.any():

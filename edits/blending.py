@@ -1,6 +1,4 @@
-"""Two maps into one: values by linear interpolation, noise so that its variance stays ([S] eq. 4.2,
-App. A.2).
-"""
+"""Two maps into one ([S] eq. 4.2): linear interpolation, for noise with its variance (App. A.2)."""
 
 from __future__ import annotations
 
@@ -15,12 +13,11 @@ from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.shapes import Size
 
-SIGNIFICANT = 3.0  # standard errors
+SIGNIFICANT = 3.0  # correlation, in standard errors
 
 
 def resize_map(t: Tensor, size: Sequence[int]) -> Tensor:
-    """A style map [N, w_dim, h, w] stored at another size, as the generator would enlarge it:
-    bilinear.
+    """A style map [N, w_dim, h, w] at another size, bilinear as the generator enlarges it.
 
     1×1 is exact; other enlargements round the places where the slope changes to the new cells.
     """
@@ -37,14 +34,12 @@ def largest(*maps: Tensor) -> Size:
 
 
 def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """a + m(b − a) of noise maps [N, 1, H, W], divided by its standard deviation; exactly a where m
-    = 0, b where m = 1.
+    """a + m(b − a) of noise maps [N, 1, H, W], divided by its standard deviation.
 
-    `m` broadcasts. For independent maps the divisor is √(2m² − 2m + 1) ([S] A.2). They need not be
-    independent: latents
-    without noise of their own share the generator's constant maps, and projections start from
-    these. With correlation
-    ρ the variance is (1 − m)² + m² + 2ρm(1 − m), so that mixing a map with itself changes nothing.
+    `m` broadcasts; exactly a where m = 0 and b where m = 1. For independent maps the divisor is
+    √(2m² − 2m + 1) ([S] A.2). They need not be independent: latents without noise maps share the
+    generator's constant ones, and projections start from these. With correlation ρ the variance is
+    (1 − m)² + m² + 2ρm(1 − m), so that mixing a map with itself changes nothing.
     """
     rho = correlation(a, b, m)
     variance = (1 - m).square() + m.square() + 2 * rho * m * (1 - m)
@@ -52,22 +47,23 @@ def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
 
 def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """Correlation in [0, 1] of two zero-mean maps, [N, 1, 1, 1], where the mask is soft, the only
-    cells that need it.
+    """The correlation in [0, 1] of two zero-mean maps, [N, 1, 1, 1], where the mask is soft.
 
-    0 unless it is significant: maps drawn independently count as such, however few cells there are.
+    0 unless it is significant, so that independent maps count as such, however few cells there are.
     """
     weight = (m * (1 - m)).expand_as(a)
 
     def total(t: Tensor) -> Tensor:
         return (weight * t).sum(dim=(1, 2, 3), keepdim=True)
 
+    # ρ = Σ w a b / √(Σ w a² Σ w b²), w = m(1 − m).
     tiny = torch.finfo(a.dtype).tiny
     rho = total(a * b) / (total(a.square()) * total(b.square())).sqrt().clamp_min(tiny)
+
+    # The standard error for independent maps is 1 / √cells; equal maps of few cells stay equal.
     cells = total(torch.ones_like(a)).square() / weight.square().sum(
         dim=(1, 2, 3), keepdim=True
     ).clamp_min(tiny)
-    # equal maps of few cells are still equal
     threshold = (SIGNIFICANT / cells.clamp_min(1).sqrt()).clamp(max=0.99)
     return torch.where(rho > threshold, rho.clamp(max=1), torch.zeros_like(rho))
 
@@ -75,14 +71,14 @@ def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 def elementwise(function: Callable[..., Tensor], points: Sequence[Latent]) -> dict[str, Any]:
     """Styles, features, rgb and companion of points of one space, each the function of theirs.
 
-    A part that one of the points lacks is None, and so is the companion where one has windows of its
-    own. Style maps are
-    brought to the largest size first.
+    A part that one of the points lacks is None, and so is the companion where one has windows.
+    Style maps are brought to the largest size first.
     """
     first = points[0]
     parts: dict[str, Any] = {}
     for name in ("styles", "features", "rgb", "companion"):
         values = [getattr(point, name) for point in points]
+
         if any(value is None for value in values):
             parts[name] = None
         elif name == "companion":

@@ -1,6 +1,4 @@
-"""Larger and rearranged images: latents cut, moved and laid on a canvas of cells ([S] fig. 4.3,
-5.2).
-"""
+"""Latents cut, moved and laid on a larger canvas of cells ([S] fig. 4.3, 5.2)."""
 
 from __future__ import annotations
 
@@ -43,25 +41,27 @@ def place(
     *,
     feather: float | None = None,
 ) -> Latent:
-    """One latent of `canvas` = (width, height) cells of F_i with every placement laid over the ones
-    before.
+    """One latent with each placement laid over those before it.
 
-    `feather` is the width in pixels of the seams, centred on the borders; two cells of F_i by
-    default. Under its seam a
-    placement goes on: with the cells around its crop, then its border drawn out. So does the first
-    where nothing is
-    placed. Style maps and noise are mixed as in :func:`edits.mixer.mix`. Raises :class:`UsageError`
-    for boxes that are
-    outside, :class:`LatentError` for spaces without features.
+    canvas   (width, height) of the result in cells of F_i
+    feather  width in pixels of the seams, centred on the borders of placements; two cells of F_i
+             by default
+
+    Under its seam a placement goes on with the cells around its crop, then with its border cells.
+    So does the first where nothing is placed. Style maps and noise are mixed as in
+    :func:`edits.mixer.mix`. Raises :class:`UsageError` for boxes that are outside,
+    :class:`LatentError` for spaces without features.
     """
     if not placements:
         raise UsageError("expected at least one latent to place, got none")
     if min(canvas) < 1:
         raise UsageError(f"a canvas has at least 1×1 cells, got {canvas[0]}×{canvas[1]}")
+
     latents = to_common_space(generator, [p.latent for p in placements], base="W+", spatial=True)
     # An image beyond the limit of pixels is refused before it takes memory.
     generator.shapes(latents[0].space, (canvas[1], canvas[0]))
 
+    # The first fills the canvas; each later one is mixed in under its rectangle.
     pixels = generator.cell(latents[0].space)
     result, _ = extend(latents[0], placements[0], canvas)
     for latent, placement in zip(latents[1:], placements[1:], strict=True):
@@ -73,7 +73,8 @@ def place(
             extended,
             feathered(mask, SEAM * pixels if feather is None else feather),
         )
-    # the seams are steps of this edit, not edits of their own
+
+    # The mixtures are steps of this edit and leave no entries in its log.
     result = result.replace(metadata=placements[0].latent.metadata)
     return record(result, "place", place_facts(canvas, placements, feather))
 
@@ -81,9 +82,7 @@ def place(
 def place_facts(
     canvas: tuple[int, int], placements: Sequence[Placement], feather: float | None
 ) -> dict[str, Any]:
-    """For the log of edits: the canvas, and where each of the first placements was laid, of which
-    latent.
-    """
+    """For the log of edits: the canvas, and the latent and place of the first placements."""
     laid = [
         {
             "at": list(p.at),
@@ -101,9 +100,7 @@ def place_facts(
 
 
 def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tuple[Latent, Box]:
-    """The latent where it is placed and drawn out over the whole canvas, and the box that it was
-    placed in.
-    """
+    """The latent at its place, extended over the whole canvas, and the box it was placed in."""
     crop_box = checked_crop(latent, placement.crop)
     (left, top, width, height), (x, y) = crop_box, placement.at
     check_even(latent, "the place of a latent", placement.at)
@@ -115,21 +112,20 @@ def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tup
 
 
 def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i; the border is drawn out
-    (`mixer.shifted`).
-    """
+    """The latent's content moved right and down by (dx, dy) cells of F_i (`mixer.shifted`)."""
     return record(shifted(latent, cells), "shift", {"cells": list(cells)})
 
 
 def crop(latent: Latent, box: Box) -> Latent:
-    """The cells `box` = (x, y, width, height) of F_i, as a smaller image. Raises
-    :class:`UsageError` outside.
+    """The cells `box` = (x, y, width, height) of F_i, as a smaller image.
+
+    Raises :class:`UsageError` for a box that is not inside.
     """
     return record(window(latent, checked_crop(latent, box)), "crop", {"box": list(box)})
 
 
 def checked_crop(latent: Latent, box: Box | None) -> Box:
-    """The box, by default the whole; raises :class:`UsageError` unless it lies inside the latent."""
+    """The box, by default the whole latent; raises :class:`UsageError` unless it lies inside."""
     height, width = feature_size(latent)
     if box is None:
         return 0, 0, width, height

@@ -15,10 +15,10 @@ from invert.latents.spaces import Space
 
 
 def common_space(spaces: Sequence[Space], *, base: str = "W", spatial: bool = False) -> Space:
-    """The least space that holds points of all of them: the latest layer, noise and style maps if
-    any has them.
+    """The least space that holds points of all these spaces.
 
-    W where all are Z or W and `base` allows it, else W+.
+    It has the latest layer, and noise and style maps if any has them. W where all are Z or W and
+    `base` allows it, else W+.
     """
     layer = max((s.layer for s in spaces if s.layer is not None), default=None)
     spatial = spatial or any(s.spatial for s in spaces)
@@ -34,6 +34,8 @@ def to_common_space(
     Raises :class:`LatentError` for batches that do not fit, and what `Generator.check` raises.
     """
     target = common_space([latent.space for latent in latents], base=base, spatial=spatial)
+
+    # One batch size: a single point goes with any batch.
     batch = max(len(latent) for latent in latents)
     sizes = sorted({len(latent) for latent in latents} - {1})
     if len(sizes) > 1:
@@ -46,17 +48,21 @@ def to_common_space(
     ]
 
 
-def check_same_canvas(generator: Generator, latents: Sequence[Latent]) -> Size:
-    """The image size (height, width) that all have; raises :class:`LatentError` when they differ."""
+def check_same_size(generator: Generator, latents: Sequence[Latent]) -> Size:
+    """The image size (height, width) that all latents have.
+
+    Raises :class:`LatentError` when they differ.
+    """
     sizes = sorted({generator.check(latent).image for latent in latents})
     if len(sizes) != 1:
         found = " and ".join(f"{w}×{h}" for h, w in sizes)
         raise LatentError(
-            f"expected latents of one image size, got {found} px; crop or place them on a canvas first"
+            f"expected latents of one image size, got {found} px; "
+            "crop or place them on a canvas first"
         )
     return sizes[0]
 
 
 def join_styles(space: Space, styles: Sequence[Tensor]) -> Styles:
-    """One style per layer as a latent of W+ stores them: the inverse of :meth:`Latent.style_list`."""
+    """One style per layer as a latent of W+ stores them: the inverse of `Latent.style_list`."""
     return tuple(styles) if space.spatial else torch.stack(list(styles), 1)

@@ -1,4 +1,4 @@
-"""A rectangle of cells, cut from every map of a latent alike; past the borders the maps go on."""
+"""A rectangle of cells cut from every map of a latent, which may reach beyond its borders."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ Box = tuple[int, int, int, int]
 def window(latent: Latent, box: Box) -> Latent:
     """The part of a latent of an F… space in `box` = (x, y, width, height), in cells of F_i.
 
-    The box may leave the latent: there the border cells of features, RGB and style maps are drawn
-    out (a mirror would
-    show parts of the image twice), and noise, which that would turn into stripes, repeats. Style
-    vectors and 1×1 maps
-    stay as they are. The companion describes a whole, centred face and is dropped, unless the box
-    is the whole latent.
-    Raises :class:`UsageError` for an empty box, and for odd cells where R_i has half the size,
-    :class:`LatentError` for
-    spaces without features.
+    The box may leave the latent. Beyond the border, features, RGB and style maps go on with their
+    border cells (a mirror would show parts of the image twice), and noise repeats (border cells
+    would make stripes of it). Style vectors and 1×1 maps stay as they are. The companion describes
+    a whole, centred face and is dropped, unless the box is the whole latent. Raises
+    :class:`UsageError` for an empty box, and for odd cells where R_i has half the size,
+    :class:`LatentError` for spaces without features.
     """
     features = features_of(latent)
     height, width = features.shape[2:]
@@ -31,6 +28,7 @@ def window(latent: Latent, box: Box) -> Latent:
     if w < 1 or h < 1:
         raise UsageError(f"expected a box of at least one cell, got {w}×{h}")
     check_even(latent, "x, y, width and height", box)
+
     if box == (0, 0, width, height):
         return latent
 
@@ -42,7 +40,7 @@ def window(latent: Latent, box: Box) -> Latent:
     def cut_style(t: Tensor) -> Tensor:
         if t.shape[2:] == (1, 1):
             return t
-        # the box must begin and end between cells of the stored map: if not, store it finer
+        # The box must begin and end between cells of the stored map: if not, store it finer.
         down = whole(t.shape[2], height, (y, h))
         across = whole(t.shape[3], width, (x, w))
         return cut(resize_map(t, (down, across)))
@@ -61,7 +59,8 @@ def features_of(latent: Latent) -> Tensor:
     """F_i [N, C, H, W]; raises :class:`LatentError` for spaces without features."""
     if latent.features is None:
         raise LatentError(
-            f"{latent.space} has no features to move; convert it to a space like FNW5 first (Generator.convert)"
+            f"{latent.space} has no features to move; "
+            "convert it to a space like FNW5 first (Generator.convert)"
         )
     return latent.features
 
@@ -86,17 +85,13 @@ def check_even(latent: Latent, what: str, values: tuple[int, ...]) -> None:
 
 
 def cells(start: int, count: int, size: int, repeat: bool) -> Tensor:
-    """Indices start … start + count − 1 into `size` cells; outside they repeat, or stay at the
-    border.
-    """
+    """Indices start … start + count − 1 into `size` cells; outside they repeat or stop."""
     index = torch.arange(start, start + count)
     return index % size if repeat else index.clamp(0, size - 1)
 
 
 def whole(stored: int, side: int, edges: tuple[int, int]) -> int:
-    """The least size ≥ `stored` of a map over `side` cells in which all edges fall between its
-    cells.
-    """
+    """The least size ≥ `stored` of a map over `side` cells whose cells end at all edges."""
     if all(stored * edge % side == 0 for edge in edges):
         return stored
     return side * -(-stored // side)

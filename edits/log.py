@@ -20,12 +20,11 @@ DIGITS = 16  # of a SHA-256 in hex: to recognize, not to protect
 
 
 def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) -> Latent:
-    """The latent with `edit` and its JSON-like facts appended to `metadata["edits"]`; facts that
-    are None are left out.
+    """The latent with an entry of `edit` and its facts added to `metadata["edits"]`.
 
-    Of more than MAX_EDITS edits the last ones stay, and `metadata["earlier_edits"]` counts the
-    others.
-    `metadata["made_by"]` becomes the edit's name: what an edit returns is no projection any more.
+    Facts are JSON-like; those that are None are left out. Of more than MAX_EDITS edits the last
+    ones stay, and `metadata["earlier_edits"]` counts the others. `metadata["made_by"]` becomes the
+    edit's name, as the result of an edit is no projection any more.
     """
     metadata = dict(latent.metadata)
     before, earlier = metadata.pop("edits", None), metadata.pop("earlier_edits", None)
@@ -44,15 +43,17 @@ def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) ->
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """The first digits of the SHA-256 of names, shapes and float32 values, the same on every
-    device.
+    """The first digits of the SHA-256 of names, shapes and float32 values.
+
+    The same on every device.
     """
     return fingerprint(tensors, {})[:DIGITS]
 
 
 def latent_facts(latent: Latent) -> dict[str, Any]:
-    """How an entry names another latent: its space, the digest that `made_from` has too, and its
-    photograph.
+    """How an entry names another latent: its space, its digest and its photograph.
+
+    The digest is the one in `made_from`.
     """
     facts: dict[str, Any] = {"space": str(latent.space), "sha256": latent_digest(latent)[:DIGITS]}
     image = latent.metadata.get("image")
@@ -61,8 +62,9 @@ def latent_facts(latent: Latent) -> dict[str, Any]:
 
 
 def direction_facts(direction: Direction) -> dict[str, Any]:
-    """The name of a direction, the digest of its vectors, its W space, and σ, the unit of strength
-    (under the key "step").
+    """The name of a direction, the digest of its vectors, its W space and σ, the unit of strength.
+
+    The key of σ is "step", as in files of directions.
     """
     return {
         "name": direction.name,
@@ -73,22 +75,18 @@ def direction_facts(direction: Direction) -> dict[str, Any]:
 
 
 def offset_facts(offset: Tensor) -> dict[str, Any]:
-    """The digest and the Euclidean norm of an offset [num_ws, w_dim] that belongs to no direction."""
+    """Digest and Euclidean norm of an offset [num_ws, w_dim] that belongs to no direction."""
     return {"sha256": digest({"offset": offset}), "norm": offset.norm().item()}
 
 
 def moved_layers(offset: Tensor) -> list[int]:
-    """The half-open range from the first style to the last that an offset [num_ws, w_dim] moves;
-    empty for zero.
-    """
+    """The half-open range of styles that an offset [num_ws, w_dim] moves; empty for zero."""
     rows = offset.flatten(1).any(dim=1).nonzero().flatten().tolist()
     return [rows[0], rows[-1] + 1] if rows else [0, 0]
 
 
 def mask_facts(mask: Tensor | None) -> dict[str, Any] | None:
-    """Width and height of a mask [1, 1, H, W], its digest, and the share of the image that it
-    covers.
-    """
+    """Size (width, height) and digest of a mask [1, 1, H, W], and the share that it covers."""
     if mask is None:
         return None
     height, width = mask.shape[2:]

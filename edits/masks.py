@@ -20,9 +20,9 @@ from invert.latents.layer_ranges import COARSE, MIDDLE
 from invert.latents.shapes import Size
 from invert.networks.network import Layer
 
-# of a style map per training side, at most: 512 values a cell make larger maps expensive
-CELLS = 64
-SOFT_CELLS = 32  # enough for the soft edges of a mixture
+# Cells of a style map per training side, at most.
+CELLS = 64  # of an edit; a cell has 512 values, which makes larger maps expensive
+SOFT_CELLS = 32  # of a mixture, whose edges are soft
 
 
 def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
@@ -33,15 +33,20 @@ def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
     """
     if mask.ndim != 4 or tuple(mask.shape[:2]) != (1, 1):
         raise UsageError(
-            f"expected a mask [1, 1, H, W], got {list(mask.shape)}; invert.images.images.read_mask makes one"
+            f"expected a mask [1, 1, H, W], got {list(mask.shape)}; "
+            "invert.images.images.read_mask makes one"
         )
+
     if tuple(mask.shape[2:]) != tuple(image):
         height, width = mask.shape[2:]
         raise UsageError(
-            f"the mask has {width}×{height} px, the image {image[1]}×{image[0]}; resize the mask to the image"
+            f"the mask has {width}×{height} px, the image {image[1]}×{image[0]}; "
+            "resize the mask to the image"
         )
+
     if not bool(((mask >= 0) & (mask <= 1)).all()):  # NaN fails too
         raise UsageError("mask values are numbers in [0, 1]; divide 8-bit values by 255")
+
     mask = mask.to(like)
     return mask[:, :, :1, :1] if mask.amin() == mask.amax() else mask
 
@@ -49,36 +54,42 @@ def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
 def feathered(mask: Tensor, pixels: float) -> Tensor:
     """The mask with every hard edge turned into a linear ramp `pixels` wide, centred on it.
 
-    A box filter, its window cut at the borders: full and empty stay exact. Raises
-    :class:`UsageError`.
+    A box filter whose window ends at the borders, so that full and empty masks stay exact. Raises
+    :class:`UsageError` for a width that is negative or not finite.
     """
     if not (math.isfinite(pixels) and pixels >= 0):
         raise UsageError(f"feather is a width in pixels, 0 or more, got {pixels}")
     reach = round(pixels / 2)
     if mask.shape[2:] == (1, 1) or reach == 0:
         return mask
+
     for axis in (2, 3):
+        # Running sums in float64: any width costs the same, and sums of 0 and 1 are exact.
         side = mask.shape[axis]
-        # running sums in float64: any width costs the same, and sums of 0 and 1 are exact
         total = widened(mask).cumsum(axis)
         total = torch.cat([torch.zeros_like(total.narrow(axis, 0, 1)), total], axis)
+
+        # The mean over [cell − reach, cell + reach].
         cell = torch.arange(side, device=total.device)
         start, stop = (cell - reach).clamp_min(0), (cell + reach + 1).clamp_max(side)
         count = (stop - start).view([-1, 1] if axis == 2 else [1, -1])
         mask = ((total.index_select(axis, stop) - total.index_select(axis, start)) / count).to(mask)
+
     return mask.clamp(0, 1)
 
 
 def at_size(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """The share of every cell of a map of `size` (height, width) that the mask covers; one cell
-    stays one cell.
+    """The mask at `size` (height, width): the share of each cell that it covers.
+
+    [1, 1, 1, 1], a mask that is the same everywhere, stays so.
     """
     return mask if mask.shape[2:] == (1, 1) else F.interpolate(mask, size=tuple(size), mode="area")
 
 
 def style_cells(generator: Generator, layer: Layer, image: Size, limit: int) -> Size:
-    """Size (height, width) of a style map for an image: the layer's input size, at most `limit` per
-    training side.
+    """Size (height, width) of a style map for an image: that of the layer's input.
+
+    At most `limit` cells per training side.
     """
     side = min(layer.size, limit)
     height, width = (max(1, pixels * side // generator.resolution) for pixels in image)
@@ -86,17 +97,16 @@ def style_cells(generator: Generator, layer: Layer, image: Size, limit: int) -> 
 
 
 def style_mask(generator: Generator, mask: Tensor, layer: Layer, image: Size) -> Tensor:
-    """Where styles of `layer` are mixed: at most 32 cells per training side, the smoother the finer
-    the layer.
+    """The mask for the styles of `layer`: the finer the layer, the softer its edges.
 
-    Edges are at least as wide as a cell of the layer's input up to 16 cells, 1/16 of the training
-    side at 32, and
-    1/8 of it from 64 on. Coarse styles need no more: all later layers smooth what they make. Fine
-    ones hold the
-    colours, where a narrow edge shows as a seam ([S] fig. 4.1).
+    It has at most 32 cells per training side. Edges are as wide as a cell of the layer's input, up
+    to 16 cells, 1/16 of the training side at 32, and 1/8 of it from 64 on. Coarse styles need no
+    more, as all later layers smooth what they make. Fine ones hold the colours, where a narrow edge
+    shows as a seam ([S] fig. 4.1).
     """
     if mask.shape[2:] == (1, 1):
         return mask
+
     side = min(generator.resolution, CELLS)
     grid = at_size(mask, [max(1, pixels * side // generator.resolution) for pixels in image])
     if layer.nominal > 2 * COARSE:

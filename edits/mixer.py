@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edits.blending import blend_noise, largest, resize_map
-from edits.common_space import check_same_canvas, to_common_space
+from edits.common_space import check_same_size, to_common_space
 from edits.cropping import check_even, feature_size, window
 from edits.log import latent_facts, mask_facts, record
 from edits.masks import at_size, check_mask, feathered, style_mask
@@ -27,44 +27,49 @@ def mix(
     shift: tuple[int, int] = (0, 0),
     feather: float = 0.0,
 ) -> Latent:
-    """`a` where the mask [1, 1, H, W] is 0, `b` where it is 1, and a + m(b − a) of every map
-    between ([S] eq. 4.2).
+    """`a` and `b` under a mask: a + m(b − a) of every map ([S] eq. 4.2).
 
+    mask         [1, 1, H, W] in [0, 1] at the image's size: a where it is 0, b where it is 1
     keep_styles  the last k styles stay a's everywhere, which keeps its colours
-    shift        b is moved right and down by (dx, dy) cells of F_i first (F… spaces); its border is
-                 drawn out
+    shift        moves b right and down by (dx, dy) cells of F_i first (F… spaces); beyond its
+                 border b goes on with its border cells
     feather      width in pixels of the ramp that replaces hard edges of the mask
 
-    Both are first brought to their common space with style maps, exactly; constant noise is added
-    where only one has
-    noise. Noise keeps its variance (App. A.2). Style maps take the smoother masks of
-    `masks.style_mask`. An empty mask
-    gives a's parts bit for bit, a full one b's. A mixture of both has no companion:
-    `invert.projection.companion` makes one from
-    its F_i. Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
+    Noise keeps its variance ([S] App. A.2); a latent without noise maps gets the generator's
+    constant ones where the other has some. Style maps take the softer masks of
+    `masks.style_mask`. An empty mask gives a's parts bit for bit, a full one b's. A mixture has no
+    companion; `invert.projection.companion` makes one from its F_i. Raises :class:`UsageError`,
+    and :class:`LatentError` for images of different sizes.
     """
+    # Both as points of one space with style maps; exact.
     other = latent_facts(b)
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
     if tuple(shift) != (0, 0):
         b = shifted(b, shift)
-    image = check_same_canvas(generator, [a, b])
-    kept = len(a.styles)
-    if whole(keep_styles) is None or not 0 <= keep_styles <= kept:
+    image = check_same_size(generator, [a, b])
+
+    count = len(a.styles)
+    if whole(keep_styles) is None or not 0 <= keep_styles <= count:
         raise UsageError(
-            f"keep_styles is between 0 and the {kept} styles of {a.space}, got {keep_styles!r}"
+            f"keep_styles is between 0 and the {count} styles of {a.space}, got {keep_styles!r}"
         )
     m = feathered(check_mask(mask, image, a.tensors()[0]), feather)
+
+    # Styles, except the last that stay a's.
     styles = []
     for k, (s, t) in enumerate(zip(a.style_list(), b.style_list(), strict=True)):
         layer = generator.layer(a.space.first + k)
-        stays = k >= kept - keep_styles
+        stays = k >= count - keep_styles
         styles.append(s if stays else blend_styles(s, t, style_mask(generator, m, layer, image)))
+
     noise = None
     if a.noise is not None and b.noise is not None:
         noise = tuple(
             blend_noise(n, p, at_size(m, n.shape[2:]))
             for n, p in zip(a.noise, b.noise, strict=True)
         )
+
+    # F_i and R_i, with the mask's share of each cell.
     mixed = a.replace(
         styles=tuple(styles),
         features=blend(a.features, b.features, m),
@@ -72,30 +77,27 @@ def mix(
         noise=noise,
         companion=sole_companion(a, b, m),
     )
+
     amounts = {"keep_styles": keep_styles, "shift": list(shift), "feather": float(feather)}
     return record(mixed, "mix", {"with": other, "mask": mask_facts(mask), **amounts})
 
 
 def sole_companion(a: Latent, b: Latent, m: Tensor) -> Companion | None:
-    """The companion of the one that an empty or full mask leaves; none for a mixture."""
+    """The companion of a under an empty mask, of b under a full one; none for a mixture."""
     if m.numel() > 1 or m.item() not in (0, 1):
         return None
     return b.companion if m.item() else a.companion
 
 
 def blend(a: Tensor | None, b: Tensor | None, m: Tensor) -> Tensor | None:
-    """a + m(b − a) of two maps of one size, the mask resampled to it; exactly a or b where m is 0
-    or 1.
-    """
+    """a + m(b − a) of two maps of one size; exactly a where m is 0, b where it is 1."""
     if a is None or b is None:
         return None
     return torch.lerp(a, b, at_size(m, a.shape[2:]).expand_as(a))
 
 
 def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """The same of two style maps stored at any sizes; the result has the largest of them and the
-    mask's.
-    """
+    """a + m(b − a) of style maps of any sizes, at the largest of theirs and the mask's."""
     if m.numel() == 1 and m.item() in (0, 1):
         return b if m.item() else a
     size = largest(a, b, m)
@@ -104,12 +106,10 @@ def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
 
 def shifted(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i on a canvas of the same
-    size.
+    """The latent's content moved right and down by (dx, dy) cells of F_i; the size stays.
 
-    What comes in is the border, drawn out (`windows.window`). The companion is dropped. Raises
-    :class:`UsageError` when
-    nothing of the image would be left.
+    Border cells fill the rest (`cropping.window`). The companion is dropped. Raises
+    :class:`UsageError` when nothing of the image would be left.
     """
     height, width = feature_size(latent)
     dx, dy = cells

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edits.blending import blend_noise, elementwise
-from edits.common_space import check_same_canvas, join_styles, to_common_space
+from edits.common_space import check_same_size, join_styles, to_common_space
 from edits.log import latent_facts, record
 from edits.mixer import mix
 from invert.arguments import check_number, whole
@@ -26,28 +26,34 @@ TRAVEL_EDGE = 0.25  # of the image's side: width of the soft edge of a travellin
 
 
 def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRange) -> Latent:
-    """`a` with a range of styles from `b`: "coarse", "middle", "fine", or a half-open range of
-    0-based indices.
+    """`a` with a range of styles from `b`.
 
-    Noise stays a's. In F… spaces F_i and R_i come from b when the range holds all styles they were
-    made of, and from a
-    when it holds none: exactly what mixing in W+ gives. Raises :class:`LatentError` when it holds
-    some of them.
+    styles  "coarse", "middle", "fine", or a half-open range of 0-based indices
+
+    Noise stays a's. In F… spaces F_i and R_i come from b when the range holds all styles that made
+    them, and from a when it holds none, which is exactly what mixing in W+ gives. Raises
+    :class:`LatentError` when it holds some of them.
     """
     start, stop = style_range(generator.network, styles)
     facts = {"layers": [start, stop], "from": latent_facts(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
-    check_same_canvas(generator, [a, b])
+    check_same_size(generator, [a, b])
+
+    # The styles before layer i exist only together, as F_i.
     inside = styles_inside(generator.network, a.space)
     taken = [start <= j < stop for j in range(generator.num_ws)]
     if any(taken[:inside]) and not all(taken[:inside]):
         raise LatentError(
-            f"styles {start} to {stop - 1} hold some of the first {inside} styles, which {a.space} has only together, as "
-            f"features; take all or none of them, or mix latents of W+"
+            f"styles {start} to {stop - 1} hold some of the first {inside} styles, which {a.space} "
+            "has only together, as features; take all or none of them, or mix latents of W+"
         )
+
+    # Each later style is a's or b's, and F_i and R_i go with the early ones.
     pairs = zip(a.style_list(), b.style_list(), taken[a.space.first - 1 :], strict=True)
     mixed_styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
     early = b if inside and all(taken[:inside]) else a
+
+    # Companions of whole images mix like the point.
     companions = [c for c in (a.companion, b.companion) if c is not None and c.windows is None]
     companion = None
     if len(companions) == 2:
@@ -56,6 +62,7 @@ def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRan
     mixed = a.replace(
         styles=mixed_styles, features=early.features, rgb=early.rgb, companion=companion
     )
+
     return record(mixed, "style_mix", facts)
 
 
@@ -68,12 +75,10 @@ def resample(
     psi: float = 1.0,
     label: int | None = None,
 ) -> Latent:
-    """The latent with a range of styles drawn anew from `seed`, the others fixed: conditional
-    sampling.
+    """The latent with a range of styles sampled anew and the others fixed ([A] fig. 18).
 
-    [A] fig. 18. `psi` is the truncation of the sample, `label` the class for a conditional
-    generator. Raises what
-    :func:`style_mix` and `Generator.sample` raise.
+    `psi` is the truncation of the sample, `label` the class for a conditional generator. Raises
+    what :func:`style_mix` and `Generator.sample` raise.
     """
     other = generator.sample(seed, psi=psi, label=label)
     start, stop = style_range(generator.network, styles)
@@ -87,13 +92,12 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     variance.
 
     Z is interpolated as the w it maps to. Raises :class:`UsageError` for t outside,
-    :class:`LatentError` for images of
-    different sizes.
+    :class:`LatentError` for images of different sizes.
     """
     check_number("t", t, 0, 1)
     facts = {"t": float(t), "to": latent_facts(b)}
     a, b = to_common_space(generator, [a, b])
-    check_same_canvas(generator, [a, b])
+    check_same_size(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
     noise = None
     if a.noise is not None and b.noise is not None:
@@ -105,19 +109,19 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
 def frames(
     generator: Generator, a: Latent, b: Latent, count: int, mask_travel: Travel | None = None
 ) -> Iterator[Latent]:
-    """`count` latents from a to b, both included: interpolated or, with `mask_travel`, mixed under
-    a moving mask.
+    """`count` latents from a to b, both included, made one by one.
 
-    The mask has a soft edge and travels "right", "left", "down" or "up", b behind it ([S] fig.
-    4.2). Made one by one:
-    style maps are large. Raises :class:`UsageError` at once, not at the first frame.
+    They are interpolated or, with `mask_travel`, mixed under a mask whose soft edge travels
+    "right", "left", "down" or "up" with b behind it ([S] fig. 4.2). Raises :class:`UsageError` at
+    once, not at the first frame.
     """
     if whole(count) is None or count < 2:
         raise UsageError(f"expected at least 2 frames, got {count!r}")
     if mask_travel is not None and mask_travel not in TRAVELS:
         raise UsageError(f"unknown mask travel {mask_travel!r}; known: {', '.join(TRAVELS)}")
+
     a, b = to_common_space(generator, [a, b])
-    image = check_same_canvas(generator, [a, b])
+    image = check_same_size(generator, [a, b])
 
     def generate() -> Iterator[Latent]:
         for k in range(count):
@@ -131,14 +135,18 @@ def frames(
 
 
 def travelling_mask(image: Size, travel: Travel, t: float) -> Tensor:
-    """[1, 1, H, W]: 1 behind an edge that has gone the fraction t of its way; all 0 at t = 0, all 1
-    at t = 1.
+    """[1, 1, H, W]: 1 behind an edge that has gone the fraction t of its way, else 0.
+
+    All 0 at t = 0 and all 1 at t = 1.
     """
+    # Position of the cells along the way, from 0 to 1.
     axis = 1 if travel in ("right", "left") else 0
     side = image[axis]
     position = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     if travel in ("left", "up"):
         position = position.flip(0)
+
+    # A ramp TRAVEL_EDGE wide, which starts before the image and ends behind it.
     ramp = ((t * (1 + TRAVEL_EDGE) - position) / TRAVEL_EDGE).clamp(0, 1)
     line = ramp[None, :] if axis == 1 else ramp[:, None]
     return line.expand(*image)[None, None].contiguous()
@@ -148,11 +156,10 @@ def combine(generator: Generator, a: Latent, b: Latent, c: Latent) -> Latent:
     """a + (b − c) in the common space of all: what b has and c has not, given to a.
 
     With b = c exactly a. Noise stays a's: a sum of three maps would not be noise of unit variance.
-    Raises
-    :class:`LatentError` for images of different sizes.
+    Raises :class:`LatentError` for images of different sizes.
     """
     facts = {"plus": latent_facts(b), "minus": latent_facts(c)}
     a, b, c = to_common_space(generator, [a, b, c])
-    check_same_canvas(generator, [a, b, c])
+    check_same_size(generator, [a, b, c])
     parts = elementwise(lambda x, y, z: x + (y - z), [a, b, c])
     return record(a.replace(**parts), "combine", facts)

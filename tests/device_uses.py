@@ -31,7 +31,7 @@ from edits.attributes.model import AttributeModel
 from edits.attributes.samples import PairSampler
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
-from edits.equalize import equalize
+from edits.equalization import equalize
 from edits.feature_edit_names import FEATURE_EDITS
 from edits.mixer import mix
 from edits.plots import distribution_figure

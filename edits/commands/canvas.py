@@ -106,7 +106,7 @@ def canvas(
     files = with_twin(output or Path(f"{latents[0].with_suffix('')}.canvas.png"))
     destinations = claim("canvas", files, latents=latents, settings=[network], overwrite=overwrite)
     generator, points = open_latents(latents, network, device, force=force)
-    grid = Grid.of(generator, points)
+    grid = Grid.from_latents(generator, points)
 
     # In cells: each latent where it was put, or right of the one before.
     placements = []
@@ -139,7 +139,7 @@ class Grid:
     step: int
 
     @classmethod
-    def of(cls, generator: Generator, latents: Sequence[Latent]) -> Grid:
+    def from_latents(cls, generator: Generator, latents: Sequence[Latent]) -> Grid:
         """The cells of the latents' common space.
 
         Raises :class:`LatentError` for latents without features.

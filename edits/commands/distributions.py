@@ -65,7 +65,7 @@ def equalize(
     Example:
       invert equalize portrait.pt --amount 0.5
     """
-    from edits.equalize import equalize as equalize_latent
+    from edits.equalization import equalize as equalize_latent
 
     path = latent or newest()
     files = with_twin(output or Path(f"{path.with_suffix('')}.equalized{amount:g}.png"))

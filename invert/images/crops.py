@@ -61,7 +61,7 @@ def checked_box(image: Image.Image, box: Sequence[float]) -> tuple[float, float,
     return max(x, 0.0), max(y, 0.0), min(x + width, image.width), min(y + height, image.height)
 
 
-def fit_canvas(
+def crop_to_multiple(
     image: Image.Image, multiple: tuple[int, int] | int, max_side: int | None = None
 ) -> Image.Image:
     """The largest centred crop whose sides are multiples of `multiple` (width, height).

@@ -21,7 +21,7 @@ from invert.images.alignment import (
     lies_as_in_ffhq,
     warn,
 )
-from invert.images.crops import crop_to, fit_canvas, square_crop
+from invert.images.crops import crop_to, crop_to_multiple, square_crop
 from invert.images.face_detection import Face, face_detector
 from invert.images.image_files import picture_name, shown
 from invert.images.images import ReadOptions, convert_picture, read_image, to_tensor
@@ -85,7 +85,7 @@ def load_target(
     facts: dict[str, Any] = {"file": Path(path).name} if path else {}
     facts |= {"size": list(picture.size)} | changed_options(framing.reading)
     if framing.keep_size:
-        fitted = canvas(generator, space, picture, framing)
+        fitted = whole_cells(generator, space, picture, framing)
     else:
         fitted, where = cut_frame(generator, name, picture, framing)
         facts |= where
@@ -120,7 +120,7 @@ def reading_of(facts: Mapping[str, Any], changes: Mapping[str, Any] | None = Non
     return ReadOptions(**{**stored, **(changes or {})})
 
 
-def canvas(
+def whole_cells(
     generator: Generator, space: Space, picture: Image.Image, framing: Framing
 ) -> Image.Image:
     """The whole photograph, without the rows and columns at its sides that fill no cell of F_i and R_i."""
@@ -128,7 +128,7 @@ def canvas(
         raise UsageError(
             "--keep-size needs a space with features, like FNW5, and no --crop or --face"
         )
-    return fit_canvas(picture, generator.step(space))
+    return crop_to_multiple(picture, generator.step(space))
 
 
 def cut_frame(

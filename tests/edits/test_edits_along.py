@@ -95,3 +95,15 @@ def test_a_callback_hears_of_the_companion_and_of_the_feature_edit() -> None:
     heard.clear()
     edit(GENERATOR, GENERATOR.sample(0), TILT, 1.0, callback=heard.append)
     assert heard == []
+
+
+def test_the_package_names_its_edits() -> None:
+    import edits
+    from edits.equalization import equalize
+
+    assert edits.edit is edit
+    assert edits.equalize is equalize
+    assert sorted(edits.__all__) == sorted(edits.HOMES)
+    assert all(callable(getattr(edits, name)) for name in edits.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = edits.nothing

@@ -13,7 +13,7 @@ from networks import small_generator, small_mobile
 from PIL import Image
 from torch import Tensor
 
-from edits.equalize import equalize, equalize_values
+from edits.equalization import equalize, equalize_values
 from edits.plots import distribution_figure, distributions
 from invert.errors import InvertError, UsageError
 from invert.generator import Generator

@@ -20,7 +20,7 @@ from edits.along_direction import edit, move
 from edits.attributes.flow import LinearFlow
 from edits.attributes.model import AttributeModel
 from edits.canvas import Placement, crop, place, shift
-from edits.equalize import equalize
+from edits.equalization import equalize
 from edits.feature_edits import Displacement
 from edits.log import MAX_EDITS, MAX_PLACEMENTS, latent_facts, record
 from edits.mixer import mix

@@ -17,7 +17,7 @@ from PIL import Image
 
 from invert.errors import InvertError, UsageError
 from invert.images.comparison import error_map, hstack
-from invert.images.crops import crop_to, fit_canvas, square_crop
+from invert.images.crops import crop_to, crop_to_multiple, square_crop
 from invert.images.images import (
     area_downscale,
     read_image,
@@ -126,20 +126,20 @@ def test_shrinking_averages_instead_of_picking_pixels() -> None:
 
 def test_canvas_is_the_largest_centred_one_without_resampling() -> None:
     picture = photo(70, 45)
-    assert same_pixels(fit_canvas(picture, 16), np.asarray(picture)[6:38, 3:67])
-    assert same_pixels(fit_canvas(picture, (70, 9)), picture)
-    assert fit_canvas(picture, 16, max_side=40).size == (32, 32)
+    assert same_pixels(crop_to_multiple(picture, 16), np.asarray(picture)[6:38, 3:67])
+    assert same_pixels(crop_to_multiple(picture, (70, 9)), picture)
+    assert crop_to_multiple(picture, 16, max_side=40).size == (32, 32)
 
 
 def test_impossible_canvas_and_size_are_refused() -> None:
     with pytest.raises(UsageError, match="70×45 px holds no canvas"):
-        fit_canvas(photo(70, 45), 64)
+        crop_to_multiple(photo(70, 45), 64)
     with pytest.raises(UsageError, match="at most 15 px a side"):
-        fit_canvas(photo(70, 45), 16, max_side=15)
+        crop_to_multiple(photo(70, 45), 16, max_side=15)
     with pytest.raises(UsageError, match="expected at least 1"):
-        fit_canvas(photo(70, 45), 0)
+        crop_to_multiple(photo(70, 45), 0)
     with pytest.raises(UsageError, match="expected at least 1"):
-        fit_canvas(photo(70, 45), 8, max_side=-8)
+        crop_to_multiple(photo(70, 45), 8, max_side=-8)
     with pytest.raises(UsageError, match="size is 0×4"):
         crop_to(photo(), (0, 0, 8), (0, 4))
 

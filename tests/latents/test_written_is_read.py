@@ -12,7 +12,7 @@ from shell import QUICK, Shell, make_photo, pixels, succeeded
 from directions.direction import Direction, unit
 from edits.along_direction import edit
 from edits.canvas import Placement, crop, place, shift
-from edits.equalize import equalize
+from edits.equalization import equalize
 from edits.mixer import mix
 from edits.plots import distributions
 from edits.style_mixing import combine, interpolate, style_mix

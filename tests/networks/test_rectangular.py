@@ -16,7 +16,7 @@ from directions.direction_files import save_direction
 from edits.along_direction import edit
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import Placement, crop, place, shift
-from edits.equalize import equalize
+from edits.equalization import equalize
 from edits.mixer import mix
 from edits.style_mixing import combine, interpolate, style_mix
 from invert.checkpoints import Checkpoint, write_checkpoint

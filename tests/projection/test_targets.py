@@ -19,7 +19,7 @@ from PIL import Image
 import invert
 from directions.direction import Direction, unit
 from edits.along_direction import edit
-from edits.equalize import equalize
+from edits.equalization import equalize
 from edits.mixer import mix
 from edits.style_mixing import frames, interpolate, resample
 from invert.errors import ImageError, ImageWarning, InvertError, UsageError

@@ -11,7 +11,7 @@ from sheet import Sheet, Tile
 from studio import DISTANCES, Studio
 from targets import portrait
 
-from edits.equalize import equalize
+from edits.equalization import equalize
 from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.reconstruction import projection_metrics
 

@@ -27,16 +27,16 @@ def equalize(
     """(1 − c)·x + c·T⁻¹(S(x)) for every value x of each part, c = `amount` in [0, 1] ([S] eq. 7.1).
 
     S and T are the distribution functions of the part (all its values pooled, each point of the
-    batch alone) and of
-    generated ones. The order of values is kept, and the Wasserstein distance falls linearly with
-    the amount, to 0 at 1.
-    `parts` names some of "styles", "features", "rgb"; all that the latent has by default. Raises
-    :class:`UsageError`
-    for an amount outside and for parts that the latent has not.
+    batch alone) and of generated ones. The order of values stays, and the Wasserstein distance
+    falls linearly with the amount, to 0 at 1. `parts` names some of "styles", "features", "rgb";
+    by default all that the latent has. Raises :class:`UsageError` for an amount outside and for
+    parts that the latent lacks.
     """
     check_number("amount", amount, 0, 1)
     generator.check(latent)
     latent = latent.to(generator.device, generator.dtype)
+
+    # The parts: those that the latent and the generator have, or the named ones.
     present = distribution_parts(generator, latent)
     chosen = list(present) if parts is None else list(parts)
     missing = [name for name in chosen if name not in present]
@@ -45,11 +45,13 @@ def equalize(
             f"{latent.space} has no {missing[0] if missing else 'parts'} to equalize here; it has "
             f"{', '.join(present) or 'none: convert it to W first'}"
         )
+
     changes: dict[str, Any] = {}
     for name in chosen:
         values, target = present[name]
         moved = equalize_values(values, target, amount)
         changes[name] = split_styles(latent, moved) if name == "styles" else moved
+
     return record(latent.replace(**changes), "equalize", {"amount": float(amount), "parts": chosen})
 
 
@@ -57,8 +59,11 @@ def equalize_values(values: Tensor, ordered: Tensor, amount: float) -> Tensor:
     """Equation 7.1 for each row of values [N, …] and the ascending values `ordered` [m] of the
     target.
     """
+    # T⁻¹ at as many quantiles as there are values.
     rows = values.flatten(1)
     target = group_means(ordered, rows.shape[1]).to(rows)
+
+    # The value of rank r becomes the quantile of rank r: T⁻¹(S(x)).
     rank = rows.argsort(dim=1, stable=True)
     quantiles = torch.empty_like(rows).scatter_(1, rank, target.expand_as(rows))
     return torch.lerp(rows, quantiles, amount).view_as(values)
