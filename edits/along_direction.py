@@ -20,12 +20,12 @@ from edits.blending import largest, resize_map
 from edits.common_space import join_styles
 from edits.feature_edit_names import (
     current_name,
-    feature_edit_facts,
+    describe_feature_edit,
     features_or_carry,
     named_feature_edit,
 )
 from edits.feature_edits import FeatureEdit
-from edits.log import direction_facts, mask_facts, moved_layers, offset_facts, record
+from edits.log import describe_direction, describe_mask, describe_offset, record, styles_moved
 from edits.masks import CELLS, at_size, check_mask, style_cells
 from invert.errors import UsageError
 from invert.generator import Generator
@@ -135,14 +135,16 @@ def sweep(
 
     for strength in strengths:
         offset = chosen.offset(generator.num_ws, strength, styles)
-        result = moved(generator, latent, offset, feature_edit, mask)
-        facts = {
-            "direction": direction_facts(chosen),
+        result = add_offset(generator, latent, offset, feature_edit, mask)
+        details = {
+            "direction": describe_direction(chosen),
             "strength": float(strength),
             "unit": UNIT,
             "layers": list(chosen.style_range(generator.num_ws, styles)),
         }
-        yield record(result, "move", {**facts, **way_facts(result, feature_edit, mask)})
+        yield record(
+            result, "move", {**details, **describe_features_and_mask(result, feature_edit, mask)}
+        )
 
 
 def move(
@@ -169,19 +171,21 @@ def move(
     offset, mask or feature edit.
     """
     features = features_or_carry(features, carry)
-    result = moved(generator, latent, offset, features, mask)
-    facts = {"offset": offset_facts(offset), "layers": moved_layers(offset)}
-    return record(result, "move", {**facts, **way_facts(result, features, mask)})
+    result = add_offset(generator, latent, offset, features, mask)
+    details = {"offset": describe_offset(offset), "layers": styles_moved(offset)}
+    return record(result, "move", {**details, **describe_features_and_mask(result, features, mask)})
 
 
-def way_facts(moved: Latent, features: str | FeatureEdit, mask: Tensor | None) -> dict[str, Any]:
+def describe_features_and_mask(
+    result: Latent, features: str | FeatureEdit, mask: Tensor | None
+) -> dict[str, Any]:
     """For the log of edits: how F_i changed, where the space has it, and the mask."""
-    facts = feature_edit_facts(named_feature_edit(features)) if moved.space.layer else None
-    return {"carry": facts, "mask": mask_facts(mask)}  # a key of the file format
+    details = describe_feature_edit(named_feature_edit(features)) if result.space.layer else None
+    return {"carry": details, "mask": describe_mask(mask)}  # a key of the file format
 
 
 @full_precision()
-def moved(
+def add_offset(
     generator: Generator,
     latent: Latent,
     offset: Tensor,
@@ -204,7 +208,7 @@ def moved(
 
     # Styles from layer i on.
     changes: dict[str, Any] = {
-        "styles": moved_styles(generator, opened, offset, weight, sizes.image)
+        "styles": add_to_styles(generator, opened, offset, weight, sizes.image)
     }
     if not opened.space.layer:
         return opened.replace(**changes)
@@ -261,7 +265,7 @@ def space_of_result(space: Space, offset: Tensor, masked: bool) -> Space:
     return Space("W+", space.layer, noise=space.noise, spatial=space.spatial or masked)
 
 
-def moved_styles(
+def add_to_styles(
     generator: Generator, latent: Latent, offset: Tensor, weight: Tensor, image: Size
 ) -> Tensor | tuple[Tensor, ...]:
     """The styles plus the offset of their layers, times the mask where they are maps."""

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from edits.common_space import to_common_space
 from edits.cropping import Box, check_even, feature_size, window
-from edits.log import MAX_PLACEMENTS, latent_facts, record
+from edits.log import MAX_PLACEMENTS, describe_latent, record
 from edits.masks import feathered
-from edits.mixer import mix, shifted
+from edits.mixer import mix, shift_cells
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -76,10 +76,10 @@ def place(
 
     # The mixtures are steps of this edit and leave no entries in its log.
     result = result.replace(metadata=placements[0].latent.metadata)
-    return record(result, "place", place_facts(canvas, placements, feather))
+    return record(result, "place", describe_placements(canvas, placements, feather))
 
 
-def place_facts(
+def describe_placements(
     canvas: tuple[int, int], placements: Sequence[Placement], feather: float | None
 ) -> dict[str, Any]:
     """For the log of edits: the canvas, and the latent and place of the first placements."""
@@ -87,7 +87,7 @@ def place_facts(
         {
             "at": list(p.at),
             "crop": None if p.crop is None else list(p.crop),
-            **latent_facts(p.latent),
+            **describe_latent(p.latent),
         }
         for p in placements[:MAX_PLACEMENTS]
     ]
@@ -112,8 +112,8 @@ def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tup
 
 
 def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
-    """The latent's content moved right and down by (dx, dy) cells of F_i (`mixer.shifted`)."""
-    return record(shifted(latent, cells), "shift", {"cells": list(cells)})
+    """The latent's content moved right and down by (dx, dy) cells of F_i (`mixer.shift_cells`)."""
+    return record(shift_cells(latent, cells), "shift", {"cells": list(cells)})
 
 
 def crop(latent: Latent, box: Box) -> Latent:

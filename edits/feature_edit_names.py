@@ -59,22 +59,22 @@ def features_or_carry(
     return carry
 
 
-def feature_edit_facts(features: FeatureEdit) -> dict[str, Any]:
+def describe_feature_edit(features: FeatureEdit) -> dict[str, Any]:
     """How the log of edits describes a feature edit: name, settings, digest of its weights.
 
     The name is that of `FEATURE_EDITS`, or else the name of the class.
     """
     names = {type(known): name for name, known in FEATURE_EDITS.items()}
-    facts: dict[str, Any] = {"name": names.get(type(features), type(features).__name__)}
+    details: dict[str, Any] = {"name": names.get(type(features), type(features).__name__)}
 
     if is_dataclass(features):
         values = {field.name: getattr(features, field.name) for field in fields(features)}
-        facts |= {
+        details |= {
             name: value for name, value in values.items() if isinstance(value, (int, float, str))
         }
     if weights := tensors_inside(features):
-        facts["sha256"] = digest(weights)
-    return facts
+        details["sha256"] = digest(weights)
+    return details
 
 
 def tensors_inside(part: Any, name: str = "carrier") -> dict[str, Tensor]:

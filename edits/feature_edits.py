@@ -48,7 +48,7 @@ class Displacement(NamedTuple):
 
 
 class FeatureEdit(Protocol):
-    """Any object that says how F_i and R_i change with the styles."""
+    """Any object that says how F_i and R_i change when the styles do."""
 
     def displacement(
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
@@ -86,12 +86,14 @@ class CompanionDifference:
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
         """The difference under the mask; none for an offset of styles from layer i on."""
+        # The styles before layer i made F_i: an offset of later ones leaves it.
         if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
 
+        # F_i(c + offset) − F_i(c).
         companion, windows = companion_and_windows(generator, latent)
         before, after = companion_maps(generator, latent, [companion, companion + offset])
-        changes = [a - b for b, a in zip(before, after, strict=True)]
+        changes = [y - x for x, y in zip(before, after, strict=True)]
 
         return masked_displacement(latent, windows, weight, changes)
 
@@ -126,16 +128,18 @@ class ResidualWarp:
         self, generator: Generator, latent: Latent, offset: Tensor, weight: Tensor
     ) -> Displacement:
         """The change from the companion's c to c + offset; none for styles from layer i on."""
+        # The styles before layer i made F_i: an offset of later ones leaves it.
         if not offset[: styles_inside(generator.network, latent.space)].any():
             return Displacement(None, None)
 
+        # The equation above at c + offset, less that at c.
         companion, windows = companion_and_windows(generator, latent)
         origin = latent.origin()
         before, after = (
             self.edited_maps(generator, latent, windows, origin, c)
             for c in (companion, companion + offset)
         )
-        changes = [a - b for a, b in zip(after, before, strict=True)]
+        changes = [y - x for x, y in zip(before, after, strict=True)]
 
         return masked_displacement(latent, windows, weight, changes, origin)
 
@@ -156,11 +160,11 @@ class ResidualWarp:
         path = companion_maps(generator, latent, line)
         first, last = path[0], path[-1]
 
-        # Flow of F_i along the line, and the share of the residual that the rest of d leaves.
+        # The optical flow of F_i along the line, and the share by the change it leaves unexplained.
         flow = self.optical_flow([maps[0] for maps in path])
         share = self.residual_share(warp(first[0], flow), last[0], first[0])
 
-        # residual = F_i − F_i(c₀), warped, damped and added to F_i(c); R_i likewise.
+        # F_i(c) + share · warp(F_i − F_i(c₀)), with F_i as it was at the origin; R_i likewise.
         residuals = [windows.cut(t) - made for t, made in zip(origin[1:], first, strict=True)]
         return [
             made + at_size(share, made.shape[2:]) * warp(residual, flow)

@@ -19,10 +19,10 @@ MAX_TEXT = 100  # characters of a text in an entry
 DIGITS = 16  # of a SHA-256 in hex: to recognize, not to protect
 
 
-def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) -> Latent:
-    """The latent with an entry of `edit` and its facts added to `metadata["edits"]`.
+def record(latent: Latent, edit: str, details: Mapping[str, Any] | None = None) -> Latent:
+    """The latent with an entry of `edit` and its details added to `metadata["edits"]`.
 
-    Facts are JSON-like; those that are None are left out. Of more than MAX_EDITS edits the last
+    Details are JSON-like; those that are None are left out. Of more than MAX_EDITS edits the last
     ones stay, and `metadata["earlier_edits"]` counts the others. `metadata["made_by"]` becomes the
     edit's name, as the result of an edit is no projection any more.
     """
@@ -33,7 +33,7 @@ def record(latent: Latent, edit: str, facts: Mapping[str, Any] | None = None) ->
 
     entry = {
         "edit": edit,
-        **{name: value for name, value in (facts or {}).items() if value is not None},
+        **{name: value for name, value in (details or {}).items() if value is not None},
     }
     edits = [*before, entry]
     earlier += max(0, len(edits) - MAX_EDITS)
@@ -50,18 +50,18 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return fingerprint(tensors, {})[:DIGITS]
 
 
-def latent_facts(latent: Latent) -> dict[str, Any]:
+def describe_latent(latent: Latent) -> dict[str, Any]:
     """How an entry names another latent: its space, its digest and its photograph.
 
     The digest is the one in `made_from`.
     """
-    facts: dict[str, Any] = {"space": str(latent.space), "sha256": latent_digest(latent)[:DIGITS]}
+    details: dict[str, Any] = {"space": str(latent.space), "sha256": latent_digest(latent)[:DIGITS]}
     image = latent.metadata.get("image")
     file = image.get("file") if isinstance(image, Mapping) else None
-    return facts | ({"image": file[:MAX_TEXT]} if isinstance(file, str) else {})
+    return details | ({"image": file[:MAX_TEXT]} if isinstance(file, str) else {})
 
 
-def direction_facts(direction: Direction) -> dict[str, Any]:
+def describe_direction(direction: Direction) -> dict[str, Any]:
     """The name of a direction, the digest of its vectors, its W space and σ, the unit of strength.
 
     The key of σ is "step", as in files of directions.
@@ -74,18 +74,18 @@ def direction_facts(direction: Direction) -> dict[str, Any]:
     }
 
 
-def offset_facts(offset: Tensor) -> dict[str, Any]:
+def describe_offset(offset: Tensor) -> dict[str, Any]:
     """Digest and Euclidean norm of an offset [num_ws, w_dim] that belongs to no direction."""
     return {"sha256": digest({"offset": offset}), "norm": offset.norm().item()}
 
 
-def moved_layers(offset: Tensor) -> list[int]:
+def styles_moved(offset: Tensor) -> list[int]:
     """The half-open range of styles that an offset [num_ws, w_dim] moves; empty for zero."""
     rows = offset.flatten(1).any(dim=1).nonzero().flatten().tolist()
     return [rows[0], rows[-1] + 1] if rows else [0, 0]
 
 
-def mask_facts(mask: Tensor | None) -> dict[str, Any] | None:
+def describe_mask(mask: Tensor | None) -> dict[str, Any] | None:
     """Size (width, height) and digest of a mask [1, 1, H, W], and the share that it covers."""
     if mask is None:
         return None

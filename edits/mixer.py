@@ -8,7 +8,7 @@ from torch import Tensor
 from edits.blending import blend_noise, largest, resize_map
 from edits.common_space import check_same_size, to_common_space
 from edits.cropping import check_even, feature_size, window
-from edits.log import latent_facts, mask_facts, record
+from edits.log import describe_latent, describe_mask, record
 from edits.masks import at_size, check_mask, feathered, style_mask
 from invert.arguments import whole
 from invert.errors import UsageError
@@ -42,10 +42,10 @@ def mix(
     and :class:`LatentError` for images of different sizes.
     """
     # Both as points of one space with style maps; exact.
-    other = latent_facts(b)
+    other = describe_latent(b)
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
     if tuple(shift) != (0, 0):
-        b = shifted(b, shift)
+        b = shift_cells(b, shift)
     image = check_same_size(generator, [a, b])
 
     count = len(a.styles)
@@ -79,7 +79,7 @@ def mix(
     )
 
     amounts = {"keep_styles": keep_styles, "shift": list(shift), "feather": float(feather)}
-    return record(mixed, "mix", {"with": other, "mask": mask_facts(mask), **amounts})
+    return record(mixed, "mix", {"with": other, "mask": describe_mask(mask), **amounts})
 
 
 def sole_companion(a: Latent, b: Latent, m: Tensor) -> Companion | None:
@@ -105,7 +105,7 @@ def blend_styles(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
     return torch.lerp(a, b, resize_map(m, size).expand_as(a))
 
 
-def shifted(latent: Latent, cells: tuple[int, int]) -> Latent:
+def shift_cells(latent: Latent, cells: tuple[int, int]) -> Latent:
     """The latent's content moved right and down by (dx, dy) cells of F_i; the size stays.
 
     Border cells fill the rest (`cropping.window`). The companion is dropped. Raises

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edits.blending import blend_noise, elementwise
 from edits.common_space import check_same_size, join_styles, to_common_space
-from edits.log import latent_facts, record
+from edits.log import describe_latent, record
 from edits.mixer import mix
 from invert.arguments import check_number, whole
 from invert.errors import LatentError, UsageError
@@ -35,35 +35,35 @@ def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRan
     :class:`LatentError` when it holds some of them.
     """
     start, stop = style_range(generator.network, styles)
-    facts = {"layers": [start, stop], "from": latent_facts(b)}
+    details = {"layers": [start, stop], "from": describe_latent(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
     check_same_size(generator, [a, b])
 
     # The styles before layer i exist only together, as F_i.
     inside = styles_inside(generator.network, a.space)
-    taken = [start <= j < stop for j in range(generator.num_ws)]
-    if any(taken[:inside]) and not all(taken[:inside]):
+    from_b = [start <= j < stop for j in range(generator.num_ws)]
+    if any(from_b[:inside]) and not all(from_b[:inside]):
         raise LatentError(
             f"styles {start} to {stop - 1} hold some of the first {inside} styles, which {a.space} "
             "has only together, as features; take all or none of them, or mix latents of W+"
         )
 
     # Each later style is a's or b's, and F_i and R_i go with the early ones.
-    pairs = zip(a.style_list(), b.style_list(), taken[a.space.first - 1 :], strict=True)
-    mixed_styles = join_styles(a.space, [t if take else s for s, t, take in pairs])
-    early = b if inside and all(taken[:inside]) else a
+    pairs = zip(a.style_list(), b.style_list(), from_b[a.space.first - 1 :], strict=True)
+    mixed_styles = join_styles(a.space, [t if of_b else s for s, t, of_b in pairs])
+    early = b if inside and all(from_b[:inside]) else a
 
     # Companions of whole images mix like the point.
     companions = [c for c in (a.companion, b.companion) if c is not None and c.windows is None]
     companion = None
     if len(companions) == 2:
-        rows = torch.tensor(taken, device=generator.device)[:, None]
+        rows = torch.tensor(from_b, device=generator.device)[:, None]
         companion = Companion(torch.where(rows, companions[1].styles, companions[0].styles))
     mixed = a.replace(
         styles=mixed_styles, features=early.features, rgb=early.rgb, companion=companion
     )
 
-    return record(mixed, "style_mix", facts)
+    return record(mixed, "style_mix", details)
 
 
 def resample(
@@ -83,8 +83,8 @@ def resample(
     other = generator.sample(seed, psi=psi, label=label)
     start, stop = style_range(generator.network, styles)
     mixed = style_mix(generator, latent, other, (start, stop))
-    facts = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
-    return record(mixed.replace(metadata=latent.metadata), "resample", facts)
+    details = {"layers": [start, stop], "seed": seed, "psi": psi, "class": label}
+    return record(mixed.replace(metadata=latent.metadata), "resample", details)
 
 
 def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
@@ -95,7 +95,7 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     :class:`LatentError` for images of different sizes.
     """
     check_number("t", t, 0, 1)
-    facts = {"t": float(t), "to": latent_facts(b)}
+    details = {"t": float(t), "to": describe_latent(b)}
     a, b = to_common_space(generator, [a, b])
     check_same_size(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
@@ -103,7 +103,7 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     if a.noise is not None and b.noise is not None:
         pairs = zip(a.noise, b.noise, strict=True)
         noise = tuple(blend_noise(n, p, n.new_full((1, 1, 1, 1), t)) for n, p in pairs)
-    return record(a.replace(**parts, noise=noise), "interpolate", facts)
+    return record(a.replace(**parts, noise=noise), "interpolate", details)
 
 
 def frames(
@@ -158,8 +158,8 @@ def combine(generator: Generator, a: Latent, b: Latent, c: Latent) -> Latent:
     With b = c exactly a. Noise stays a's: a sum of three maps would not be noise of unit variance.
     Raises :class:`LatentError` for images of different sizes.
     """
-    facts = {"plus": latent_facts(b), "minus": latent_facts(c)}
+    details = {"plus": describe_latent(b), "minus": describe_latent(c)}
     a, b, c = to_common_space(generator, [a, b, c])
     check_same_size(generator, [a, b, c])
     parts = elementwise(lambda x, y, z: x + (y - z), [a, b, c])
-    return record(a.replace(**parts), "combine", facts)
+    return record(a.replace(**parts), "combine", details)

@@ -11,7 +11,7 @@ from edits.along_direction import move
 from edits.blending import resize_map
 from edits.canvas import Placement, crop, place, shift
 from edits.cropping import window
-from edits.log import latent_facts
+from edits.log import describe_latent
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -176,7 +176,7 @@ def test_one_latent_alone_is_itself(generator: Generator) -> None:
     x = generator.sample([0, 1], space="FNW5")
     alone = place(generator, (16, 16), [Placement(x)])
     assert same(alone, generator.convert(x, "FNSW5"))
-    laid = {"at": [0, 0], "crop": None, **latent_facts(x)}
+    laid = {"at": [0, 0], "crop": None, **describe_latent(x)}
     assert alone.metadata["edits"] == [
         {"edit": "place", "canvas": [16, 16], "latents": 1, "placements": [laid]}
     ]

@@ -22,7 +22,7 @@ from edits.attributes.model import AttributeModel
 from edits.canvas import Placement, crop, place, shift
 from edits.equalization import equalize
 from edits.feature_edits import Displacement
-from edits.log import MAX_EDITS, MAX_PLACEMENTS, latent_facts, record
+from edits.log import MAX_EDITS, MAX_PLACEMENTS, describe_latent, record
 from edits.mixer import mix
 from edits.style_mixing import combine, frames, interpolate, resample, style_mix
 from invert.generator import Generator
@@ -160,11 +160,11 @@ def test_attribute_models_are_told_apart_by_their_weights(generator: Generator) 
 def test_a_sum_tells_its_terms_and_their_signs(generator: Generator) -> None:
     a, b, c = (point(generator, seed) for seed in range(3))
     told = entry(combine(generator, a, b, c))
-    assert told == {"edit": "combine", "plus": latent_facts(b), "minus": latent_facts(c)}
+    assert told == {"edit": "combine", "plus": describe_latent(b), "minus": describe_latent(c)}
     assert entry(combine(generator, a, c, b)) == {
         "edit": "combine",
-        "plus": latent_facts(c),
-        "minus": latent_facts(b),
+        "plus": describe_latent(c),
+        "minus": describe_latent(b),
     }
 
 
@@ -174,15 +174,15 @@ def test_another_latent_is_told_by_space_digest_and_photograph(
     b = point(generator).replace(metadata={"image": {"file": "b.png"}})
     b.save(tmp_path / "b.pt")
     b.save(tmp_path / "b.safetensors")
-    facts = latent_facts(b)
+    facts = describe_latent(b)
     assert (facts["space"], facts["image"], len(facts["sha256"])) == ("FNW5", "b.png", 16)
     assert (
         facts
-        == latent_facts(Latent.load(tmp_path / "b.pt"))
-        == latent_facts(Latent.load(tmp_path / "b.safetensors"))
+        == describe_latent(Latent.load(tmp_path / "b.pt"))
+        == describe_latent(Latent.load(tmp_path / "b.safetensors"))
     )
-    assert facts["sha256"] != latent_facts(point(generator, 1))["sha256"]
-    assert "image" not in latent_facts(b.replace(metadata={"image": 5}))
+    assert facts["sha256"] != describe_latent(point(generator, 1))["sha256"]
+    assert "image" not in describe_latent(b.replace(metadata={"image": 5}))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,9 @@ def test_other_edits_tell_their_arguments(
     generator: Generator,
 ) -> None:
     a, b = point(generator), point(generator, 1)
-    expected = {name: latent_facts(b) if value == "b" else value for name, value in facts.items()}
+    expected = {
+        name: describe_latent(b) if value == "b" else value for name, value in facts.items()
+    }
     assert entry(edited(generator, a, b)) == expected
 
 
@@ -222,7 +224,7 @@ def test_a_mixture_tells_the_other_the_mask_and_the_amounts(generator: Generator
     told = entry(mix(generator, a, b, left_half(generator), keep_styles=2, shift=(2, 0), feather=4))
     assert told.pop("mask") == entry_mask(generator, left_half(generator))
     amounts = {"keep_styles": 2, "shift": [2, 0], "feather": 4.0}
-    assert told == {"edit": "mix", "with": latent_facts(b), **amounts}
+    assert told == {"edit": "mix", "with": describe_latent(b), **amounts}
 
 
 def test_a_canvas_tells_what_was_laid_where(generator: Generator) -> None:
@@ -235,8 +237,8 @@ def test_a_canvas_tells_what_was_laid_where(generator: Generator) -> None:
         "canvas": [24, 16],
         "latents": 2,
         "placements": [
-            {"at": [0, 0], "crop": None, **latent_facts(a)},
-            {"at": [8, 0], "crop": [0, 0, 16, 8], **latent_facts(b)},
+            {"at": [0, 0], "crop": None, **describe_latent(a)},
+            {"at": [8, 0], "crop": [0, 0, 16, 8], **describe_latent(b)},
         ],
         "feather": 3.0,
     }
