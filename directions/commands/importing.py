@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from directions.commands.options import (
+    RENAMED,
     direction_file,
-    layers_option,
     meaning_option,
     name_option,
     output_option,
     psi_option,
+    styles_option,
     write,
 )
 from invert.commands.command import Command
 from invert.commands.destinations import claim
-from invert.commands.opening import open_generator, open_layers
+from invert.commands.opening import open_generator, open_styles
 from invert.commands.options import (
     FILE,
     device_option,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie below 0.18
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=Command, renamed=RENAMED)
 @click.argument("file", type=FILE)
 @name_option
 @click.option("--key", metavar="NAME", help="Which array, if the file has several.")
@@ -53,7 +54,7 @@ RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie belo
 @click.option(
     "--check", is_flag=True, help="Refuse a direction that looks like noise in this W space."
 )
-@layers_option
+@styles_option
 @meaning_option
 @output_option
 @overwrite_option
@@ -66,7 +67,7 @@ def import_file(
     index: int | None,
     sign: str | None,
     check: bool,
-    layers: str | None,
+    styles: str | None,
     meaning: str,
     output: Path | None,
     overwrite: bool,
@@ -90,7 +91,7 @@ def import_file(
         "directions import", [path], files=[file], network=network, overwrite=overwrite
     )
     generator = open_generator(network, device)
-    limits, space = open_layers(generator, layers), WSpace.from_generator(generator)
+    limits, space = open_styles(generator, styles), WSpace.from_generator(generator)
 
     def read(turned: int) -> Direction:
         return import_direction(

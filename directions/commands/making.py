@@ -10,21 +10,22 @@ from typing import Any
 import click
 
 from directions.commands.options import (
+    RENAMED,
     claim_all,
     count_option,
     direction_file,
     folder_option,
-    layers_option,
     meaning_option,
     name_option,
     output_option,
     psi_option,
+    styles_option,
     write,
     write_all,
 )
 from invert.commands.command import Command
 from invert.commands.destinations import check_folder, claim
-from invert.commands.opening import DEFAULT_NETWORK, open_generator, open_generator_for, open_layers
+from invert.commands.opening import DEFAULT_NETWORK, open_generator, open_generator_for, open_styles
 from invert.commands.options import (
     FILE,
     device_option,
@@ -35,7 +36,7 @@ from invert.commands.options import (
 from invert.commands.parsing import check_seed, parse_points
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, renamed=RENAMED)
 @click.argument("table", metavar="CSV", type=FILE)
 @name_option
 @click.option(
@@ -51,7 +52,7 @@ from invert.commands.parsing import check_seed, parse_points
     multiple=True,
     help="Make it orthogonal to this direction; repeatable.",
 )
-@layers_option
+@styles_option
 @meaning_option
 @psi_option
 @click.option(
@@ -71,7 +72,7 @@ def learn(
     name: str,
     kind: Any,
     against: tuple[str, ...],
-    layers: str | None,
+    styles: str | None,
     meaning: str,
     psi: float,
     seed: int,
@@ -104,7 +105,7 @@ def learn(
     generator = open_generator_for(rows.samples, network, device)
     for other in others:
         other.check_generator(generator)
-    limits = open_layers(generator, layers)
+    limits = open_styles(generator, styles)
     ws = style_vectors(generator, rows.samples, psi=psi)
     learned = learn_direction(
         ws, rows.scores, name=name, space=WSpace.from_generator(generator), kind=kind, against=others, styles=limits,
@@ -113,7 +114,7 @@ def learn(
     write(learned, destinations)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, renamed=RENAMED)
 @click.option(
     "--positive",
     metavar="SEEDS|FILE",
@@ -129,7 +130,7 @@ def learn(
     help="Similar ones that lack it; repeatable.",
 )
 @name_option
-@layers_option
+@styles_option
 @meaning_option
 @psi_option
 @output_option
@@ -140,7 +141,7 @@ def exemplars(
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     name: str,
-    layers: str | None,
+    styles: str | None,
     meaning: str,
     psi: float,
     output: Path | None,
@@ -169,7 +170,7 @@ def exemplars(
         overwrite=overwrite,
     )  # fmt: skip
     generator = open_generator_for(with_it + without, network, device)
-    limits = open_layers(generator, layers)
+    limits = open_styles(generator, styles)
     ws = style_vectors(generator, with_it + without, psi=psi)  # together: W+ for all if for any
     made = from_exemplars(
         ws[: len(with_it)],
@@ -182,10 +183,10 @@ def exemplars(
     write(made, destinations)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, renamed=RENAMED)
 @count_option
 @click.option("--samples", metavar="N", type=int, help="Number of samples of W.")
-@layers_option
+@styles_option
 @folder_option
 @overwrite_option
 @network_option
@@ -193,7 +194,7 @@ def exemplars(
 def pca(
     count: int,
     samples: int | None,
-    layers: str | None,
+    styles: str | None,
     output: Path,
     overwrite: bool,
     network: str,
@@ -214,20 +215,20 @@ def pca(
         "directions pca", [f"pca-{k}" for k in range(count)], output, network, overwrite
     )
     generator = open_generator(network, device)
-    limits = open_layers(generator, layers)
+    limits = open_styles(generator, styles)
     number = SAMPLES if samples is None else samples
     write_all(principal_directions(generator, count, samples=number, styles=limits), destinations)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, renamed=RENAMED)
 @count_option
-@layers_option
+@styles_option
 @folder_option
 @overwrite_option
 @network_option
 @device_option
 def sefa(
-    count: int, layers: str | None, output: Path, overwrite: bool, network: str, device: str
+    count: int, styles: str | None, output: Path, overwrite: bool, network: str, device: str
 ) -> None:
     """Factorize the affine layers (SeFa).
 
@@ -235,13 +236,13 @@ def sefa(
 
     \b
     Example:
-      invert directions sefa --count 10 -o factors
+      invert directions sefa --styles 0-7 --count 10 -o factors
     """
     from directions.sefa import factorize
 
     check_folder(output)
     generator = open_generator(network, device)
-    limits = open_layers(generator, layers)
+    limits = open_styles(generator, styles)
     first, stop = limits or (0, generator.num_ws)
     names = [f"sefa-{first}-{stop}-{k}" for k in range(count)]
     destinations = claim_all("directions sefa", names, output, network, overwrite)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invert.commands.command import Renamed
 from invert.commands.destinations import Destinations, claim, with_suffix_of
 from invert.commands.options import FILE, check_psi
+from invert.commands.parsing import styles_of_layers
 from invert.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -29,11 +31,12 @@ meaning_option = click.option(
     default="",
     help="What a positive strength does, as in `invert directions list`.",
 )
-layers_option = click.option(
-    "--layers",
+styles_option = click.option(
+    "--styles",
     metavar="A-B|NAME",
-    help="Styles it acts on: 0-8 (8 excluded), coarse, middle or fine; all by default.",
+    help="Styles it acts on: 0-7 (both included), coarse, middle or fine; all by default.",
 )
+RENAMED = {"--layers": Renamed("--styles", styles_of_layers)}
 count_option = click.option(
     "--count", metavar="N", default=10, show_default=True, help="Number of directions."
 )

@@ -101,7 +101,7 @@ class AttributeModel:
         if strength is None:
             raise UsageError(
                 f"the offset of the first {len(inside)} styles is not along {self.direction!r}, whose attribute model "
-                "carries all of them at once; leave --layers out, or use features='residual'"
+                "carries all of them at once; leave --styles out, or use features='residual'"
             )
         if abs(strength) > REACH * self.limit:
             raise UsageError(

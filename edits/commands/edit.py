@@ -9,7 +9,7 @@ import click
 
 from invert.commands.command import Command, Renamed
 from invert.commands.destinations import claim, with_suffix_of, with_twin
-from invert.commands.opening import newest, open_latents, open_layers
+from invert.commands.opening import newest, open_latents, open_styles
 from invert.commands.options import (
     FILE,
     device_option,
@@ -18,7 +18,7 @@ from invert.commands.options import (
     output_option,
     overwrite_option,
 )
-from invert.commands.parsing import parse_strip
+from invert.commands.parsing import parse_strip, styles_of_layers
 from invert.commands.terminal import say
 from invert.commands.writing import write_edited, write_picture
 from invert.errors import UsageError
@@ -39,7 +39,10 @@ def features_of_carry(value: str) -> str:
 
 @click.command(
     cls=Command,
-    renamed={"--carry": Renamed("--features", features_of_carry)},
+    renamed={
+        "--carry": Renamed("--features", features_of_carry),
+        "--layers": Renamed("--styles", styles_of_layers),
+    },
 )
 @click.argument("latent", required=False, type=FILE)
 @click.option(
@@ -59,8 +62,9 @@ def features_of_carry(value: str) -> str:
     help="In σ, standard deviations of W along the direction; one per direction. Default: 3.",
 )
 @click.option(
-    "--layers",
-    help="Style indices a-b (b excluded), or coarse, middle, fine; the direction's by default.",
+    "--styles",
+    metavar="A-B|NAME",
+    help="Styles that move: 0-7 (both included), coarse, middle or fine; the direction's by default.",
 )
 @click.option(
     "--mask",
@@ -91,7 +95,7 @@ def edit(
     latent: Path | None,
     names: tuple[str, ...],
     strengths: tuple[float, ...],
-    layers: str | None,
+    styles: str | None,
     mask_file: Path | None,
     features: str,
     strip: str | None,
@@ -155,7 +159,7 @@ def edit(
     generator, [start] = open_latents([path], network, device, force=force)
     for direction in chosen:
         direction.check_generator(generator)
-    limits = open_layers(generator, layers)
+    limits = open_styles(generator, styles)
     height, width = generator.check(start).image
     mask = read_mask(mask_file, (width, height)) if mask_file else None
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from invert.commands.bars import counted
-from invert.commands.command import Command
+from invert.commands.command import Command, Renamed
 from invert.commands.destinations import Destinations, claim, with_suffix_of, with_twin
 from invert.commands.opening import DEFAULT_NETWORK, open_latents
 from invert.commands.options import (
@@ -25,22 +25,26 @@ from invert.commands.options import (
 from invert.commands.parsing import (
     Point,
     check_range,
-    parse_layers,
     parse_point,
     parse_points,
     parse_seeds,
+    parse_styles,
+    styles_of_layers,
 )
 from invert.commands.terminal import say
 from invert.commands.writing import write_edited, write_pictures
 from invert.errors import UsageError
 
 
-@click.command("style-mix", cls=Command)
+@click.command(
+    "style-mix", cls=Command, renamed={"--layers": Renamed("--styles", styles_of_layers)}
+)
 @click.argument("points", nargs=-1, required=True, metavar="A… [B]")
 @click.option(
-    "--layers",
+    "--styles",
+    metavar="A-B|NAME",
     required=True,
-    help="Styles that come from B: a-b (b excluded), or coarse, middle, fine.",
+    help="Styles that come from B: 0-7 (both included), coarse, middle or fine.",
 )
 @click.option(
     "--matrix",
@@ -61,7 +65,7 @@ from invert.errors import UsageError
 @device_option
 def style_mix(
     points: tuple[str, ...],
-    layers: str,
+    styles: str,
     matrix: str | None,
     sample: str | None,
     psi: float,
@@ -72,17 +76,17 @@ def style_mix(
     force: bool,
     device: str,
 ) -> None:
-    """Give A the styles of B in some layers.
+    """Give A a range of the styles of B.
 
     A and B are latent files or seeds. --matrix shows all pairs of two lists
     (Heljakka 2020, figure 14). --sample draws styles at random, which shows
-    what A's other layers leave open (figure 18 there).
+    what A's other styles leave open (figure 18 there).
 
     \b
     Examples:
-      invert style-mix a.pt b.pt --layers fine
-      invert style-mix 1-3 a.pt --matrix 4-6,b.pt --layers coarse -o m.png
-      invert style-mix a.pt --sample 0-4 --layers middle -o row.png
+      invert style-mix a.pt b.pt --styles fine
+      invert style-mix 1-3 a.pt --matrix 4-6,b.pt --styles coarse -o m.png
+      invert style-mix a.pt --sample 0-4 --styles middle -o row.png
     """
     from edits.style_mixing import resample
     from edits.style_mixing import style_mix as mixed
@@ -99,19 +103,19 @@ def style_mix(
     if columns or len(seeds) > 1:
         files = (
             with_suffix_of(
-                output or Path(f"{name}.{layers}.{'matrix' if columns else 'samples'}.png"), ".png"
+                output or Path(f"{name}.{styles}.{'matrix' if columns else 'samples'}.png"), ".png"
             ),
         )
     elif seeds:
-        files = with_twin(output or Path(f"{name}.{layers}-sample{seeds[0]:04d}.png"))
+        files = with_twin(output or Path(f"{name}.{styles}-sample{seeds[0]:04d}.png"))
     else:
-        files = with_twin(output or Path(f"{name}.{layers}-{stem(rows[1]).name}.png"))
+        files = with_twin(output or Path(f"{name}.{styles}-{stem(rows[1]).name}.png"))
     destinations = claim_points("style-mix", files, [*rows, *columns, *seeds], network, overwrite)
 
     generator, latents = open_latents(
         [*rows, *columns], network, device, force=force, psi=psi, label=label
     )
-    chosen = style_range(generator.network, parse_layers(layers))
+    chosen = style_range(generator.network, parse_styles(styles))
     a = latents[0]
     if columns:
         left, top = latents[: len(rows)], latents[len(rows) :]

@@ -35,7 +35,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "noise-mode": ("--noise",),
     "class-idx class-id label": ("--class",),
     "col-seeds cols columns col-styles": ("--matrix",),
-    "styles": ("--layers",),
+    "latent-mask layers": ("--styles",),
     "gpu gpus gpu-id cuda use-cuda num-gpus": ("--device cuda",),
     "cpu no-cuda": ("--device cpu",),
     "fp16 bf16 half-precision mixed-precision": ("--half",),

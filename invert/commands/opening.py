@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invert.commands.bars import download_bar
 from invert.commands.devices import pick_device, say_device
-from invert.commands.parsing import Point, parse_layers
+from invert.commands.parsing import Point, parse_styles
 from invert.commands.terminal import say
 from invert.errors import FingerprintError, ModelFileError
 
@@ -168,10 +168,8 @@ def newest() -> Path:
     return path
 
 
-def open_layers(generator: Generator, text: str | None) -> StyleRange | None:
-    """The range of style indices that --layers names, as 0-8 or coarse; None where it was not
-    given.
-    """
+def open_styles(generator: Generator, text: str | None) -> StyleRange | None:
+    """The half-open range of styles that --styles names, as 0-7 or coarse; None where it is not given."""
     from invert.latents.layer_ranges import style_range
 
-    return None if text is None else style_range(generator.network, parse_layers(text))
+    return None if text is None else style_range(generator.network, parse_styles(text))

@@ -21,12 +21,19 @@ CROPS = {  # what others call them
     **dict.fromkeys(("align", "aligned", "ffhq", "auto"), "face"),
 }
 SEEDS = re.compile(r"\d+(-\d+)?")
+STYLES = re.compile(r"(\d+)-(\d+)")
 
 
-def parse_layers(text: str) -> str | tuple[int, int]:
-    """(0, 8) from '0-8'; a name stays a name."""
-    first, dash, last = text.partition("-")
-    return (int(first), int(last)) if dash and first.isdecimal() and last.isdecimal() else text
+def parse_styles(text: str) -> str | tuple[int, int]:
+    """(0, 8) from '0-7', whose ends are both included; a name stays a name."""
+    match = STYLES.fullmatch(text)
+    return (int(match[1]), int(match[2]) + 1) if match else text
+
+
+def styles_of_layers(text: str) -> str:
+    """'0-7' from '0-8': the value of --styles for one of --layers, its old name."""
+    match = STYLES.fullmatch(text)
+    return f"{match[1]}-{int(match[2]) - 1}" if match else text
 
 
 def parse_strip(text: str) -> list[float]:

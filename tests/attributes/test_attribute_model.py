@@ -297,7 +297,7 @@ def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) ->
     model, d = planted(generator), direction(generator)
     x = generator.sample(0, space="FNW5")
     with pytest.raises(
-        UsageError, match=r"not along 'smile', .*; leave --layers out, or use features='residual'"
+        UsageError, match=r"not along 'smile', .*; leave --styles out, or use features='residual'"
     ):
         move(generator, x, d.offset(generator.num_ws, 2.0, (0, 2)), features=model)
     other = direction(generator, vectors=unit(torch.ones(generator.w_dim)))

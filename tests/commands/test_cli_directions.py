@@ -80,7 +80,7 @@ def test_learn_finds_the_vector_that_made_the_scores(
     )
     out = succeeded(
         run(
-            "directions", "learn", table, "--name", "tilt", "--kind", kind, "--meaning", "tilted", "--layers", "2-6",
+            "directions", "learn", table, "--name", "tilt", "--kind", kind, "--meaning", "tilted", "--styles", "2-5",
             "--network", network,
         )
     )  # fmt: skip
@@ -124,7 +124,7 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
     out = succeeded(
         run(
             "directions", "exemplars", "--positive", "seed0001.pt,2", "--positive", "3", "--negative", "4-6",
-            "--name", "beard", "--layers", "0-4", "--network", network,
+            "--name", "beard", "--styles", "0-3", "--network", network,
         )
     )  # fmt: skip
     assert out.startswith("beard.safetensors  gap ")
@@ -150,13 +150,13 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
 def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, network: Path) -> None:
     words = ["--count", "3", "--network", network]
     out = succeeded(
-        run("directions", "pca", "-o", "p", "--samples", "500", "--layers", "0-2", *words)
+        run("directions", "pca", "-o", "p", "--samples", "500", "--styles", "0-1", *words)
     ).splitlines()
     assert [line.split()[0] for line in out] == [f"p/pca-{k}.safetensors" for k in range(3)]
     found = [load_direction(f"p/pca-{k}.safetensors") for k in range(3)]
     assert found[0].sigma > found[1].sigma > found[2].sigma
     assert found[0].styles == (0, 2)
-    out = succeeded(run("directions", "sefa", "-o", "s", "--layers", "middle", *words)).splitlines()
+    out = succeeded(run("directions", "sefa", "-o", "s", "--styles", "middle", *words)).splitlines()
     assert [line.split()[0] for line in out] == [f"s/sefa-4-8-{k}.safetensors" for k in range(3)]
 
 
@@ -321,7 +321,7 @@ def test_measure_compares_with_noise_and_with_scores(
             "x.pt: expected a name that ends in .safetensors",
         ),
         (
-            ["sefa", "--layers", "corse", "-o", "s", "--network", "NET"],
+            ["sefa", "--styles", "corse", "-o", "s", "--network", "NET"],
             2,
             "unknown styles 'corse'; known: coarse",
         ),
@@ -357,7 +357,7 @@ def test_measure_compares_with_noise_and_with_scores(
             2,
             "more than 32 samples, got 0",
         ),
-        (["sefa", "--layers", "8-12", "-o", "s", "--network", "NET"], 2, "got 8 to 11"),
+        (["sefa", "--styles", "8-11", "-o", "s", "--network", "NET"], 2, "got 8 to 11"),
         (["import", "none.npy", "--name", "x", "--network", "NET"], 4, "none.npy"),
         (["measure", "smlie"], 2, "did you mean smile"),
         (["measure", "smile", "--network", "NET"], 4, "is 512 wide, expected w_dim 32"),

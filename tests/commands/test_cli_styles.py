@@ -28,9 +28,9 @@ def latents(run: Shell, network: Path) -> list[str]:
     return ["seed0000.pt", "seed0001.pt"]
 
 
-def test_style_mix_takes_the_named_layers(run: Shell, network: Path, latents: list[str]) -> None:
+def test_style_mix_takes_the_named_styles(run: Shell, network: Path, latents: list[str]) -> None:
     out = succeeded(
-        run("style-mix", *latents, "--layers", "2-10", "-o", "x.pt", "--network", network)
+        run("style-mix", *latents, "--styles", "2-9", "-o", "x.pt", "--network", network)
     )
     assert out.split() == ["x.png", "x.pt"]
     a, b, x = (Latent.load(p).styles for p in (*latents, "x.pt"))
@@ -38,20 +38,31 @@ def test_style_mix_takes_the_named_layers(run: Shell, network: Path, latents: li
     assert torch.equal(x[:, 2:], b[:, 2:])  # type: ignore[index]
 
 
+def test_the_old_option_excludes_its_end_and_warns(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
+    words = [*latents, "--network", network]
+    succeeded(run("style-mix", *words, "--styles", "2-5", "-o", "new.png"))
+    result = run("style-mix", *words, "--layers", "2-6", "-o", "old.png")
+    assert "--layers 2-6 is now --styles 2-5" in result.err
+    succeeded(result)
+    assert Path("old.png").read_bytes() == Path("new.png").read_bytes()
+
+
 def test_seeds_stand_for_the_latents_that_generate_writes(
     run: Shell, network: Path, latents: list[str]
 ) -> None:
     succeeded(
-        run("style-mix", *latents, "--layers", "coarse", "-o", "files.png", "--network", network)
+        run("style-mix", *latents, "--styles", "coarse", "-o", "files.png", "--network", network)
     )
-    out = succeeded(run("style-mix", "0", "1", "--layers", "coarse", "--network", network))
+    out = succeeded(run("style-mix", "0", "1", "--styles", "coarse", "--network", network))
     assert out.split() == ["seed0000.coarse-seed0001.png", "seed0000.coarse-seed0001.pt"]
     assert Path("files.png").read_bytes() == Path("seed0000.coarse-seed0001.png").read_bytes()
     other = run(
         "style-mix",
         "0",
         "1",
-        "--layers",
+        "--styles",
         "coarse",
         "--psi",
         "1",
@@ -74,7 +85,7 @@ def test_the_matrix_has_its_sources_in_the_first_row_and_column(
             "5",
             "--matrix",
             "2-3,1",
-            "--layers",
+            "--styles",
             "middle",
             "--network",
             network,
@@ -102,13 +113,13 @@ def test_samples_keep_the_other_layers_one_as_a_latent_several_as_a_row(
 ) -> None:
     generator, a = small_generator(), Latent.load(latents[0])
     one = succeeded(
-        run("style-mix", latents[0], "--sample", "7", "--layers", "middle", "--network", network)
+        run("style-mix", latents[0], "--sample", "7", "--styles", "middle", "--network", network)
     )
     assert one.split() == ["seed0000.middle-sample0007.png", "seed0000.middle-sample0007.pt"]
     drawn = resample(generator, a, "middle", 7, psi=0.7)
     assert torch.equal(Latent.load(one.split()[1]).styles, drawn.styles)  # type: ignore[arg-type]
     several = succeeded(
-        run("style-mix", latents[0], "--sample", "7-8", "--layers", "middle", "--network", network)
+        run("style-mix", latents[0], "--sample", "7-8", "--styles", "middle", "--network", network)
     )
     row = pixels(several.strip()).reshape(64, 3, 64, 3).swapaxes(0, 1)
     assert np.array_equal(row[0], picture(a))
@@ -160,25 +171,25 @@ def test_what_is_given_and_taken_away_again_changes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["style-mix", "a.pt", "b.pt", "--layers", "fine"], 4, "a.pt"),
+        (["style-mix", "a.pt", "b.pt", "--styles", "fine"], 4, "a.pt"),
         (
-            ["style-mix", "a.pt", "--layers", "fine"],
+            ["style-mix", "a.pt", "--styles", "fine"],
             2,
             "expected two latents or seeds, A and B, got 1",
         ),
-        (["style-mix", "1-3", "--layers", "fine"], 2, "got 3; several need --matrix"),
+        (["style-mix", "1-3", "--styles", "fine"], 2, "got 3; several need --matrix"),
         (
-            ["style-mix", "1", "2", "--sample", "3", "--layers", "fine"],
+            ["style-mix", "1", "2", "--sample", "3", "--styles", "fine"],
             2,
             "--sample takes one latent or seed, got 2",
         ),
         (
-            ["style-mix", "1", "--sample", "3", "--matrix", "4", "--layers", "fine"],
+            ["style-mix", "1", "--sample", "3", "--matrix", "4", "--styles", "fine"],
             2,
             "exclude each other",
         ),
         (
-            ["style-mix", "1", "--matrix", "4,,5", "--layers", "fine"],
+            ["style-mix", "1", "--matrix", "4,,5", "--styles", "fine"],
             2,
             "seeds and latent files like 1-3,a.pt",
         ),
@@ -188,7 +199,7 @@ def test_what_is_given_and_taken_away_again_changes_nothing(
                 "1",
                 "--matrix",
                 "4",
-                "--layers",
+                "--styles",
                 "fine",
                 "-o",
                 "x.pt",
@@ -199,12 +210,12 @@ def test_what_is_given_and_taken_away_again_changes_nothing(
             "ends in .png",
         ),
         (
-            ["style-mix", "1", "2", "--layers", "rough", "--network", "NET"],
+            ["style-mix", "1", "2", "--styles", "rough", "--network", "NET"],
             2,
             "known: coarse, middle, fine",
         ),
         (
-            ["style-mix", "1", "2", "--layers", "fine", "--psi", "nan"],
+            ["style-mix", "1", "2", "--styles", "fine", "--psi", "nan"],
             2,
             "psi is a number in [-10, 10]",
         ),

@@ -73,9 +73,9 @@ def test_python_m_invert_is_the_command(tmp_path: Path) -> None:
         ("project --center-crop", "--crop centre"),
         ("project --perceptaul none", "--perceptual"),
         ("project --gpu 0", "--device cuda"),
-        ("style-mix --rows 1-3 --layers fine", "invert style-mix 1-3 --matrix 4-6"),
+        ("style-mix --rows 1-3 --styles fine", "invert style-mix 1-3 --matrix 4-6"),
         ("style-mix --cols 1-3", "--matrix"),
-        ("style-mix --styles 0-4", "--layers"),
+        ("style-mix --latent_mask 8-17", "--styles"),
         ("edit --degree 3", "--strength"),
         ("edit --boundary age.npy", "--direction"),
         ("edit --out x.png", "-o;"),
@@ -101,7 +101,7 @@ def test_values_of_other_projects_get_a_hint(run: Shell, network: Path, photo: P
     refused(run(*given, "--perceptual", "vgg"), 2, "did you mean st-lpips-vgg?")
     small_generator().sample([0]).save(Path("a.pt"))
     refused(
-        run("style-mix", "a.pt", "1", "--layers", "mid", "--network", network),
+        run("style-mix", "a.pt", "1", "--styles", "mid", "--network", network),
         2,
         "did you mean middle?",
     )

@@ -49,7 +49,7 @@ INPUTS: dict[tuple[str, str], list[str]] = {
     ("mix", "b"): ["mix", "a.pt", BAD, *NETWORK, "--mask", "photos/face.png"],
     ("mix", "mask_file"): ["mix", "a.pt", "a.pt", *NETWORK, "--mask", BAD],
     ("canvas", "latents"): ["canvas", BAD, *NETWORK],
-    ("style-mix", "points"): ["style-mix", BAD, "1", *NETWORK, "--layers", "coarse"],
+    ("style-mix", "points"): ["style-mix", BAD, "1", *NETWORK, "--styles", "coarse"],
     ("interpolate", "b"): ["interpolate", "a.pt", BAD, *NETWORK, "-o", "x.gif"],
     ("combine", "terms"): ["combine", "a.pt", "+", BAD, "-", "1", *NETWORK],
     ("equalize", "latent"): ["equalize", BAD, *NETWORK, "--amount", "1"],

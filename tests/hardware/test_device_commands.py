@@ -48,7 +48,7 @@ LINES = {
     "render into": f"render a.pt --into face.png -o whole.png {READING} {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
     "edit by difference": f"edit a.pt --direction tilt.safetensors --features difference {NET}",
-    "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --layers 0-4 {NET}",
+    "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --styles 0-3 {NET}",
     "edit twice": f"edit w.pt --direction tilt.safetensors --direction pose.safetensors {NET}",
     "edit under a mask": f"edit a.pt --direction tilt.safetensors --mask mask.png {NET}",
     "strip": f"edit a.pt --direction tilt.safetensors --strip -1:1:3 {NET}",
@@ -56,10 +56,10 @@ LINES = {
     "mix by force": f"mix other.pt w.pt --mask mask.png --force -o m.pt {NET}",
     "canvas": f"canvas a.pt b.pt --at 0,0 --at 48,8 --crop whole --crop 8,0,48,56 {NET}",
     "canvas of a size": f"canvas a.pt --size 96,72 --feather 6 -o c.png {NET}",
-    "style-mix": f"style-mix a.pt b.pt --layers coarse -o s.png {NET}",
-    "style-mix a matrix": f"style-mix 1-2 w.pt --matrix 3,w.pt --layers 2-10 --psi 0.5 {NET}",
-    "style-mix a class": f"style-mix 1 2 --layers fine --class 1 {CLASSES}",
-    "style-mix samples": f"style-mix w.pt --sample 0-1 --layers middle {NET}",
+    "style-mix": f"style-mix a.pt b.pt --styles coarse -o s.png {NET}",
+    "style-mix a matrix": f"style-mix 1-2 w.pt --matrix 3,w.pt --styles 2-9 --psi 0.5 {NET}",
+    "style-mix a class": f"style-mix 1 2 --styles fine --class 1 {CLASSES}",
+    "style-mix samples": f"style-mix w.pt --sample 0-1 --styles middle {NET}",
     "interpolate": f"interpolate a.pt b.pt --frames 3 --fps 5 -o i.gif {NET}",
     "interpolate a mask": f"interpolate 1 w.pt --frames 3 --travel left --psi 1 -o i.webp {NET}",
     "interpolate a class": f"interpolate 1 2 --frames 2 --class 2 -o i.gif {CLASSES}",
@@ -69,13 +69,13 @@ LINES = {
     "equalize to": f"equalize w.pt --amount 1 -o q.png {NET}",
     "stats": f"stats a.pt -o h.png --json {NET}",
     "directions learn": f"directions learn scores.csv --name x --kind linear --psi 0.9 --seed 1 "
-    f"--against tilt.safetensors --layers 0-4 --meaning more -o x.safetensors {NET}",
+    f"--against tilt.safetensors --styles 0-3 --meaning more -o x.safetensors {NET}",
     "directions exemplars": f"directions exemplars --positive 1,a.pt --negative 2-3 --name y "
-    f"--layers coarse --meaning more --psi 0.7 -o y.safetensors {NET}",
-    "directions pca": f"directions pca --count 2 --samples 100 --layers 0-4 -o pca {NET}",
-    "directions sefa": f"directions sefa --count 2 --layers 0-4 -o sefa {NET}",
+    f"--styles coarse --meaning more --psi 0.7 -o y.safetensors {NET}",
+    "directions pca": f"directions pca --count 2 --samples 100 --styles 0-3 -o pca {NET}",
+    "directions sefa": f"directions sefa --count 2 --styles 0-3 -o sefa {NET}",
     "directions import": f"directions import set.npz --key comp --index 0 --sign -1 --check "
-    f"--name z --layers 0-4 --meaning more -o z.safetensors {NET}",
+    f"--name z --styles 0-3 --meaning more -o z.safetensors {NET}",
     "directions measure": f"directions measure pose.safetensors --held-out scores.csv --json --psi 1 {NET}",
 }
 

@@ -303,7 +303,7 @@ def test_the_commands_work(
         )
     )
     succeeded(
-        run("style-mix", "seed0000.pt", "seed0001.pt", *net, "--layers", "6-8", "-o", "styles.png")
+        run("style-mix", "seed0000.pt", "seed0001.pt", *net, "--styles", "6-7", "-o", "styles.png")
     )
     succeeded(run("equalize", "photo.pt", *net, "--amount", "0.5", "-o", "equal.png"))
     assert "a face is cut as a square" in one_line(
