@@ -1,4 +1,4 @@
-"""A direction in W or W+: unit vectors, the length of one step, and what it means."""
+"""A direction in W or W+: unit vectors, σ along them, and what it means."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ NORM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """Where an attribute increases. Immutable; checked on construction (:class:`UsageError`).
+    """Where an attribute increases in W or W+: s·σ·v is added to the styles.
+
+    Immutable, and checked on construction (:class:`UsageError`).
 
     name      what a user types
-    vectors   v [w_dim] for all layers, of unit norm; or V [num_ws, w_dim] with one row per layer,
+    vectors   v [w_dim] for all styles, of unit norm; or V [num_ws, w_dim] with one row per style,
               of Frobenius norm √num_ws, so that equal rows are the same direction as the one
               vector; kept on the CPU
     sigma     σ, the standard deviation of W along the direction (`WSpace.std_along`): the unit of
@@ -56,39 +58,42 @@ class Direction:
 
     @property
     def w_dim(self) -> int:
+        """Number of components of a style."""
         return self.vectors.shape[-1]
 
     def offset(self, num_ws: int, strength: float, styles: StyleRange | None = None) -> Tensor:
-        """The offset [num_ws, w_dim] of `strength` σ; zero outside the range of styles.
+        """The offset [num_ws, w_dim] of `strength` σ, which is zero outside the range of styles.
 
         `styles` replaces the direction's own range. Raises :class:`UsageError` for a strength
         beyond ±100 or a range outside the generator's or the direction's styles.
         """
-        # also false for NaN
+        # Also false for NaN.
         if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:
             raise UsageError(
                 f"strength is {strength!r} σ, expected a number within ±{MAX_STRENGTH:g}"
             )
         first, stop = self.style_range(num_ws, styles)
-        out = torch.zeros(num_ws, self.w_dim)
-        out[first:stop] = (
-            strength
-            * self.sigma
-            * (self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop])
-        )
-        return out
+        rows = self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop]
+
+        # s·σ·V_j for first <= j < stop.
+        offset = torch.zeros(num_ws, self.w_dim)
+        offset[first:stop] = strength * self.sigma * rows
+        return offset
 
     def style_range(self, num_ws: int, styles: StyleRange | None = None) -> StyleRange:
-        """The half-open range it acts on in a generator of `num_ws` styles. Raises
-        :class:`UsageError`.
+        """The half-open range of styles that it moves in a generator of `num_ws` styles.
+
+        Raises :class:`UsageError` where the range ends outside, and where the direction has rows
+        for another number of styles and no range says which.
         """
         rows = num_ws if self.vectors.ndim == 1 else self.vectors.shape[0]
         chosen = styles or self.styles
         if chosen is None and rows != num_ws:
             raise UsageError(
-                f"direction {self.name!r} has {rows} styles, the generator {num_ws}; styles are counted "
-                f"from the coarse end, give a range within the first {min(rows, num_ws)}"
+                f"direction {self.name!r} has {rows} styles, the generator {num_ws}; styles are "
+                f"counted from the coarse end, give a range within the first {min(rows, num_ws)}"
             )
+
         first, stop = chosen or (0, num_ws)
         if not 0 <= first < stop <= min(rows, num_ws):
             raise UsageError(
@@ -98,15 +103,16 @@ class Direction:
         return first, stop
 
     def check_generator(self, generator: Generator) -> None:
-        """Raise :class:`FingerprintError` unless the direction belongs to the generator's W space.
+        """Raise :class:`FingerprintError` unless the direction is one of the generator's W space.
 
-        An unknown W space ("") passes when the width is right; `directions.diagnostics` tells
-        whether it acts there.
+        An unknown W space ("") passes when the width is right; `directions.diagnostics` measures
+        whether the direction does anything there.
         """
         title = generator.name or "this generator"
         if self.w_dim != generator.w_dim:
             raise FingerprintError(
-                f"direction {self.name!r} is {self.w_dim} wide, expected w_dim {generator.w_dim} of {title}; "
+                f"direction {self.name!r} is {self.w_dim} wide, expected w_dim {generator.w_dim} "
+                f"of {title}; "
                 "use a direction made for it"
             )
         if self.w_space and self.w_space != (found := w_space_name(generator)):
@@ -117,8 +123,9 @@ class Direction:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Float32 `vectors` scaled to the norm that a direction has. Raises :class:`UsageError` for
-    zero or NaN.
+    """Float32 `vectors` scaled to the norm that a direction has.
+
+    Raises :class:`UsageError` for zero, NaN and infinity.
     """
     if vectors.ndim not in (1, 2) or not vectors.numel():
         raise UsageError(
@@ -130,7 +137,9 @@ def unit(vectors: Tensor) -> Tensor:
     largest = vectors.abs().max()
     if largest == 0:
         raise UsageError("a direction must not be zero")
-    vectors = vectors / largest  # squares of float64 overflow, too
+
+    # The largest value first: squares of float64 overflow, too.
+    vectors = vectors / largest
     return (vectors / root_mean_square_norm(vectors)).float()
 
 
@@ -140,22 +149,39 @@ def root_mean_square_norm(vectors: Tensor) -> float:
 
 
 def sign_fixed(vector: Tensor) -> Tensor:
-    """The vector or its opposite, whichever has its largest component positive: a sign for what has
-    none.
-    """
+    """v or −v, whichever has its largest component positive: a sign for an eigenvector."""
     return vector * torch.sign(vector.flatten()[vector.abs().argmax()])
 
 
 def check(direction: Direction) -> None:
-    name, vectors = direction.name, direction.vectors
-    sigma, styles = direction.sigma, direction.styles
+    """Raise :class:`UsageError` unless the fields of a direction make sense."""
+    name = direction.name
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64"
         )
+    check_vectors(name, direction.vectors)
+    if not (math.isfinite(direction.sigma) and direction.sigma > 0):
+        raise UsageError(
+            f"direction {name!r} has sigma {direction.sigma:g}, expected a positive number"
+        )
+    if direction.styles is not None:
+        check_styles(name, direction.styles, direction.vectors)
+
+    # What goes into the file as JSON.
+    for part in ("source", "measured"):
+        try:
+            json.dumps(getattr(direction, part), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"direction {name!r}: {part} is not JSON ({error})") from error
+
+
+def check_vectors(name: str, vectors: Tensor) -> None:
+    """Raise :class:`UsageError` unless they are finite floats of unit norm."""
     if not vectors.is_floating_point() or vectors.ndim not in (1, 2) or not vectors.numel():
         raise UsageError(
-            f"direction {name!r} needs float vectors [w_dim] or [num_ws, w_dim], got {list(vectors.shape)}"
+            f"direction {name!r} needs float vectors [w_dim] or [num_ws, w_dim], "
+            f"got {list(vectors.shape)}"
         )
     norm = root_mean_square_norm(vectors)
     if not math.isfinite(norm):
@@ -163,16 +189,12 @@ def check(direction: Direction) -> None:
     if abs(norm - 1) > NORM_TOLERANCE:
         what = "is zero" if norm == 0 else f"has norm {norm:.4g} per layer"
         raise UsageError(f"direction {name!r} {what}, expected 1")
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise UsageError(f"direction {name!r} has sigma {sigma:g}, expected a positive number")
-    if styles is not None and not 0 <= styles[0] < styles[1]:
+
+
+def check_styles(name: str, styles: StyleRange, vectors: Tensor) -> None:
+    """Raise :class:`UsageError` for a range that is empty or ends after the rows of the vectors."""
+    first, stop = styles
+    if not 0 <= first < stop:
         raise UsageError(f"direction {name!r} has styles {styles}, expected 0 <= first < stop")
-    if styles is not None and vectors.ndim == 2 and styles[1] > len(vectors):
-        raise UsageError(
-            f"direction {name!r} has {len(vectors)} styles, its range ends at {styles[1]}"
-        )
-    for part in ("source", "measured"):
-        try:
-            json.dumps(getattr(direction, part), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"direction {name!r}: {part} is not JSON ({error})") from error
+    if vectors.ndim == 2 and stop > len(vectors):
+        raise UsageError(f"direction {name!r} has {len(vectors)} styles, its range ends at {stop}")

@@ -27,16 +27,18 @@ FORMAT = FileFormat(
 def save_direction(
     direction: Direction, path: str | Path, record: Mapping[str, Any] | None = None
 ) -> None:
-    """Write `direction` to `path`: old file or new file, never torn. Raises :class:`UsageError` for
-    the suffix.
+    """Write a direction to a `.safetensors` file: the old file or the new one, never half of it.
 
-    A `record` says what it was made from (:mod:`invert.files.provenance`).
+    A `record` says what it was made from (:mod:`invert.files.provenance`). Raises
+    :class:`UsageError` for another suffix.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path}: directions are written as .safetensors; give the file that suffix"
         )
+
+    # The keys of version 1: "step" is σ, "layers" is the range of styles.
     fields = {
         "name": direction.name,
         "step": direction.sigma,
@@ -72,23 +74,24 @@ def build(header: dict[str, Any], tensors: dict[str, Tensor]) -> Direction:
         raise ModelFileError(
             f"expected one tensor 'vectors', found {sorted(tensors)[:5]}; the file is damaged"
         )
+
+    # The keys of version 1: "step" is σ, "layers" is the range of styles.
     texts = [header.get(k) for k in ("name", "meaning", "w_space")]
-    # The keys of version 1: "layers" is the range of styles, "step" is σ.
-    styles, sigma = header.get("layers"), header.get("step")
+    sigma, styles = header.get("step"), header.get("layers")
     source, measured = header.get("source"), header.get("measured")
+    is_range = isinstance(styles, list) and [type(k) for k in styles] == [int, int]
     well_formed = (
         all(isinstance(t, str) for t in texts)
         and isinstance(sigma, (int, float))
         and isinstance(source, dict)
         and isinstance(measured, dict)
-        and (
-            styles is None or (isinstance(styles, list) and [type(k) for k in styles] == [int, int])
-        )
+        and (styles is None or is_range)
     )
     if not well_formed:
         raise ModelFileError(
             "a field is missing or of the wrong type; the file is damaged, make it again"
         )
+
     name, meaning, w_space = (str(t) for t in texts)
     vectors = tensors["vectors"]
     return Direction(

@@ -1,4 +1,9 @@
-"""Directions from scores: the normal of a linear model that predicts an attribute from w."""
+"""Directions from scores: the normal of a linear model that predicts an attribute from w.
+
+As in InterFaceGAN (Shen et al., arXiv:2005.09635), whose boundaries are normals of linear SVMs.
+The models here are logistic and ridge regression, with a penalty chosen by cross-validation, and
+directions are made orthogonal to others as there (conditional manipulation).
+"""
 
 from __future__ import annotations
 
@@ -23,14 +28,12 @@ MIN_SAMPLES = 20
 HELD_OUT = 0.2
 FOLDS = 5
 # Strengths of the L2 penalty that are tried. Components of w have a standard deviation of about
-# 0.4: the middle suits
-# 512 dimensions and a few thousand samples, the strong end a few dozen.
+# 0.4: the middle suits 512 dimensions and a few thousand samples, the strong end a few dozen.
 RIDGE_ALPHA = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 LOGISTIC_C = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 # A stronger penalty turns the vector towards where W varies, and images follow it further: yaw at
-# the best penalty
-# moved rendered faces by 0.32 standard deviations per step, at ten times that penalty by 0.67, for
-# 0.013 less R².
+# the best penalty moved rendered faces by 0.32 standard deviations per σ, at ten times that penalty
+# by 0.67, for 0.013 less R².
 TOLERANCE = 0.03
 
 
@@ -48,37 +51,34 @@ def learn(
 ) -> Direction:
     """The direction of w [N, w_dim] along which the scores [N] grow.
 
-    "linear" is ridge regression, "logistic" a classifier of scores with two values, or of which
-    scores lie above the
-    middle: 0.5 where all are in [0, 1], else the median. "auto" is logistic for two values. The
-    penalty is chosen
-    once, by five-fold cross-validation on 80 % of the samples: the strongest within 0.03 of the
-    best score. The vector
-    is fitted again on all.
+    kind     "linear" is ridge regression; "logistic" is a classifier of the scores above and below
+             a threshold: the middle of two values, 0.5 if all lie in [0, 1], else the median;
+             "auto" is logistic for two values
+    against  directions to which the result is made orthogonal
 
-    `measured` has the cross-validated score and `held_out`, that of the direction alone on the
-    other 20 %, which the
-    choice never saw. Both are R² or balanced accuracy, which counts rare and frequent classes
-    alike.
+    The penalty is chosen by five-fold cross-validation on 80 % of the samples: the strongest whose
+    score is within 0.03 of the best. The vector is then fitted again on all samples.
 
-    `against` are directions to which the result is made orthogonal. Raises :class:`UsageError` for
-    fewer than 20
-    samples, constant or non-finite scores, or when nothing is left.
+    `measured` has the cross-validated score, and `held_out`: that of the direction alone on the
+    other 20 %, which took no part in the choice. Both are R² or balanced accuracy, which counts
+    rare and frequent classes alike. Raises :class:`UsageError` for fewer than 20 samples, constant
+    or non-finite scores, or when nothing is left beside `against`.
     """
-    x, y = checked(ws, scores, space)
+    x, y = check_samples(ws, scores, space)
     check_seed(seed)
+
+    # Classes, where the model is a classifier.
     if kind == "auto":
         kind = "logistic" if len(np.unique(y)) == 2 else "linear"
     middle: float | None = None
     if kind == "logistic":
         middle = threshold(y)
         y = y > middle
-        if min(y.sum(), (~y).sum()) < 2 * FOLDS:
-            raise UsageError(
-                f"expected at least {2 * FOLDS} samples of each class, got {y.sum()} and {(~y).sum()}"
-            )
+        check_classes(y)
     elif kind != "linear":
         raise UsageError(f"kind is 'auto', 'logistic' or 'linear', got {kind!r}")
+
+    # The penalty, and how well its direction does on held-out samples.
     train, test = train_test_split(
         np.arange(len(y)),
         test_size=HELD_OUT,
@@ -87,13 +87,15 @@ def learn(
     )
     search = penalty_search(kind, seed).fit(x[train], y[train])
     held_out = score_along(orthogonal(normal(search.best_estimator_), against), x, y, train, test)
-    final = search.best_estimator_.fit(x, y)
-    vector = unit(orthogonal(normal(final), against))
-    penalty = {key: float(value) for key, value in search.best_params_.items()}
+    cross_validated = float(search.cv_results_["mean_test_score"][search.best_index_])
+
+    # The normal of the model of all samples.
+    vector = unit(orthogonal(normal(search.best_estimator_.fit(x, y)), against))
+
     source: dict[str, Any] = {
         "method": f"{kind} regression",
         "samples": len(y),
-        "penalty": penalty,
+        "penalty": {key: float(value) for key, value in search.best_params_.items()},
         "seed": seed,
     }
     if middle is not None:
@@ -102,47 +104,51 @@ def learn(
         source["orthogonal_to"] = [d.name for d in against]
     measured = {
         "metric": "balanced accuracy" if kind == "logistic" else "R2",
-        "cross_validated": round(
-            float(search.cv_results_["mean_test_score"][search.best_index_]), 4
-        ),
+        "cross_validated": round(cross_validated, 4),
         "held_out": round(held_out, 4),
         "chance": 0.5 if kind == "logistic" else 0.0,
     }
-    return Direction(
-        name, vector, space.std_along(vector), meaning, space.name, styles, source, measured
-    )
+    sigma = space.std_along(vector)
+    return Direction(name, vector, sigma, meaning, space.name, styles, source, measured)
 
 
 def orthogonal(vector: Tensor, against: Sequence[Direction]) -> Tensor:
-    """The part of `vector` [w_dim] that is orthogonal to all directions `against`. Raises
-    :class:`UsageError`.
+    """The part of `vector` [w_dim] that is orthogonal to all directions `against`.
+
+    Raises :class:`UsageError` for directions of W+ and where next to nothing is left.
     """
     if not against:
         return vector
     wrong = [d.name for d in against if d.vectors.shape != vector.shape]
     if wrong:
         raise UsageError(
-            f"expected directions of one vector [{len(vector)}] to be orthogonal to, {wrong[0]!r} is not"
+            f"expected directions of one vector [{len(vector)}] to be orthogonal to, "
+            f"{wrong[0]!r} is not"
         )
+
+    # v − B argmin_x |B x − v|, with the directions in the columns of B.
     basis = torch.stack([d.vectors for d in against]).to(vector).T  # [w_dim, n]
-    rest = (
-        vector - basis @ torch.linalg.lstsq(basis, vector[:, None], driver="gelsd").solution[:, 0]
-    )
-    if root_mean_square_norm(rest) < 1e-3 * root_mean_square_norm(vector):
+    coefficients = torch.linalg.lstsq(basis, vector[:, None], driver="gelsd").solution[:, 0]
+    remainder = vector - basis @ coefficients
+
+    if root_mean_square_norm(remainder) < 1e-3 * root_mean_square_norm(vector):
         names = ", ".join(d.name for d in against)
         raise UsageError(f"nothing is left beside {names}; the scores measure the same")
-    return rest
+    return remainder
 
 
-def checked(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.ndarray]:
+def check_samples(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.ndarray]:
+    """ws [N, w_dim] and scores [N] as float64 arrays; raises :class:`UsageError` for unfit ones."""
     if ws.ndim != 2 or ws.shape[1] != space.w_dim or scores.shape != ws.shape[:1]:
         raise UsageError(
-            f"expected ws [N, {space.w_dim}] and scores [N], got {list(ws.shape)} and {list(scores.shape)}"
+            f"expected ws [N, {space.w_dim}] and scores [N], "
+            f"got {list(ws.shape)} and {list(scores.shape)}"
         )
     if len(ws) < MIN_SAMPLES:
         raise UsageError(
             f"expected at least {MIN_SAMPLES} samples, got {len(ws)}; exemplars need fewer"
         )
+
     if not (bool(ws.isfinite().all()) and bool(scores.isfinite().all())):
         raise UsageError(
             "expected finite latents and scores, got NaN or infinity; leave those samples out"
@@ -152,8 +158,17 @@ def checked(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.n
     return ws.cpu().double().numpy(), scores.cpu().double().numpy()
 
 
+def check_classes(y: np.ndarray) -> None:
+    """Raise :class:`UsageError` for a class with fewer than two samples in a fold."""
+    counts = y.sum(), (~y).sum()
+    if min(counts) < 2 * FOLDS:
+        raise UsageError(
+            f"expected at least {2 * FOLDS} samples of each class, got {counts[0]} and {counts[1]}"
+        )
+
+
 def threshold(scores: np.ndarray) -> float:
-    """Between the two values where there are two, 0.5 in a table of probabilities, else the median."""
+    """The score between two classes: the middle of two values, 0.5 in [0, 1], else the median."""
     values = np.unique(scores)
     if len(values) == 2:
         return float(values.mean())
@@ -161,6 +176,7 @@ def threshold(scores: np.ndarray) -> float:
 
 
 def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
+    """The cross-validation that chooses the penalty of a model."""
     folds: KFold | StratifiedKFold
     if kind == "logistic":
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
@@ -171,14 +187,13 @@ def penalty_search(kind: Kind, seed: int) -> GridSearchCV:
             cv=folds,
             refit=strongest_good_penalty,
         )
+
     folds = KFold(FOLDS, shuffle=True, random_state=seed)
     return GridSearchCV(Ridge(), {"alpha": RIDGE_ALPHA}, cv=folds, refit=strongest_good_penalty)
 
 
 def strongest_good_penalty(results: Mapping[str, Any]) -> int:
-    """Index of the last penalty, in ascending order of strength, that is within the tolerance of
-    the best.
-    """
+    """Index of the strongest penalty, the last, whose score is within the tolerance of the best."""
     scores = results["mean_test_score"]
     return int(np.flatnonzero(scores >= scores.max() - TOLERANCE)[-1])
 
@@ -191,15 +206,16 @@ def normal(model: Ridge | LogisticRegression) -> Tensor:
 def score_along(
     vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> float:
-    """How well ⟨w, v⟩ alone tells the scores of the samples `test`: balanced accuracy, or R² of the
-    best line.
-    """
+    """Balanced accuracy of ⟨w, v⟩ alone on the samples `test`, or R² of the best line."""
     along = x @ unit(vector).double().numpy()
+
+    # Classes are divided in the middle of their means. A fitted threshold would not do: with fewer
+    # samples than dimensions the training classes lie too far apart along v.
     if y.dtype == bool:
-        # not a fitted threshold: with fewer samples than dimensions the training classes lie too
-        # far apart along v
         means = [along[train][y[train] == k].mean() for k in (False, True)]
         return float(balanced_accuracy_score(y[test], along[test] > sum(means) / 2))
+
+    # R² of a line is Pearson's r².
     if np.ptp(y[test]) == 0:
         return 0.0
     return float(np.corrcoef(along[test], y[test])[0, 1] ** 2)

@@ -1,5 +1,6 @@
-"""Closed-form factorization: what the affine layers amplify most (SeFa: Shen and Zhou,
-arXiv:2007.06600).
+"""Closed-form factorization of the affine layers (SeFa: Shen and Zhou, arXiv:2007.06600).
+
+The directions are those that the affine layers amplify most: the unit vectors v that maximize |Av|.
 """
 
 from __future__ import annotations
@@ -22,57 +23,59 @@ if TYPE_CHECKING:
 
 
 def factorize(generator: Generator, styles: StyleRange | None, count: int) -> list[Direction]:
-    """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of 0-based
-    style indices.
+    """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of styles.
 
-    As in the paper's code every row of A is first scaled to unit norm, so that channels count alike
-    and run-time gains
-    do not matter. Largest eigenvalue first. The directions keep the range; signs are
-    arbitrary but reproducible.
+    Largest eigenvalue first; signs are arbitrary but reproducible. The directions keep the range.
     `measured` has the eigenvalue divided by the number of rows: the mean squared cosine with a row.
+    Raises :class:`UsageError` for a range or a count outside the generator's.
     """
     first, stop = styles or (0, generator.num_ws)
     if not 0 <= first < stop <= generator.num_ws:
         raise UsageError(
-            f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, both included"
+            f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, "
+            "both included"
         )
     if not 1 <= count <= generator.w_dim:
         raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count}")
+
+    # Rows of unit norm, as in the paper's code: channels count alike, and run-time gains do not.
     weights = [a.weight for index in range(first, stop) for a in affines(generator.network, index)]
     rows = F.normalize(torch.cat(weights).cpu().double(), dim=1)
-    values, vectors = (t.flip(-1) for t in torch.linalg.eigh(rows.T @ rows))  # eigh sorts upwards
+
+    # AᵀA v_k = λ_k v_k; eigh sorts upwards.
+    values, vectors = (t.flip(-1) for t in torch.linalg.eigh(rows.T @ rows))
+
     space = WSpace.from_generator(generator)
     directions = []
     for k in range(count):
         vector = unit(sign_fixed(vectors[:, k]))
-        directions.append(
-            Direction(
-                f"sefa-{first}-{stop}-{k}",
-                vector,
-                space.std_along(vector),
-                f"factor {k} of the affine weights of layers {first}-{stop}",
-                space.name,
-                styles,
-                {"method": "SeFa", "layers": [first, stop], "component": k, "rows": len(rows)},
-                {"eigenvalue": round(values[k].item() / len(rows), 6)},
-            )
+        direction = Direction(
+            f"sefa-{first}-{stop}-{k}",
+            vector,
+            space.std_along(vector),
+            f"factor {k} of the affine weights of layers {first}-{stop}",
+            space.name,
+            styles,
+            {"method": "SeFa", "layers": [first, stop], "component": k, "rows": len(rows)},
+            {"eigenvalue": round(values[k].item() / len(rows), 6)},
         )
+        directions.append(direction)
     return directions
 
 
 def affines(network: SynthesisNetwork, index: int) -> list[Affine]:
     """The affine layers that turn style `index` (0-based) into modulations of convolutions.
 
-    A torgb counts only as the last layer, where it is all there is: the RGB skips of earlier layers
-    only colour the
-    image, and SeFa leaves them out too. The only place that knows where a network keeps its
-    affines.
+    A torgb counts only as the last layer, which has no convolution. The RGB skips of earlier layers
+    only colour the image, and SeFa leaves them out too. This is the only place that knows where a
+    network keeps its affine layers; raises :class:`UsageError` for other networks.
     """
     if isinstance(network, (StyleGAN2, MobileStyleGAN)) and index < len(network.convs):
         conv = network.convs[index]
         assert isinstance(conv, (StyledConv, SeparableConv))
         up = conv.up_affine if isinstance(conv, SeparableConv) else None
         return [conv.affine] if up is None else [up, conv.affine]
+
     if isinstance(network, StyleGAN2):
         torgb = network.torgbs[-1]
         assert isinstance(torgb, ToRGB)
