@@ -38,7 +38,7 @@ from invert.commands.writing import write_edited
     "parts",
     multiple=True,
     type=click.Choice(["styles", "features", "rgb"]),
-    help="Which values, styles, F_i or R_i; repeatable. Default: all.",
+    help="Which values: styles, F_i or R_i; repeatable. Default: all.",
 )
 @output_option
 @overwrite_option

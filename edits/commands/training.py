@@ -110,7 +110,8 @@ def attribute(
     \b
     Examples:
       invert train attribute --direction smile --layer 5
-      invert edit a.pt --direction smile --features smile-layer5-ffhq-mobile.safetensors
+      invert train attribute --direction smile -o smile.safetensors
+      invert edit a.pt --direction smile --features smile.safetensors
     """
     from directions.catalog import find
     from edits.attributes.catalog import file_name
@@ -123,7 +124,7 @@ def attribute(
     settings = AttributeSettings(**changes)
     chosen = find(direction)
 
-    # The output is checked before the training, and named after the generator where it is not given.
+    # The output is checked before the training; its default name has the generator's in it.
     if output is not None and output.suffix != ".safetensors":
         raise UsageError(
             f"{output}: attribute models are written as .safetensors; give the file that suffix"

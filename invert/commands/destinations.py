@@ -110,21 +110,25 @@ def claim(
     is no file; :class:`InvertError` for a folder that cannot be written.
     """
     latents, files = tuple(latents), tuple(files)
-    found = Destinations(made_by, tuple(outputs), latents, files, network)
+    destinations = Destinations(made_by, tuple(outputs), latents, files, network)
     inputs = [Path(x) for x in (*latents, *files, network, *settings) if isinstance(x, (str, Path))]
 
     from invert.files.leftovers import recover
 
+    # An output that is there may be the network of a latent.
     if any(os.path.lexists(output) for output in outputs):
         inputs += [place for x in latents if isinstance(x, Path) for place in networks_of(x)]
+
+    # A run that was killed may have left files half replaced.
     for folder in dict.fromkeys(path.parent for path in (*inputs, *outputs)):
         recover(folder)
+
     for folder in dict.fromkeys(output.parent for output in outputs):
         check_folder(folder)
     check_not_inputs(outputs, inputs)
     for output in outputs:
-        check_replaceable(output, found, overwrite)
-    return found
+        check_replaceable(output, destinations, overwrite)
+    return destinations
 
 
 def networks_of(latent: Path) -> list[Path]:
@@ -139,17 +143,18 @@ def networks_of(latent: Path) -> list[Path]:
 
 
 def check_not_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise :class:`UsageError` where writing an output would replace an input, by whatever name."""
+    """Raise :class:`UsageError` if writing an output would replace an input, by whatever name."""
     protected = {key for path in inputs for key in identity(path)}
     for output in outputs:
         if protected.intersection(identity(output)):
             raise UsageError(
-                f"{printable(output)}: an input of this command, which would be overwritten; name another output"
+                f"{printable(output)}: an input of this command, which would be overwritten; "
+                "name another output"
             )
 
 
 def identity(path: Path) -> list[object]:
-    """What two names of one file have in common: the place they lead to, and the file there."""
+    """What all names of one file share: the place they lead to, and the file there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -157,7 +162,7 @@ def identity(path: Path) -> list[object]:
     return [os.path.realpath(path), (status.st_dev, status.st_ino)]
 
 
-def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> None:
+def check_replaceable(output: Path, destinations: Destinations, overwrite: bool) -> None:
     """Raise :class:`UsageError` where `output` is there and must stay."""
     try:
         mode = os.lstat(output).st_mode
@@ -175,23 +180,22 @@ def check_replaceable(output: Path, found: Destinations, overwrite: bool) -> Non
 
     if stat.S_ISDIR(mode):
         raise UsageError(
-            f"{printable(output)}: a folder is there, expected a place for a file; name another output"
+            f"{printable(output)}: a folder is there, expected a place for a file; "
+            "name another output"
         )
     if not stat.S_ISREG(mode):
         raise UsageError(
             f"{printable(output)}: a device, pipe or socket, expected a file; name another output"
         )
-    if not overwrite and not is_ours(output, found):
+    if not overwrite and not is_ours(output, destinations):
         raise UsageError(
-            f"{printable(output)}: exists, and does not say that invert made it from the same inputs; "
-            "name another output, or replace it with --overwrite"
+            f"{printable(output)}: exists, and does not say that invert made it from the same "
+            "inputs; name another output, or replace it with --overwrite"
         )
 
 
-def is_ours(output: Path, found: Destinations) -> bool:
-    """Whether a file says that it was made from these sources, or shows a latent that was or is
-    one.
-    """
+def is_ours(output: Path, destinations: Destinations) -> bool:
+    """Whether a file says that it was made from these sources, or shows a latent that was."""
     from invert.commands.records import read_record
     from invert.files.provenance import made_from
     from invert.latents.digests import digest_of_latent_file
@@ -199,14 +203,16 @@ def is_ours(output: Path, found: Destinations) -> bool:
     record = read_record(output)
     sources = made_from(record)
     if sources is not None:
-        return sources == found.made_from
+        return sources == destinations.made_from
     shown = record.get("latent")
     if not isinstance(shown, str):
         return False
-    if found.made_from == (f"latent {shown}",):  # a plain picture of the one source
+    if destinations.made_from == (f"latent {shown}",):  # a plain picture of the one source
         return True
-    twins = [path for path in found.outputs if path.suffix in LATENT_SUFFIXES]
-    return any(digest_of_latent_file(twin) == shown and is_ours(twin, found) for twin in twins)
+    twins = [path for path in destinations.outputs if path.suffix in LATENT_SUFFIXES]
+    return any(
+        digest_of_latent_file(twin) == shown and is_ours(twin, destinations) for twin in twins
+    )
 
 
 def check_folder(folder: Path) -> None:
@@ -223,7 +229,8 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise InvertError(
-            f"{printable(nearest)}: cannot be written ({reason(error)}); name another folder for the results"
+            f"{printable(nearest)}: cannot be written ({reason(error)}); "
+            "name another folder for the results"
         ) from error
 
 
@@ -247,4 +254,5 @@ def with_suffix_of(output: Path, *allowed: str) -> Path:
 
 
 def reason(error: Exception) -> str:
+    """What the system says about an error, without its number and the name of the file."""
     return str(getattr(error, "strerror", None) or error)

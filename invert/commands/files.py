@@ -120,8 +120,7 @@ def convert_network(
 ) -> None:
     """Convert a checkpoint to safetensors.
 
-    FILE is a checkpoint of any supported format. A safetensors file loads faster and
-    cannot run code.
+    FILE is a checkpoint of any format that `--network` takes.
 
     \b
     Example:

@@ -27,7 +27,7 @@ def fitting(message: str, command: click.Command) -> str:
 
 
 def without_clauses(message: str, known: Collection[str]) -> str:
-    """The message without every clause that names an option outside of `known`; its first stays."""
+    """The message without clauses that name an option outside of `known`; its first one stays."""
     position = 0
     while (found := OPTION.search(message, position)) is not None:
         position = found.end()
@@ -38,17 +38,19 @@ def without_clauses(message: str, known: Collection[str]) -> str:
         ]
         if found.group() in known or in_code(message, found.start()) or not starts:
             continue
+
         start, end = starts[-1].start(), clause_end(message, starts[-1].group(), found.end())
         message, position = message[:start] + message[end:], start
     return message
 
 
 def in_code(message: str, position: int) -> bool:
+    """Whether a position lies inside `code`, which names another command."""
     return any(m.start() < position < m.end() for m in CODE.finditer(message))
 
 
 def clause_end(message: str, opening: str, position: int) -> int:
-    """Where the clause ends that began with `opening`: at its bracket, the next clause or the end."""
+    """The end of the clause that began with `opening`: its bracket, the next clause or the end."""
     if opening == " (" and (bracket := message.find(")", position)) >= 0:
         return bracket + 1
     end = CLAUSE_END.search(message, position)

@@ -16,6 +16,7 @@ class FilePath(click.Path):
     """A path as :class:`Path`; an address of the web is refused with what to do instead."""
 
     def convert(self, value: Any, *others: Any) -> Any:
+        """The path. Raises :class:`UsageError` for an address of the web."""
         from invert.files.addresses import refuse_address
 
         refuse_address(str(value))

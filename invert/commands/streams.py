@@ -26,6 +26,7 @@ class Tolerant(io.RawIOBase):
         self.error: OSError | ValueError | None = None
 
     def write(self, data: Any) -> int:
+        """Write the data, or nothing once that has failed; the length of the data."""
         if self.error is None:
             try:
                 self.inner.write(data)
@@ -44,12 +45,15 @@ class Tolerant(io.RawIOBase):
             self.inner.flush()
 
     def writable(self) -> bool:
+        """True, as of every stream that is written to."""
         return True
 
     def isatty(self) -> bool:
+        """Whether a terminal is under it."""
         return self.inner.isatty()
 
     def fileno(self) -> int:
+        """The descriptor under it."""
         return self.inner.fileno()
 
 

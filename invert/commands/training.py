@@ -44,7 +44,7 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
     help="Total training time, resumed runs included.",
 )
 @click.option(
-    "--steps", metavar="N", type=int, help="Total number of updates, if they end before the hours."
+    "--steps", metavar="N", type=int, help="Stop after this many updates in all, whatever the time."
 )
 @click.option("--init", metavar="FILE", type=FILE, help="Begin with the weights of this encoder.")
 @click.option(
