@@ -227,9 +227,9 @@ class Generator:
     def adopt(self, latent: Latent) -> Latent:
         """The latent claimed for this generator whatever made it; sizes must still fit."""
         check_fit(self.network, latent)
-        return self.own(latent.replace(fingerprint=self.fingerprint))
+        return self.with_reference(latent.replace(fingerprint=self.fingerprint))
 
-    def own(self, latent: Latent) -> Latent:
+    def with_reference(self, latent: Latent) -> Latent:
         """The latent with this generator's name and file in its metadata instead of others."""
         others = {k: v for k, v in latent.metadata.items() if k != network_files.KEY}
         return latent.replace(metadata={**others, **self.reference})

@@ -134,10 +134,10 @@ def claim(
 def networks_of(latent: Path) -> list[Path]:
     """The files that a latent file remembers as its network; none for what is no latent."""
     from invert.latents.latent import Latent
-    from invert.latents.network_files import recorded
+    from invert.latents.network_files import recorded_paths
 
     try:
-        return recorded(Latent.load(latent).metadata, latent.parent)
+        return recorded_paths(Latent.load(latent).metadata, latent.parent)
     except (InvertError, OSError):
         return []
 

@@ -86,10 +86,10 @@ def is_made_with(generator: Generator, path: Path) -> bool:
 
 def known_network(latent: Latent, folder: Path) -> str | None:
     """The network that a latent in `folder` remembers, if it is there: a file or a registered name."""
-    from invert.latents.network_files import recorded
+    from invert.latents.network_files import recorded_paths
     from invert.weights import MODELS
 
-    places = recorded(latent.metadata, folder)
+    places = recorded_paths(latent.metadata, folder)
     there = [str(place) for place in places if os.path.isfile(place)]
     if there:
         return there[0]
@@ -99,10 +99,10 @@ def known_network(latent: Latent, folder: Path) -> str | None:
 
 def missing_network(path: Path, latent: Latent) -> str:
     """The error for a latent whose network is nowhere: what was looked for, where, and what to do."""
-    from invert.latents.network_files import recorded
+    from invert.latents.network_files import recorded_paths
 
     name = str(latent.metadata.get("generator", ""))
-    places = recorded(latent.metadata, path.parent)
+    places = recorded_paths(latent.metadata, path.parent)
     where = f"not at {places[-1]}" if places else "not a registered one"
     return (
         f"{path}: its network {name} (fingerprint {latent.fingerprint[:12]}) is {where}, and no file "
@@ -156,7 +156,7 @@ def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
         generator.check(latent)
     except FingerprintError as error:
         raise FingerprintError(f"{path}: {error}") from error
-    return generator.own(latent)
+    return generator.with_reference(latent)
 
 
 def newest() -> Path:

@@ -22,14 +22,14 @@ def latent_digest(latent: Latent) -> str:
     space = latent.space
     digest = hashlib.sha256(f"{space.base} {space.layer} {latent.fingerprint}".encode())
     for name in POINT_PARTS:
-        for tensor in shown_tensors(latent, name):
+        for tensor in rendered_tensors(latent, name):
             values = tensor.detach().cpu().contiguous()
             digest.update(f"\n{name} {list(values.shape)} {values.dtype}\n".encode())
             digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def shown_tensors(latent: Latent, name: str) -> list[Tensor]:
+def rendered_tensors(latent: Latent, name: str) -> list[Tensor]:
     """The tensors of one part, styles one by one."""
     part = getattr(latent, name)
     if name == "styles" and latent.space.base == "W+":

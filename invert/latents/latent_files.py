@@ -25,7 +25,7 @@ from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.files.leftovers import recover
 from invert.latents.companion import Companion
-from invert.latents.network_files import seen_from
+from invert.latents.network_files import with_relative_path
 from invert.latents.spaces import COMPANION_PARTS, PARTS, Space
 from invert.recognition import expecting
 
@@ -38,7 +38,7 @@ FORMAT = FileFormat(
 SUFFIXES = (".pt", ".safetensors")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 FINGERPRINT = re.compile(r"[\w.-]{0,128}", re.ASCII)
-FACTS = {  # kinds of the facts in the metadata
+METADATA_TYPES = {
     "generator": str,
     "image": dict,
     "projection": dict,
@@ -46,7 +46,7 @@ FACTS = {  # kinds of the facts in the metadata
     "made_by": str,
     "edits": list,
 }
-MAX_FACTS = 100_000  # values in the metadata, however nested
+MAX_METADATA_VALUES = 100_000  # values in the metadata, however nested
 MAX_INTEGER = 2**64
 
 
@@ -70,7 +70,7 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
         **FORMAT.marks,
         "space": str(latent.space),
         "fingerprint": latent.fingerprint,
-        "metadata": json.loads(json.dumps(seen_from(latent.metadata, path.parent))),
+        "metadata": json.loads(json.dumps(with_relative_path(latent.metadata, path.parent))),
     }
     # clone: a view would drag its whole storage along, and safetensors refuses two tensors in one
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
@@ -128,7 +128,7 @@ def fields_of(header: Mapping[str, Any], tensors: Any) -> dict[str, Any]:
         raise ModelFileError(f"expected the name of a space as text, got {type(name).__name__}")
     space = Space.parse(name)
 
-    # Facts.
+    # Metadata and fingerprint.
     metadata, fingerprint = header.get("metadata", {}), header.get("fingerprint")
     if not isinstance(fingerprint, str) or not FINGERPRINT.fullmatch(fingerprint):
         raise ModelFileError("the generator's fingerprint is missing, or is no fingerprint")
@@ -209,13 +209,13 @@ def with_companion(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_metadata(metadata: object) -> None:
-    """Raise :class:`ModelFileError` unless it is a JSON object with known facts of their kinds."""
+    """Raise :class:`ModelFileError` unless it is a JSON object whose known fields have their types."""
     if not isinstance(metadata, dict):
         raise ModelFileError(f"expected an object as metadata, got {type(metadata).__name__}")
 
     # No recursion: a file can nest as deep as it likes, and in itself.
     waiting: list[object] = [metadata]
-    for _ in range(MAX_FACTS):
+    for _ in range(MAX_METADATA_VALUES):
         if not waiting:
             break
         value = waiting.pop()
@@ -229,10 +229,12 @@ def check_metadata(metadata: object) -> None:
         elif value is not None and type(value) not in (str, bool, float):
             raise ModelFileError(f"metadata is no JSON: it holds a {type(value).__name__}")
     if waiting:
-        raise ModelFileError(f"metadata of more than {MAX_FACTS} values; no latent has so many")
+        raise ModelFileError(
+            f"metadata of more than {MAX_METADATA_VALUES} values; no latent has so many"
+        )
 
     # What other code relies on.
-    for name, kind in FACTS.items():
+    for name, kind in METADATA_TYPES.items():
         if name in metadata and not isinstance(metadata[name], kind):
             came = type(metadata[name]).__name__
             raise ModelFileError(f"expected a {kind.__name__} as {name!r} in metadata, got {came}")

@@ -30,7 +30,7 @@ def reference(path: Path | None) -> dict[str, Any]:
     return {} if path is None else {KEY: {"path": os.path.abspath(path)}}
 
 
-def seen_from(metadata: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def with_relative_path(metadata: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The metadata with the network's path relative to the folder that a latent file lies in."""
     network = metadata.get(KEY)
     path = network.get("path") if isinstance(network, Mapping) else None
@@ -43,7 +43,7 @@ def seen_from(metadata: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**metadata, KEY: {"path": path, "relative": relative}}
 
 
-def recorded(metadata: Mapping[str, Any], folder: Path) -> list[Path]:
+def recorded_paths(metadata: Mapping[str, Any], folder: Path) -> list[Path]:
     """Where the metadata of a latent in `folder` say that its network is, likeliest path first.
 
     No file is opened.
@@ -75,7 +75,7 @@ def likely_checkpoints(latent: Latent, folders: Iterable[Path]) -> list[Path]:
     """Files that may be checkpoints, those of the network's name first."""
     places = {os.path.realpath(folder): folder for folder in folders}
     files = [path for folder in places.values() for path in files_in(folder)]
-    names = {path.name for path in recorded(latent.metadata, Path())}
+    names = {path.name for path in recorded_paths(latent.metadata, Path())}
     stem = str(latent.metadata.get("generator", ""))
     return sorted(files, key=lambda path: (path.name not in names, path.stem != stem, path.name))
 
