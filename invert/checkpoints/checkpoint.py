@@ -1,4 +1,4 @@
-"""A checkpoint: canonical names, float32 tensors, config, details. Every format is read into one."""
+"""What every checkpoint file is read into: canonical names, float32 tensors, config, details."""
 
 from __future__ import annotations
 

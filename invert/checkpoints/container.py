@@ -1,5 +1,4 @@
-"""What a model file holds, whatever container it came in: inert nodes, and how a tensor among them
-is read.
+"""What a model file holds, whatever container it came in: inert nodes and the tensors among them.
 
 The first of two stages; the second, :mod:`layout`, finds the generator among the nodes.
 """
@@ -59,9 +58,7 @@ class Container:
     storages: Mapping[str, memoryview] = field(default_factory=dict)
 
     def tensor(self, node: object, what: str) -> Tensor:
-        """The tensor at a node, dtype as stored. Raises ModelFileError, naming it `what`, for
-        anything else.
-        """
+        """The tensor at a node, dtype as stored. `what` names it in the error for other nodes."""
         if isinstance(node, Tensor):
             return node
         if numpy_nodes.is_array(node):
@@ -77,9 +74,7 @@ def holds_tensor(node: object) -> bool:
 
 
 def open_container(data: bytes, kind: Kind) -> Container:
-    """The object in a file of a known kind. Raises ModelFileError for a file that is damaged or
-    would run code.
-    """
+    """The object in a file. Raises ModelFileError for one that is damaged or would run code."""
     if kind is Kind.SAFETENSORS:
         return Container(kind, load_foreign_safetensors(data), None, Budget(len(data)))
     if kind is Kind.PICKLE:
@@ -97,20 +92,16 @@ def _bare_pickle(data: bytes) -> Pickle:
     pickle = read_pickle(stream, _KNOWN, strict=False)
     if stream.tell() != len(data):
         raise ModelFileError(
-            f"{len(data) - stream.tell()} bytes follow the end of the pickle; do not trust this file"
+            f"{len(data) - stream.tell()} bytes follow the end of the pickle; "
+            "do not trust this file"
         )
     _check_embedded(pickle)
     return pickle
 
 
 def _check_embedded(pickle: Pickle) -> None:
-    """Raise ModelFileError for a storage inside the pickle whose bytes would run code one level
-    down.
-    """
+    """Raise ModelFileError where a storage's bytes would run code one level down."""
     for call in pickle.calls:
-        if (
-            str(call.function) == LOAD_FROM_BYTES
-            and call.args
-            and isinstance(call.args[0], (bytes, Call))
-        ):
+        loads = str(call.function) == LOAD_FROM_BYTES and bool(call.args)
+        if loads and isinstance(call.args[0], (bytes, Call)):
             embedded_stream(call, "a tensor")

@@ -1,5 +1,4 @@
-"""Where the generator is among the nodes of a file, whatever the file's container: the second stage
-of reading.
+"""The second stage of reading: where the generator is among the nodes of a file.
 
 A file holds a network, or a dict, list or tuple of several, or a wrapper around one; a network is a
 pickled module, a state dict (tensors by dotted name, under some prefix), or TensorFlow's. Prefixes
@@ -34,30 +33,23 @@ ADA, ROSINALITY, TENSORFLOW, MOBILE = (
 )
 NETWORK = "dnnlib.tflib.network.Network"
 
-# a tensor that every generator of a naming has, and what its parts are called
+# A tensor that every generator of a naming has, and what its modules are called.
 _ANCHORS = {
     ADA: re.compile(r"(.*\.|)synthesis\.b4\.(?:const|conv1\.weight)"),
     ROSINALITY: re.compile(r"(.*\.|)input\.input"),
     MOBILE: re.compile(r"(.*\.|)synthesis\.layer1\.affine\.weight"),
 }
 _PARTS = {ADA: {"mapping", "synthesis"}, ROSINALITY: {"style", "input", "convs", "to_rgbs"}}
-_AVERAGE_WORDS = {
-    "ema",
-    "avg",
-    "average",
-    "averaged",
-    "smooth",
-    "smoothed",
-    "running",
-    "shadow",
-    "gs",
+_AVERAGE_WORDS = {"ema", "avg", "average", "averaged"} | {
+    *("smooth", "smoothed", "running", "shadow", "gs"),
 }
 _AVERAGE_KEYS = ("G_ema", "g_ema", "Gs")  # what they hold must be a generator
 
 
 class Rank(IntEnum):
-    """Which of several generators to take; the lowest. The trained one beside a lost average is not
-    taken at all.
+    """Which of several generators to take: the lowest rank.
+
+    The trained one, whose average is lost, is not taken at all.
     """
 
     AVERAGE = 0
@@ -85,9 +77,9 @@ class Place:
     depth: int = 0
 
     def down(self, node: object, key: str, holder: Mapping[object, object], rank: Rank) -> Place:
-        return Place(
-            node, f"{self.path}.{key}".lstrip("."), rank, (holder, *self.around), self.depth + 1
-        )
+        """The place of `node`, which stands under `key` of `holder`, one level below."""
+        path = f"{self.path}.{key}".lstrip(".")
+        return Place(node, path, rank, (holder, *self.around), self.depth + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +95,7 @@ class Found:
         if is_module(self.place.node):
             modules = walk(module(self.place.node, ""))
             return tensor_nodes(modules), modules
+
         nodes: dict[str, object] = {}
         for name, node in _tensors(entries(self.place.node, "a state_dict")):
             if name.startswith(self.prefix):
@@ -113,23 +106,21 @@ class Found:
 
 
 def find_generator(container: Container) -> Found:
-    """The averaged generator among the nodes of a file. Raises ModelFileError naming what is there
-    instead.
-    """
+    """The averaged generator in a file. Raises ModelFileError naming what is there instead."""
     root = container.root
     search = _Search(root)
     rank = min((found.place.rank for found in search.candidates), default=None)
     problems = sorted(search.problems, key=lambda problem: problem[0].rank)
 
-    # What stands where the average should be, and cannot be read, is the reason; then what cannot
-    # be read elsewhere.
+    # No average: what stands in its place, and cannot be read, is the reason.
     if rank is not Rank.AVERAGE:
         for place, error in problems:
-            if place.rank is Rank.AVERAGE and (
-                rank is not Rank.ONLY or place.path in _AVERAGE_KEYS
-            ):
+            certain = rank is not Rank.ONLY or place.path in _AVERAGE_KEYS
+            if place.rank is Rank.AVERAGE and certain:
                 raise error
         _check_averages(root)
+
+    # None at all: what cannot be read elsewhere is the reason.
     if rank is None:
         raise _nothing(container, [error for _, error in problems])
     if rank is Rank.TRAINED:
@@ -137,9 +128,8 @@ def find_generator(container: Container) -> Found:
 
     best = [found for found in search.candidates if found.place.rank is rank]
     if len(best) > 1:
-        places = first(
-            f"{found.place.path}.{found.prefix}".strip(".") or "the top" for found in best
-        )
+        paths = (f"{found.place.path}.{found.prefix}".strip(".") for found in best)
+        places = first(path or "the top" for path in paths)
         raise ModelFileError(
             f"several generators, and no telling which to take ({places}); save one of them alone"
         )
@@ -180,33 +170,32 @@ class _Search:
     def module(self, place: Place) -> list[Place]:
         """A pickled module is a generator, wraps one, or is neither."""
         part = module(place.node, "")
-        children = {
-            name: child for name, child in part.entries("_modules").items() if child is not None
-        }
+        nodes = part.entries("_modules")
+        children = {name: child for name, child in nodes.items() if child is not None}
+
+        # A generator, of another family or of one that is read.
         if family := family_of_class(part.class_name):
             raise unsupported(family)
         for naming, parts in _PARTS.items():
             if parts <= children.keys():
                 self.candidates.append(Found(naming, place))
                 return []
+
+        # Another module, which may wrap one.
         what = f"a {quoted(part.class_name)} without StyleGAN2's mapping and synthesis modules"
         if part.source is None and isinstance(place.node, Call):
             what += f" (the pickle names {quoted(str(place.node.function))}; it was not imported)"
         self.problems.append((place, unsupported(what)))
-        # the attribute of a wrapper says less than a key: `G` is then the only one
         return [
-            place.down(
-                child,
-                name,
-                part.state,
-                Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank,
-            )
+            place.down(child, name, part.state, _rank_inside(place, name))
             for name, child in children.items()
         ]
 
     def mapping(self, place: Place) -> list[Place]:
         """A dict is a state dict with a generator under some prefix, or holds other things."""
         node = entries(place.node, "a dict")
+
+        # Generators by their anchors: prefix → naming.
         names = [name for name, _ in _tensors(node)]
         prefixes = {
             match[1]: naming
@@ -214,16 +203,17 @@ class _Search:
             for naming, anchor in _ANCHORS.items()
             if (match := anchor.fullmatch(name))
         }
-        if any(prefix.endswith("backbone.") for prefix in prefixes) and (
-            family := family_of_names(names)
-        ):
+        part_of_another = any(prefix.endswith("backbone.") for prefix in prefixes)
+        if part_of_another and (family := family_of_names(names)):
             raise unsupported(family)
         for prefix, naming in prefixes.items():
-            rank = Rank.AVERAGE if place.rank.below(prefix) is Rank.AVERAGE else place.rank
+            rank = _rank_inside(place, prefix)
             inside = Place(node, place.path, rank, (node, *place.around), place.depth)
             self.candidates.append(Found(naming, inside, prefix))
         if prefixes:
             return []
+
+        # Another network, or a dict of several.
         if names:
             self.problems.append((place, _no_generator(names, place)))
         return [
@@ -233,11 +223,15 @@ class _Search:
         ]
 
 
-def _tensors(node: Mapping[object, object]) -> Iterator[tuple[str, object]]:
-    """(name, node) of the tensors of a state dict; `mapping` and `synthesis` may be state dicts of
-    their own.
+def _rank_inside(place: Place, name: str) -> Rank:
+    """The rank below an attribute or a prefix, which say less than a key: `G` may be the only one."""
+    return Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank
 
-    What wrappers of modules put into the names is left out.
+
+def _tensors(node: Mapping[object, object]) -> Iterator[tuple[str, object]]:
+    """(name, node) of the tensors of a state dict, without what wrappers put into the names.
+
+    `mapping` and `synthesis` may be state dicts of their own.
     """
     for key, value in node.items():
         if not isinstance(key, str):
@@ -258,22 +252,19 @@ def _no_generator(names: list[str], place: Place) -> ModelFileError:
 
 
 def _check_averages(root: object) -> None:
-    """Raise ModelFileError where a key that promises the averaged generator holds something else."""
+    """Raise ModelFileError where a key that promises the average holds something else."""
     for key in _AVERAGE_KEYS:
         node = entries(root, "the file").get(key) if is_mapping(root) else None
         if node is not None:
             raise foreign(node, key) or ModelFileError(
-                f"{key} should be built by torch_utils.persistence._reconstruct_persistent_obj, or be a state_dict; "
-                f"this is {describe(node)}, not a dict of tensors"
+                f"{key} should be built by torch_utils.persistence._reconstruct_persistent_obj, "
+                f"or be a state_dict; this is {describe(node)}, not a dict of tensors"
             )
 
 
 def _average_missing(root: object) -> ModelFileError:
-    keys = (
-        [key for key in entries(root, "the file") if isinstance(key, str)]
-        if is_mapping(root)
-        else []
-    )
+    items = entries(root, "the file") if is_mapping(root) else {}
+    keys = [key for key in items if isinstance(key, str)]
     name = "G_ema" if "G" in keys else "g_ema"
     held = first(keys) or "nothing of the kind"
     return ModelFileError(
@@ -284,13 +275,19 @@ def _average_missing(root: object) -> ModelFileError:
 def _nothing(container: Container, problems: list[ModelFileError]) -> ModelFileError:
     """The error for a file in which nothing is a generator."""
     root = container.root
+
+    # A safetensors file is a dict of tensors and nothing else.
     if container.kind is Kind.SAFETENSORS:
         family = family_of_names(name for name, _ in _tensors(entries(root, "the file")))
         return unsupported(family) if family else NotOurs()
+
+    # What looked like a generator, or an object of a class that is not known.
     if problems:
         return problems[0]
     if error := foreign(root, "the file"):
         return error
+
+    # Containers of networks, without one.
     if is_mapping(root):
         return _average_missing(root)
     if isinstance(root, tuple) and len(root) == 3:

@@ -1,5 +1,6 @@
-"""The mapping network's learning-rate multiplier, which scales its weights at run time and is
-stored in few files.
+"""The learning-rate multiplier of the mapping network, which few files state.
+
+It scales the weights at run time.
 """
 
 from __future__ import annotations
@@ -11,40 +12,42 @@ from torch import Tensor
 
 from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER
 
-LIKELY = 3.0  # a factor; training moves the weights' scale by less
+LIKELY = 3.0  # a factor between the two multipliers; training moves the weights' scale by less
 
 
 def mapping_multiplier(
     tensors: Mapping[str, Tensor],
-    said: float | None,
+    stated: float | None,
     assumed: dict[str, str],
     doubts: dict[str, str],
 ) -> float:
-    """What the file says, or the usual 0.01, noted in `assumed`; in `doubts` too where the weights
-    contradict it.
+    """The multiplier that the file states, or the usual one, which is then noted in `assumed`.
 
-    Weights start as N(0, 1) divided by the multiplier (StyleGAN2 and rosinality alike), so their
-    scale tells it.
+    Weights begin as N(0, 1) divided by the multiplier (StyleGAN2 and rosinality alike), so their
+    scale tells it. Where that contradicts the usual one, `doubts` say so.
     """
-    if said is not None:
-        return said
+    if stated is not None:
+        return stated
+    usual = DEFAULT_LR_MULTIPLIER
+    assumed["mapping_lr_multiplier"] = f"{usual}, the usual one; the file does not say"
+
+    # The weights' scale.
     weights = [
         t.double().flatten()
         for name, t in tensors.items()
         if _is_layer(name) and t.is_floating_point()
     ]
-    spread = float(torch.cat(weights).square().mean().sqrt()) if weights else 0.0
-    looks_like = 1 / spread if spread > 0 else DEFAULT_LR_MULTIPLIER
-    assumed["mapping_lr_multiplier"] = (
-        f"{DEFAULT_LR_MULTIPLIER}, the usual one; the file does not say"
-    )
-    if not 1 / LIKELY < looks_like / DEFAULT_LR_MULTIPLIER < LIKELY:
+    rms = float(torch.cat(weights).square().mean().sqrt()) if weights else 0.0
+    looks_like = 1 / rms if rms > 0 else usual
+
+    if not 1 / LIKELY < looks_like / usual < LIKELY:
         assumed["mapping_lr_multiplier"] += f", and the mapping weights look like {looks_like:.2g}"
         doubts["mapping_lr_multiplier"] = (
-            f"the file does not say the mapping network's lr multiplier, and its weights look like {looks_like:.2g}; "
-            f"{DEFAULT_LR_MULTIPLIER} is assumed (`invert convert-network --lr-multiplier X` writes it with another)"
+            "the file does not say the mapping network's lr multiplier, and its weights look like "
+            f"{looks_like:.2g}; {usual} is assumed "
+            "(`invert convert-network --lr-multiplier X` writes it with another)"
         )
-    return DEFAULT_LR_MULTIPLIER
+    return usual
 
 
 def _is_layer(name: str) -> bool:

@@ -1,5 +1,4 @@
-"""Torch modules that were pickled whole, read from nodes: their class names, their `__dict__`,
-their tensors by name.
+"""Torch modules that were pickled whole: class names, `__dict__` and tensors, read from nodes.
 
 A module comes either as an object of its class, whose state is its `__dict__`, or, in the files of
 NVIDIA's `torch_utils.persistence`, as a call with the *source code* of its class beside that
@@ -27,31 +26,26 @@ WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile call t
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One module of the file: dotted path inside the generator, class name, source (None unless
-    stored), `__dict__`.
-    """
+    """One module of the file."""
 
-    path: str
+    path: str  # dotted, inside the generator
     class_name: str
-    source: str | None
-    state: Mapping[object, object]
+    source: str | None  # None unless the file has it
+    state: Mapping[object, object]  # its `__dict__`
 
     def entries(self, name: str) -> dict[str, object]:
         """`_parameters`, `_buffers` or `_modules`."""
-        what = f"{self.path or 'G_ema'}.{name}"
-        found = entries(self.state.get(name), quoted(what))
-        named = {
-            key: value
-            for key, value in found.items()
-            if isinstance(key, str) and len(key) <= MAX_NAME
-        }
-        if len(named) != len(found) or len(named) > MAX_ENTRIES:
+        what = quoted(f"{self.path or 'G_ema'}.{name}")
+        items = entries(self.state.get(name), what)
+        named = {k: v for k, v in items.items() if isinstance(k, str) and len(k) <= MAX_NAME}
+        if len(named) != len(items) or len(named) > MAX_ENTRIES:
             raise ModelFileError(
-                f"{quoted(what)} has entries that no torch module has; the file is damaged"
+                f"{what} has entries that no torch module has; the file is damaged"
             )
         return named
 
     def children(self) -> Iterator[Module]:
+        """The modules right below this one."""
         for name, node in self.entries("_modules").items():
             if node is not None:
                 yield module(node, joined(self.path, name))
@@ -81,24 +75,27 @@ def _is_persistent(function: Global) -> bool:
 def module(node: object, path: str) -> Module:
     """The module at a node. Raises ModelFileError for anything else."""
     what = quoted(path) or "G_ema"
+
+    # An object of its class.
     if isinstance(node, Call) and is_module(node) and not _is_persistent(node.function):
         return Module(path, _class_name(node), None, entries(node.state, f"the state of {what}"))
+
+    # A persistent object, with its source code.
     if not (isinstance(node, Call) and _is_persistent(node.function)):
         call_args(node, (PERSISTENT,), what)  # raises
     assert isinstance(node, Call)
     meta = entries(node.args[0] if len(node.args) == 1 else None, f"the description of {what}")
     class_name, source = meta.get("class_name"), meta.get("module_src")
-    if (
-        meta.get("type") != "class"
-        or not isinstance(class_name, str)
-        or not isinstance(source, str)
-    ):
+    texts = isinstance(class_name, str) and isinstance(source, str)
+    if meta.get("type") != "class" or not texts:
         raise ModelFileError(f"{what} is not described as a class; the file is damaged")
     if meta.get("version") != PERSISTENCE_VERSION:
         raise unsupported(
             f"a persistent object of version {describe(meta.get('version'))} instead of 6"
         )
-    return Module(path, class_name, source, entries(meta.get("state"), f"the state of {what}"))
+    return Module(
+        path, str(class_name), str(source), entries(meta.get("state"), f"the state of {what}")
+    )
 
 
 def _class_name(node: Call) -> str:
@@ -113,19 +110,20 @@ def walk(root: Module) -> dict[str, Module]:
 
     Raises ModelFileError above 1000 of them: a module that contains itself would not end.
     """
-    found: dict[str, Module] = {}
+    modules: dict[str, Module] = {}
     waiting = [root]
     visited = 0
+
     while waiting:
         part = waiting.pop()
         visited += 1
-        found[part.path] = part
+        modules[part.path] = part
         waiting.extend(part.children())
         if visited + len(waiting) > MAX_MODULES:
             raise ModelFileError(
                 f"the generator has more than {MAX_MODULES} modules; do not trust this file"
             )
-    return found
+    return modules
 
 
 def tensor_nodes(modules: Mapping[str, Module]) -> dict[str, object]:

@@ -25,33 +25,28 @@ class Global:
 
 @dataclass(eq=False, repr=False)
 class Call:
-    """`function(*args)`, never called; `state`, `items` and `elements` are what later opcodes would
-    have set.
-    """
+    """`function(*args)`, never called, and what later opcodes would have done to its result."""
 
     function: Global
     args: tuple[object, ...]
-    state: object = None
-    items: dict[object, object] = field(default_factory=dict)
-    elements: list[object] = field(default_factory=list)  # what APPENDS would have added
+    state: object = None  # of BUILD
+    items: dict[object, object] = field(default_factory=dict)  # of SETITEMS
+    elements: list[object] = field(default_factory=list)  # of APPENDS
 
 
 @dataclass(eq=False, repr=False)
 class PersistentId:
-    """A reference to data outside the pickle: torch's `('storage', type, key, device, numel, ...)`."""
+    """A reference out of the pickle: torch's `('storage', type, key, device, numel, ...)`."""
 
     pid: object
 
 
-# Subclasses of dict are pickled as a call, then SETITEMS; these two are dicts even while they are
-# empty.
+# Subclasses of dict are pickled as a call, then SETITEMS. These two are dicts even when empty.
 _MAPPINGS = frozenset({Global("collections", "OrderedDict"), Global("dnnlib.util", "EasyDict")})
 
 
 def quoted(text: str) -> str:
-    """`text` from an untrusted file, fit for a message: ASCII, no control characters, at most 80
-    long.
-    """
+    """`text` from an untrusted file, fit for a message: printable ASCII, at most 80 long."""
     return ascii(text if len(text) <= 80 else text[:77] + "...")[1:-1]
 
 
@@ -84,14 +79,13 @@ def entries(value: object, what: str) -> dict[object, object]:
     if isinstance(value, Call) and is_mapping(value):
         return value.items
     raise ModelFileError(
-        f"{what} should be a dict, this is {describe(value)}; the file is damaged or of another kind"
+        f"{what} should be a dict, this is {describe(value)}; "
+        "the file is damaged or of another kind"
     )
 
 
 def settings(value: object) -> dict[object, object]:
-    """The settings in a dict or in the attributes of an object such as an `argparse.Namespace`; {}
-    for others.
-    """
+    """The settings in a dict, or in an object such as an `argparse.Namespace`; {} for others."""
     if isinstance(value, Call) and not is_mapping(value):
         value = value.state
     return entries(value, "settings") if is_mapping(value) else {}
@@ -106,9 +100,7 @@ def would_run(name: str) -> ModelFileError:
 
 
 def foreign(node: object, what: str) -> ModelFileError | None:
-    """The error for an object of a class that is not known, at a place where it would be needed;
-    None for data.
-    """
+    """The error for an object of an unknown class where one is needed; None for data."""
     function = node.function if isinstance(node, Call) else node
     if not isinstance(function, Global):
         return None
@@ -123,5 +115,6 @@ def call_args(value: object, names: tuple[str, ...], what: str) -> tuple[object,
     if isinstance(value, Call) and str(value.function) in names:
         return value.args
     raise ModelFileError(
-        f"{what} should be built by {names[0]}, this is {describe(value)}; the file is damaged or of another kind"
+        f"{what} should be built by {names[0]}, this is {describe(value)}; "
+        "the file is damaged or of another kind"
     )

@@ -1,5 +1,6 @@
-"""Noise maps for files without them: older rosinality code did not save them, and some exports drop
-buffers.
+"""Noise maps for files without them.
+
+Older rosinality code did not save them, and some exports drop buffers.
 """
 
 from __future__ import annotations
@@ -10,50 +11,47 @@ import torch
 from torch import Tensor
 
 from invert.checkpoints.checkpoint import Checkpoint
-from invert.networks.stylegan2_tensors import resolutions
+from invert.networks.stylegan2_tensors import resolutions, size_at
 
 SEED = 0
-MAX_SIDE = 2_048  # a small file cannot ask for more
+MAX_SIDE = 2_048  # cells; a small file cannot ask for more
 
 
 def with_noise_maps(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint` with a map ~ N(0, 1) from a fixed seed for every layer that has a noise strength
-    and no map.
-    """
+    """`checkpoint` with maps ~ N(0, 1) from a fixed seed where layers have strengths but no maps."""
     tensors = dict(checkpoint.tensors)
-    drawn = _draw(tensors)
-    missing = [name for name in drawn if name not in tensors]
+    maps = _draw(tensors)
+    missing = [name for name in maps if name not in tensors]
     if not missing:
         return checkpoint
-    tensors |= {name: drawn[name] for name in missing}
-    note = f"{len(missing)} of {len(drawn)} noise maps are not in the file; they are drawn from seed {SEED}"
+
+    # What was assumed stands in the details and, as a warning, in the doubts.
+    count = f"{len(missing)} of {len(maps)}"
+    note = f"{count} noise maps are not in the file; they are drawn from seed {SEED}"
+    assumed = {**checkpoint.details.get("assumed", {}), "noise_maps": note}
     return dataclasses.replace(
         checkpoint,
-        tensors=tensors,
-        details={
-            **checkpoint.details,
-            "assumed": {**checkpoint.details.get("assumed", {}), "noise_maps": note},
-        },
+        tensors=tensors | {name: maps[name] for name in missing},
+        details={**checkpoint.details, "assumed": assumed},
         doubts={**checkpoint.doubts, "noise_maps": note},
     )
 
 
 def _draw(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Name → map [H, W] of every layer with a noise strength, in the order of the layers."""
-    const, sides = tensors.get("synthesis.b4.const"), resolutions(tensors)
-    if (
-        const is None
-        or const.ndim != 3
-        or not sides
-        or max(const.shape[1:]) * sides[-1] // 4 > MAX_SIDE
-    ):
+    const, sizes = tensors.get("synthesis.b4.const"), resolutions(tensors)
+    if const is None or const.ndim != 3 or not sizes:
         return {}
+    start = const.shape[1:]
+    if max(size_at(start, sizes[-1])) > MAX_SIDE:
+        return {}
+
+    # All maps are drawn, so that a map does not depend on which others are missing.
     generator = torch.Generator().manual_seed(SEED)
-    drawn = {}
-    for r in sides:
+    maps = {}
+    for r in sizes:
         for conv in ("conv0", "conv1"):
             layer = f"synthesis.b{r}.{conv}"
             if f"{layer}.noise_strength" in tensors:
-                shape = [side * r // 4 for side in const.shape[1:]]
-                drawn[f"{layer}.noise_const"] = torch.randn(shape, generator=generator)
-    return drawn
+                maps[f"{layer}.noise_const"] = torch.randn(size_at(start, r), generator=generator)
+    return maps

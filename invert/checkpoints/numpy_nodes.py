@@ -1,5 +1,6 @@
-"""NumPy arrays and scalars inside pickles: their dtype, shape and bytes read from nodes. No object
-arrays.
+"""NumPy arrays and scalars inside pickles: dtype, shape and bytes, read from nodes.
+
+Arrays of objects are refused.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ def dtype(node: object) -> np.dtype:
 
 
 def raw_bytes(value: object, what: str) -> bytes:
-    """Bytes as protocol 3 has them, as Python 2 has (latin-1 text), or as protocol 2 has (a codec
-    call).
-    """
+    """The bytes at a node, as protocols 2 and 3 and as Python 2 write them."""
+    # Protocol 2: a call that encodes text, or that makes no bytes.
     if isinstance(value, Call) and value.function == Global("_codecs", "encode"):
         value = value.args[0] if value.args else None
     elif isinstance(value, Call) and value.function in _EMPTY and not value.args:
         return b""
+
+    # Python 2: text in latin-1.
     if isinstance(value, str):
         try:
             return value.encode("latin-1")
@@ -65,13 +67,18 @@ def raw_bytes(value: object, what: str) -> bytes:
 
 def array(node: object, what: str) -> np.ndarray:
     """The array or scalar that `node` describes, C-contiguous, in a fresh buffer."""
+    # A scalar.
     if isinstance(node, Call) and str(node.function) in SCALAR:
         if len(node.args) != 2:
             raise ModelFileError(f"{what} is no proper numpy scalar; the file is damaged")
         return _from_bytes(node.args[0], node.args[1], (), "C", what)
+
+    # An array of protocol 5.
     if isinstance(node, Call) and str(node.function) in FROM_BUFFER and len(node.args) == 4:
         data, kind, shape, order = node.args
         return _from_bytes(kind, data, _shape(shape, what), "F" if order == "F" else "C", what)
+
+    # An array of earlier protocols: an empty one, and a state that fills it.
     call_args(node, RECONSTRUCT, what)
     state = node.state if isinstance(node, Call) else None
     if not isinstance(state, tuple) or len(state) != 5:

@@ -1,7 +1,8 @@
 """Our own checkpoints: files of :mod:`invert.checkpoints.file_format`, version 1.
 
-The metadata hold `architecture`, `config` and `details` and nothing else beside the version. Tensors
-MUST have canonical names and SHOULD be float32. Readers MUST refuse a version they do not know.
+The metadata hold `architecture`, `config` and `details`, and nothing else beside the version.
+Tensors MUST have canonical names and SHOULD be float32. Readers MUST refuse a version they do not
+know.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""safetensors files: ours, with JSON under the metadata key `invert`, and others, read without trust.
+"""safetensors files, ours (JSON under the metadata key `invert`) and others, read without trust.
 
-What invert writes and reads with these functions is described in :mod:`invert.checkpoints.file_format`.
+The kinds of files that invert writes are told apart in :mod:`invert.checkpoints.file_format`.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ def load_foreign_safetensors(data: bytes) -> dict[str, Tensor]:
 
 
 def is_foreign(data: bytes) -> bool:
-    """Whether a safetensors file carries no word of `invert`; raises ModelFileError for a damaged
-    header.
-    """
+    """Whether the metadata lack the key `invert`. Raises ModelFileError for a damaged header."""
     metadata = _header(data).get("__metadata__", {})
     return isinstance(metadata, dict) and "invert" not in metadata
 
@@ -88,7 +86,8 @@ def _header(data: bytes) -> dict[str, JSON]:
         raise NotOurs
     if len(header) > MAX_TENSORS:
         raise ModelFileError(
-            f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; this is no generator"
+            f"the file lists {len(header)} tensors, the limit is {MAX_TENSORS}; "
+            "this is no generator"
         )
     return header
 
