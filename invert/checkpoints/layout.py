@@ -224,7 +224,7 @@ class _Search:
 
 
 def _rank_inside(place: Place, name: str) -> Rank:
-    """The rank below an attribute or a prefix, which say less than a key: `G` may be the only one."""
+    """The rank below an attribute or prefix, where `G` may be the only one, unlike a key `G`."""
     return Rank.AVERAGE if place.rank.below(name) is Rank.AVERAGE else place.rank
 
 

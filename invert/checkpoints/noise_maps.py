@@ -18,7 +18,7 @@ MAX_SIDE = 2_048  # cells; a small file cannot ask for more
 
 
 def with_noise_maps(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint` with maps ~ N(0, 1) from a fixed seed where layers have strengths but no maps."""
+    """`checkpoint` with seeded maps ~ N(0, 1) for layers that have a strength but no map."""
     tensors = dict(checkpoint.tensors)
     maps = _draw(tensors)
     missing = [name for name in maps if name not in tensors]

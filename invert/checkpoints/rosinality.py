@@ -1,5 +1,4 @@
-"""Generators of rosinality/stylegan2-pytorch; the decoders of pSp, e4e and ReStyle are the same
-network.
+"""Generators of rosinality/stylegan2-pytorch, which are also the decoders of pSp, e4e and ReStyle.
 
 Usually a `.pt` file with a dict: `g_ema` and, from the converter, `latent_avg`; training files also
 hold the other networks, optimizers and `args`. Encoder projects keep the generator under `decoder.`
@@ -64,16 +63,20 @@ def read(container: Container, found: Found) -> Checkpoint:
     latent_avg = weights.pop("latent_avg", None)
     if latent_avg is None:
         latent_avg = _latent_avg(container, found)
+
+    # Tensors.
     tensors, kernels = _convert(weights)
     check_embedding(tensors, same_width=True, first="style.1.weight")
     if latent_avg is not None:
         tensors |= float32_tensors({"mapping.w_avg": _mean_w(latent_avg)})
 
+    # What the shapes do not tell.
     stated = _stated(found)
     assumed: dict[str, str] = {}
     doubts: dict[str, str] = {}
     multiplier = mapping_multiplier(tensors, _multiplier(modules, stated), assumed, doubts)
     _check_modules(modules, tensors)
+
     return Checkpoint(
         architecture="stylegan2",
         format=ROSINALITY,
@@ -87,12 +90,11 @@ def read(container: Container, found: Found) -> Checkpoint:
 
 
 def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights by canonical name, resampling filters by name). Raises ModelFileError for tensors of
-    another network.
-    """
+    """(weights by canonical name, resampling filters); ModelFileError for another network."""
     tensors: dict[str, Tensor] = {}
     kernels: dict[str, Tensor] = {}
     unknown = []
+
     for name, value in float32_tensors(weights).items():
         if name.endswith((".blur.kernel", ".upsample.kernel")):
             kernels[name] = value
@@ -104,26 +106,20 @@ def _convert(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str
             )
         else:
             tensors[canonical] = _canonical_value(canonical, value)
+
     if unknown:
         if family := family_of_names(weights):
             raise unsupported(family)
         wavelets = any("iwt" in name or "dwt" in name for name in unknown)
-        raise unsupported(
-            f"a generator with {first(unknown)}{' (SWAGAN, which draws wavelets)' if wavelets else ''}"
-        )
+        swagan = " (SWAGAN, which draws wavelets)" if wavelets else ""
+        raise unsupported(f"a generator with {first(unknown)}{swagan}")
     return tensors, kernels
 
 
 def _latent_avg(container: Container, found: Found) -> Tensor | None:
     """The mean w that stands beside the generator, in the nearest dict that has one."""
-    node = next(
-        (
-            holder["latent_avg"]
-            for holder in found.place.around
-            if holder.get("latent_avg") is not None
-        ),
-        None,
-    )
+    nodes = (holder.get("latent_avg") for holder in found.place.around)
+    node = next((node for node in nodes if node is not None), None)
     if node is not None and not holds_tensor(node):
         raise ModelFileError("latent_avg is not a tensor; the file is damaged")
     return None if node is None else container.tensor(node, "latent_avg")
@@ -141,9 +137,7 @@ def _stated(found: Found) -> dict[object, object] | None:
 def _multiplier(
     modules: Mapping[str, Module], stated: Mapping[object, object] | None
 ) -> float | None:
-    """The mapping network's learning-rate multiplier, as its layers or the training's settings
-    state it.
-    """
+    """The mapping network's learning-rate multiplier, as its layers or the settings state it."""
     layers = [
         part.state for path, part in modules.items() if re.fullmatch(r"style\.[1-9][0-9]?", path)
     ]
@@ -159,40 +153,44 @@ def _multiplier(
 
 
 def _check_modules(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError when a pickled module scales or demodulates otherwise than the canonical
-    network.
-    """
+    """Raise ModelFileError where a pickled module scales or demodulates in another way."""
     for path, part in modules.items():
-        expected: dict[str, object] = {}
+        # What the canonical network does there.
+        expected: dict[str, bool | float] = {}
         if path.endswith(".conv") and "demodulate" in part.state:
             expected["demodulate"] = not path.startswith("to_rgb")
-        affine = (
-            tensors.get(_canonical_name(f"{path}.weight") or "")
-            if path.endswith(".modulation")
-            else None
-        )
-        if affine is not None and affine.ndim == 2 and affine.shape[1]:
-            expected["scale"] = 1 / math.sqrt(affine.shape[1])
+        if path.endswith(".modulation"):
+            affine = tensors.get(_canonical_name(f"{path}.weight") or "")
+            if affine is not None and affine.ndim == 2 and affine.shape[1]:
+                expected["scale"] = 1 / math.sqrt(affine.shape[1])
+
+        # What the file says.
         for name, value in expected.items():
             stated = part.state.get(name, value)
-            close = isinstance(value, float) and math.isclose(
-                number(stated, name), value, rel_tol=1e-5
-            )
+            scale = isinstance(value, float)
+            close = scale and math.isclose(number(stated, name), value, rel_tol=1e-5)
             if not close and stated != value:
                 raise unsupported(
-                    f"a generator with {name} {describe(stated)} instead of {value} in {quoted(path)}"
+                    f"a generator with {name} {describe(stated)} instead of {value} "
+                    f"in {quoted(path)}"
                 )
 
 
 def _canonical_name(name: str) -> str | None:
+    """The name of the tensor here; None where the network has no such tensor."""
     if name == "input.input":
         return "synthesis.b4.const"
-    # style.0 is the normalization of z
+
+    # Mapping network; style.0 is the normalization of z.
     if match := re.fullmatch(r"style\.([1-9][0-9]?)\.(weight|bias)", name):
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
+
+    # Noise maps: 0 at 4×4, then two per resolution.
     if match := re.fullmatch(r"noises\.noise_([0-9]{1,2})", name):
-        k = int(match[1])  # 0 at 4×4, then two per resolution
+        k = int(match[1])
         return f"synthesis.b{2 ** ((k + 5) // 2)}.conv{1 - k % 2}.noise_const"
+
+    # Layers.
     match = _LAYER.fullmatch(name)
     if match is None:
         return None
@@ -201,7 +199,7 @@ def _canonical_name(name: str) -> str | None:
 
 
 def _layer(name: str) -> str:
-    """The canonical layer: conv1, to_rgb1 at 4×4; convs.{2n}, convs.{2n+1}, to_rgbs.{n} at 8·2^n."""
+    """The canonical layer of conv1 or to_rgb1 (4×4), convs.{2n} or convs.{2n+1} or to_rgbs.{n}."""
     if name in ("conv1", "to_rgb1"):
         return "b4.conv1" if name == "conv1" else "b4.torgb"
     kind, index = name.split(".")
@@ -211,17 +209,12 @@ def _layer(name: str) -> str:
 
 
 def _canonical_value(name: str, value: Tensor) -> Tensor:
-    """`value` without the axes of length 1 that canonical tensors lack; the shape check names the
-    rest.
-    """
+    """`value` without the axes of length 1 that canonical tensors lack."""
     if name.endswith(".noise_strength"):
         return value.reshape(()) if value.numel() == 1 else value
     if name.endswith("torgb.bias"):
-        return (
-            value.flatten()
-            if value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1
-            else value
-        )
+        flat = value.ndim == 4 and value.shape[0] == value.shape[2] == value.shape[3] == 1
+        return value.flatten() if flat else value
     if name.endswith(".noise_const"):
         return value[0, 0] if value.ndim == 4 and value.shape[:2] == (1, 1) else value
     if name.endswith((".const", "conv0.weight", "conv1.weight", "torgb.weight")):
@@ -230,9 +223,7 @@ def _canonical_value(name: str, value: Tensor) -> Tensor:
 
 
 def _mean_w(latent_avg: Tensor) -> Tensor:
-    """w_avg [w_dim] from latent_avg, which encoder projects repeat for every layer, [num_ws,
-    w_dim].
-    """
+    """w_avg [w_dim] from latent_avg, which encoder projects repeat per layer."""
     if latent_avg.ndim == 2 and bool((latent_avg == latent_avg[:1]).all()):
         return latent_avg[0]
     return latent_avg

@@ -1,5 +1,6 @@
-"""Generators with the names of StyleGAN2-ADA-PyTorch (StyleGAN3's StyleGAN2 too): pickled modules
-and state dicts.
+"""Generators with the names of StyleGAN2-ADA-PyTorch: pickled modules and state dicts.
+
+The StyleGAN2 of the StyleGAN3 code is one of them.
 
 Names and values are the canonical ones, so nothing is converted: weights stay without their
 run-time gains, and `resample_filter` buffers become one entry of the config. The attributes of a
@@ -52,27 +53,28 @@ GLOBALS = frozenset(
 
 
 def read(container: Container, found: Found) -> Checkpoint:
-    """The checkpoint of a generator with these names; a module without its attributes is refused by
-    name.
-    """
+    """The checkpoint of a generator with these names."""
     nodes, modules = found.content()
     if modules:
         _check_settings(modules, nodes)
     tensors, kernels = _tensors(container, nodes)
+
+    # What the shapes do not tell: modules state it, state dicts do not.
     assumed: dict[str, str] = {}
     doubts: dict[str, str] = {}
     if modules:
         _check_gains(modules, tensors)
         _check_sizes(modules, tensors)
         conv_clamp = _common(modules, "conv_clamp", _CLAMPED)
-        said = _common(modules, "bias_gain", _FC)
+        stated = _common(modules, "bias_gain", _FC)
     else:
         check_embedding(tensors, same_width=False, first="mapping.fc0.weight")
-        conv_clamp = said = None
+        conv_clamp = stated = None
         assumed["conv_clamp"] = (
             "none; a state dict does not say (256 in networks that were trained in half precision)"
         )
-    multiplier = mapping_multiplier(tensors, said, assumed, doubts)
+    multiplier = mapping_multiplier(tensors, stated, assumed, doubts)
+
     return Checkpoint(
         architecture="stylegan2",
         format=ADA,
@@ -89,6 +91,7 @@ def read(container: Container, found: Found) -> Checkpoint:
 
 
 def _module_details(modules: Mapping[str, Module]) -> dict[str, object]:
+    """Class, hashes of the source code, and settings of pickled modules."""
     if not modules:
         return {}
     sources = {part.source for part in modules.values() if part.source is not None}
@@ -103,17 +106,12 @@ def _module_details(modules: Mapping[str, Module]) -> dict[str, object]:
 
 
 def _training_set(found: Found) -> object:
-    return next(
-        (
-            holder["training_set_kwargs"]
-            for holder in found.place.around
-            if "training_set_kwargs" in holder
-        ),
-        None,
-    )
+    """The settings of the training set that stand beside the generator."""
+    key = "training_set_kwargs"
+    return next((holder[key] for holder in found.place.around if key in holder), None)
 
 
-# what the canonical network takes for granted, by module path
+# What the canonical network takes for granted, by module path
 _FC = re.compile(r"mapping\.fc[0-9]+")
 _CLAMPED = re.compile(r"synthesis\.b[0-9]+\.(conv[01]|torgb)")
 _SETTINGS: tuple[tuple[re.Pattern[str], dict[str, object]], ...] = (
@@ -131,8 +129,7 @@ _SETTINGS: tuple[tuple[re.Pattern[str], dict[str, object]], ...] = (
 
 
 def _check_settings(modules: Mapping[str, Module], nodes: Mapping[str, object]) -> None:
-    """Raise ModelFileError, saying what the file is, unless all modules are a StyleGAN2 skip
-    generator's.
+    """Raise ModelFileError unless all modules are those of a StyleGAN2 of skip architecture.
 
     An attribute that a module lacks is as the canonical network has it: older code had it so for
     all.
@@ -143,7 +140,8 @@ def _check_settings(modules: Mapping[str, Module], nodes: Mapping[str, object]) 
         raise unsupported(
             f"a {quoted(modules[''].class_name)} without StyleGAN2's mapping and synthesis modules"
         )
-    # blocks first, smallest first: their architecture explains the rest
+
+    # Blocks first, smallest first: their architecture explains the rest.
     for path in sorted(modules, key=lambda path: (path.count("."), len(path), path)):
         wanted = next((wanted for pattern, wanted in _SETTINGS if pattern.fullmatch(path)), None)
         if wanted is None:
@@ -159,9 +157,7 @@ def _check_settings(modules: Mapping[str, Module], nodes: Mapping[str, object]) 
 def _tensors(
     container: Container, nodes: Mapping[str, object]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights by canonical name, resampling filters by name); without the filters that resample
-    nothing.
-    """
+    """(weights by name, resampling filters by name), without filters that resample nothing."""
     tensors: dict[str, Tensor] = {}
     kernels: dict[str, Tensor] = {}
     for name, node in nodes.items():
@@ -172,13 +168,13 @@ def _tensors(
 
 
 def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError when a layer's run-time gain is not the one the canonical network
-    applies.
-    """
+    """Raise ModelFileError where a layer's run-time gain is not that of the canonical network."""
     for path, part in modules.items():
         weight = tensors.get(f"{path}.weight")
         if weight is None or weight.ndim < 2 or weight.shape[1] == 0:
-            continue  # the shape check names it
+            continue  # the check of shapes names it
+
+        # The gains that the canonical network applies.
         fan_in = weight[0].numel()
         if path.startswith("mapping.fc"):
             lr_multiplier = number(
@@ -191,6 +187,7 @@ def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -
             gains = {"weight_gain": 1 / math.sqrt(fan_in)}
         else:
             gains = {"act_gain": math.sqrt(2)}
+
         for name, expected in gains.items():
             value = number(part.state.get(name, expected), f"{name} of {path}")
             if not math.isclose(value, expected, rel_tol=1e-5):
@@ -200,9 +197,7 @@ def _check_gains(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -
 
 
 def _check_sizes(modules: Mapping[str, Module], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelFileError where an attribute of the generator or its settings contradict the
-    tensors.
-    """
+    """Raise ModelFileError where attributes or settings contradict the tensors."""
     for path in ("", "mapping", "synthesis"):
         check_sizes(tensors, modules[path].state, path or "the generator")
     check_sizes(tensors, settings(modules[""].state.get("_init_kwargs")), "_init_kwargs")

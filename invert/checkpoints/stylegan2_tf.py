@@ -1,8 +1,8 @@
-"""Generators of the TensorFlow releases (StyleGAN2, StyleGAN2-ADA): a pickled tuple `(G, D, Gs)` of
-networks.
+"""Generators of the TensorFlow releases, StyleGAN2 and StyleGAN2-ADA.
 
-Each network carries the source code that built it, which the original executes and which is ignored
-here, settings (`static_kwargs`), and variables by name. Converted to the canonical convention:
+Their files are pickled tuples `(G, D, Gs)` of networks. A network carries the source code that
+built it, which the original executes and which is ignored here, its settings (`static_kwargs`) and
+its variables by name. Converted to the canonical convention:
 
 - dense and modulation weights are [in, out] there, [out, in] here;
 - convolution weights are [kh, kw, in, out] there, [out, in, kh, kw] here;
@@ -47,20 +47,13 @@ GLOBALS = frozenset(
     {NETWORK, "dnnlib.util.EasyDict", "collections.OrderedDict", *numpy_nodes.GLOBALS}
 )
 
-# settings that the shapes of the variables repeat, or that only matter in training or to the
-# sampler
+# Settings that the shapes repeat, or that only matter in training or to the sampler.
 _FREE_SETTINGS = frozenset(
     {
-        *(
-            "latent_size",
-            "label_size",
-            "dlatent_size",
-            "resolution",
-            "num_channels",
-            "mapping_layers",
-        ),
-        *("mapping_fmaps", "label_fmaps", "fmap_base", "fmap_max", "w_avg_beta", "num_fp16_res"),
-        *("truncation_psi", "truncation_cutoff", "style_mixing_prob", "structure"),
+        *("latent_size", "label_size", "dlatent_size", "resolution", "num_channels"),
+        *("mapping_layers", "mapping_fmaps", "label_fmaps", "fmap_base", "fmap_max"),
+        *("w_avg_beta", "num_fp16_res", "structure", "style_mixing_prob"),
+        *("truncation_psi", "truncation_cutoff"),
     }
 )
 _FIXED_SETTINGS = {
@@ -80,7 +73,9 @@ def read(container: Container, found: Found) -> Checkpoint:
     static = entries(state.get("static_kwargs"), "static_kwargs of Gs")
     config = _config(static)
     variables, sources = _collect(state, container.budget)
-    tensors = {}
+
+    # Variables by their canonical names.
+    tensors: dict[str, Tensor] = {}
     unknown = []
     for name, value in float32_tensors(variables).items():
         converted = _convert(name, value)
@@ -95,6 +90,8 @@ def read(container: Container, found: Found) -> Checkpoint:
     if unknown:
         raise unsupported(f"a network with variables {first(unknown)}")
     check_sizes(tensors, static, "static_kwargs")
+
+    hashes = (hashlib.sha256(text.encode("utf-8", "surrogatepass")) for text in sources)
     return Checkpoint(
         architecture="stylegan2",
         format=TENSORFLOW,
@@ -104,10 +101,7 @@ def read(container: Container, found: Found) -> Checkpoint:
             "pickle_protocol": container.protocol,
             "name": json_details(state.get("name")),
             "build_func_name": json_details(state.get("build_func_name")),
-            "ignored_source_sha256": sorted(
-                hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
-                for source in sources
-            ),
+            "ignored_source_sha256": sorted(digest.hexdigest() for digest in hashes),
             "static_kwargs": json_details(static),
         },
     )
@@ -119,26 +113,24 @@ def _state(node: object, what: str) -> dict[object, object]:
         raise unsupported(f"a tuple whose {what} is {describe(node)}")
     state = entries(node.state, f"the state of {what}")
     if state.get("version") != VERSION:
-        raise unsupported(
-            f"a TensorFlow network of version {describe(state.get('version'))} (StyleGAN1 has 2 or 3)"
-        )
+        version = describe(state.get("version"))
+        raise unsupported(f"a TensorFlow network of version {version} (StyleGAN1 has 2 or 3)")
     return state
 
 
 def _config(settings: Mapping[object, object]) -> dict[str, object]:
-    unknown = [
-        str(name)
-        for name in settings
-        if name not in _FREE_SETTINGS
-        and name not in _FIXED_SETTINGS
-        and name not in _CONFIG_SETTINGS
-    ]
+    """The config that the settings of a network state. Raises ModelFileError for other networks."""
+    # Settings that no supported network has.
+    known = _FREE_SETTINGS | _FIXED_SETTINGS.keys() | _CONFIG_SETTINGS
+    unknown = [str(name) for name in settings if name not in known]
     if unknown:
         raise unsupported(f"a network built with {first(unknown)}")
     for name, expected in _FIXED_SETTINGS.items():
         value = settings.get(name)
         if value is not None and (type(value) is not type(expected) or value != expected):
             raise unsupported(f"a network with {name} {describe(value)} instead of {expected!r}")
+
+    # What becomes the config.
     clamp, multiplier, kernel = (
         settings.get(k) for k in ("conv_clamp", "mapping_lrmul", "resample_kernel")
     )
@@ -160,53 +152,50 @@ def _collect(state: Mapping[object, object], budget: Budget) -> tuple[dict[str, 
     """(variables by name, `component/variable` below the components; the distinct source texts)."""
     variables: dict[str, Tensor] = {}
     sources: set[str] = set()
+
+    # The network itself and its two components.
     components = entries(state.get("components"), "components of Gs")
     if set(components) != {"mapping", "synthesis"}:
         raise unsupported(f"a network with components {first(map(str, components)) or 'missing'}")
-    parts = [
-        ("", state),
-        *((f"{name}/", _state(node, str(name))) for name, node in components.items()),
-    ]
-    for prefix, part in parts:
+    parts = {f"{name}/": _state(node, str(name)) for name, node in components.items()}
+
+    for prefix, part in {"": state, **parts}.items():
         if isinstance(source := part.get("build_module_src"), str):
             sources.add(source)
-        if (
-            prefix
-            and is_mapping(part.get("components"))
-            and entries(part["components"], "components")
-        ):
+        inner = part.get("components")
+        if prefix and is_mapping(inner) and entries(inner, "components"):
             raise unsupported(f"a network whose {prefix[:-1]} has components of its own")
+
+        # Its variables.
         for name, node in _variables(part, prefix or "Gs"):
+            what = f"variable {quoted(prefix + name)}"
             if prefix + name in variables:
-                raise ModelFileError(
-                    f"variable {quoted(prefix + name)} stands twice in the file; it is damaged"
-                )
-            array = numpy_nodes.array(node, f"variable {quoted(prefix + name)}")
+                raise ModelFileError(f"{what} stands twice in the file; it is damaged")
+            array = numpy_nodes.array(node, what)
             budget.spend(array.nbytes)
             variables[prefix + name] = torch.from_numpy(array)
     return variables, sources
 
 
 def _variables(state: Mapping[object, object], what: str) -> Iterator[tuple[str, object]]:
+    """(name, value) of the variables of one network."""
     variables = state.get("variables")
     if not isinstance(variables, (list, tuple)):
         raise ModelFileError(
             f"the variables of {what} should be a list, this is {describe(variables)}"
         )
+
     for variable in variables:
-        if not (
-            isinstance(variable, tuple) and len(variable) == 2 and isinstance(variable[0], str)
-        ):
+        pair = isinstance(variable, tuple) and len(variable) == 2
+        if not pair or not isinstance(variable[0], str):
             raise ModelFileError(
                 f"a variable of {what} should be (name, value), this is {describe(variable)}"
             )
-        yield variable[0], variable[1]
+        yield variable
 
 
 def _convert(name: str, value: Tensor) -> tuple[str, Tensor] | None:
-    """(canonical name, converted value) of a TensorFlow variable; None when there is no such
-    variable.
-    """
+    """(canonical name, converted value) of a TensorFlow variable; None when it is unknown."""
     for pattern, convert in _CONVERSIONS:
         match = re.fullmatch(pattern, name)
         if match:
@@ -222,11 +211,11 @@ def _noise(match: re.Match[str], value: Tensor) -> tuple[str, Tensor]:
 def _layer(match: re.Match[str], value: Tensor) -> tuple[str, Tensor]:
     size, layer, kind = match.groups()
     prefix = f"synthesis.b{size}.{_LAYERS[layer]}."
+
     if kind == "weight":
         value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value
-        return prefix + "weight", value.flip(
-            2, 3
-        ) if layer == "Conv0_up" and value.ndim == 4 else value
+        flipped = layer == "Conv0_up" and value.ndim == 4
+        return prefix + "weight", value.flip(2, 3) if flipped else value
     if kind == "mod_weight":
         return prefix + "affine.weight", _transpose(value)
     if kind == "mod_bias":
@@ -239,19 +228,15 @@ def _transpose(value: Tensor) -> Tensor:
 
 
 def _first(value: Tensor) -> Tensor:
-    """`value` without its leading axis of length 1; unchanged if there is none, the shape check
-    names it.
-    """
+    """`value` without its leading axis of length 1, if it has one."""
     return value[0] if value.ndim and value.shape[0] == 1 else value
 
 
+_KINDS = "weight|bias|mod_weight|mod_bias|noise_strength"
 _CONVERSIONS: tuple[tuple[str, Callable[[re.Match[str], Tensor], tuple[str, Tensor]]], ...] = (
     (r"dlatent_avg", lambda match, value: ("mapping.w_avg", value)),
-    (
-        r"mapping/LabelEmbed/weight",
-        lambda match, value: ("mapping.embed.weight", _transpose(value)),
-    ),
-    (r"mapping/LabelEmbed/bias", lambda match, value: ("mapping.embed.bias", value)),
+    (r"mapping/LabelEmbed/weight", lambda m, value: ("mapping.embed.weight", _transpose(value))),
+    (r"mapping/LabelEmbed/bias", lambda m, value: ("mapping.embed.bias", value)),
     (
         r"mapping/Dense([0-9]{1,2})/weight",
         lambda match, value: (f"mapping.fc{match[1]}.weight", _transpose(value)),
@@ -259,12 +244,5 @@ _CONVERSIONS: tuple[tuple[str, Callable[[re.Match[str], Tensor], tuple[str, Tens
     (r"mapping/Dense([0-9]{1,2})/bias", lambda match, value: (f"mapping.fc{match[1]}.bias", value)),
     (r"synthesis/4x4/Const/const", lambda match, value: ("synthesis.b4.const", _first(value))),
     (r"synthesis/noise([0-9]{1,2})", _noise),
-    (
-        r"synthesis/([0-9]{1,5})x\1/(Conv|ToRGB)/(weight|bias|mod_weight|mod_bias|noise_strength)",
-        _layer,
-    ),
-    (
-        r"synthesis/([0-9]{1,5})x\1/(Conv0_up|Conv1)/(weight|bias|mod_weight|mod_bias|noise_strength)",
-        _layer,
-    ),
+    (rf"synthesis/([0-9]{{1,5}})x\1/(Conv|ToRGB|Conv0_up|Conv1)/({_KINDS})", _layer),
 )

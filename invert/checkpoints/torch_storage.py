@@ -1,5 +1,4 @@
-"""Tensors inside pickles: the stream that torch.save wrote before torch 1.6, and views into its
-storages.
+"""Tensors inside pickles: the streams of torch.save before 1.6, and views into their storages.
 
 `torch.storage._load_from_bytes` stands in every StyleGAN2-ADA pickle with the bytes of such a
 stream as its argument. The function is `torch.load(weights_only=False)`, hence code execution one
@@ -54,30 +53,25 @@ LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 
 @dataclass(frozen=True)
 class StorageId:
-    """What a persistent id declares: the key of the storage's data, its type and its number of
-    elements.
-    """
+    """What a persistent id declares of a storage."""
 
-    key: str
+    key: str  # of its data in the file
     dtype: torch.dtype
-    numel: int
+    numel: int  # elements
 
     @property
     def nbytes(self) -> int:
+        """The bytes that the storage should have."""
         return self.numel * self.dtype.itemsize
 
 
 def storage_id(node: object) -> StorageId:
     """The storage that a persistent id `('storage', type, key, device, numel, ...)` declares."""
     pid = node.pid if isinstance(node, PersistentId) else None
-    # a sixth entry would make the storage a window into another one, which torch stopped writing in
-    # 2017
-    if (
-        isinstance(pid, tuple)
-        and pid[5:] in ((), (None,))
-        and pid[:1] == ("storage",)
-        and len(pid) >= 5
-    ):
+
+    # A sixth entry would make it a window into another storage; torch wrote none since 2017.
+    proper = isinstance(pid, tuple) and pid[:1] == ("storage",) and pid[5:] in ((), (None,))
+    if proper and isinstance(pid, tuple) and len(pid) >= 5:
         _, kind, key, _, numel = pid[:5]
         dtype = STORAGE_DTYPES.get(str(kind)) if isinstance(kind, Global) else None
         if dtype is not None and isinstance(key, str) and type(numel) is int and numel >= 0:
@@ -100,21 +94,20 @@ class View:
 
 
 def view(node: object, what: str) -> View:
-    """The arguments of a `_rebuild_tensor_v2` (or of the `_rebuild_parameter` around it), types
-    checked.
-    """
+    """The arguments of a `_rebuild_tensor_v2`, or of that in a `_rebuild_parameter`, checked."""
     if isinstance(node, Call) and str(node.function) in _PARAMETERS and node.args:
         node = node.args[0]
+
     args = call_args(node, (REBUILD_TENSOR,), what)
     if len(args) >= 4:
         storage, offset, shape, strides = args[:4]
         if (
             _is_size(offset)
-            and _are_sizes(shape)
-            and _are_sizes(strides)
+            and (_are_sizes(shape) and _are_sizes(strides))
             and len(shape) == len(strides)
         ):
             return View(storage, offset, shape, strides)
+
     raise ModelFileError(
         f"{what} has no proper offset, shape and strides; the file is damaged or hostile"
     )
@@ -130,29 +123,25 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 
 def _are_sizes(value: object) -> TypeGuard[tuple[int, ...]]:
-    return (
-        isinstance(value, tuple)
-        and len(value) <= MAX_DIMENSIONS
-        and all(_is_size(size) for size in value)
-    )
+    if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS:
+        return False
+    return all(_is_size(size) for size in value)
 
 
 def check_view(view: View, numel: int, what: str) -> None:
-    """Raise ModelFileError unless the view lies inside a storage of `numel` elements, with no more
-    of them.
+    """Raise ModelFileError unless the view lies in `numel` elements and has no more of them.
 
     A stride of 0 lets a file of a kilobyte declare a tensor of 10^12 elements; a large offset reads
-    foreign
-    memory.
+    foreign memory.
     """
     wanted = math.prod(view.shape)
-    last = view.offset + sum(
-        (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
-    )
+    steps = zip(view.shape, view.strides, strict=True)
+    last = view.offset + sum((size - 1) * stride for size, stride in steps)
     if wanted > numel or (wanted and last >= numel) or view.offset > numel:
         raise ModelFileError(
-            f"{what} of shape {list(view.shape)}, strides {list(view.strides)}, offset {view.offset} "
-            f"does not fit into its storage of {numel} elements; the file is damaged or hostile"
+            f"{what} of shape {list(view.shape)}, strides {list(view.strides)}, offset "
+            f"{view.offset} does not fit into its storage of {numel} elements; "
+            "the file is damaged or hostile"
         )
 
 
@@ -167,11 +156,11 @@ class Stream:
 def read_stream(
     data: bytes, allowed: frozenset[str], *, strict: bool = True, max_opcodes: int = MAX_OPCODES
 ) -> Stream:
-    """The torch.save stream (without a zip around it) in `data`; limits and names as in
-    `read_pickle`.
-    """
+    """The torch.save stream (no zip) in `data`; limits and names as in `read_pickle`."""
     stream = io.BytesIO(data)
     plain: frozenset[str] = frozenset()
+
+    # Magic number, protocol and system information.
     header = [read_pickle(stream, plain, max_opcodes=MAX_HEADER_OPCODES).root for _ in range(3)]
     if header[:2] != [MAGIC_NUMBER, STREAM_VERSION]:
         raise ModelFileError(
@@ -182,36 +171,47 @@ def read_stream(
         raise ModelFileError(
             "the tensors are big-endian; only little-endian files are supported, save it again"
         )
+
+    # The object, with its storages as persistent ids; then the list of their keys.
     pickle = read_pickle(stream, allowed, strict=strict, persistent=True, max_opcodes=max_opcodes)
     declared = declared_storages(pickle.persistent_ids)
     keys = read_pickle(stream, plain, max_opcodes=max_opcodes).root
-    if (
-        not isinstance(keys, list)
-        or not all(isinstance(key, str) for key in keys)
-        or set(keys) != set(declared)
-    ):
+    if not isinstance(keys, list) or set(map(_text, keys)) != set(declared):
         raise ModelFileError("the list of storages does not match the tensors; the file is damaged")
     if len(keys) != len(declared):
         raise ModelFileError("a storage is listed twice; the file is damaged or hostile")
-    storages = {}
+
+    return Stream(pickle, _read_storages(data, stream.tell(), [declared[key] for key in keys]))
+
+
+def _text(key: object) -> str | None:
+    return key if isinstance(key, str) else None
+
+
+def _read_storages(
+    data: bytes, position: int, declared: Iterable[StorageId]
+) -> dict[str, memoryview]:
+    """The bytes of the storages that fill the rest of a stream, each behind its element count."""
     raw = memoryview(data)
-    position = stream.tell()
-    for key in keys:
-        storage = declared[key]
+    storages = {}
+
+    for storage in declared:
         numel = int.from_bytes(raw[position : position + 8], "little", signed=True)
         position += 8
         if numel != storage.numel or position + storage.nbytes > len(data):
             raise ModelFileError(
-                f"a storage declares {storage.numel} elements of {storage.dtype.itemsize} bytes, the file "
-                f"has {numel} in {max(len(data) - position, 0)} bytes; the file is damaged or cut off"
+                f"a storage declares {storage.numel} elements of {storage.dtype.itemsize} bytes, "
+                f"the file has {numel} in {max(len(data) - position, 0)} bytes; "
+                "the file is damaged or cut off"
             )
-        storages[key] = raw[position : position + storage.nbytes]
+        storages[storage.key] = raw[position : position + storage.nbytes]
         position += storage.nbytes
+
     if position != len(data):
         raise ModelFileError(
             f"{len(data) - position} bytes follow the last storage; the file is damaged or hostile"
         )
-    return Stream(pickle, storages)
+    return storages
 
 
 def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
@@ -221,20 +221,24 @@ def declared_storages(nodes: Iterable[PersistentId]) -> dict[str, StorageId]:
         storage = storage_id(node)
         if declared.setdefault(storage.key, storage) != storage:
             raise ModelFileError(
-                "two tensors disagree about the size of their storage; the file is damaged or hostile"
+                "two tensors disagree about the size of their storage; "
+                "the file is damaged or hostile"
             )
     return declared
 
 
 def check_tensors(pickle: Pickle, storages: Mapping[str, memoryview]) -> None:
-    """Raise ModelFileError unless storages have the bytes they declare and tensors lie inside them."""
+    """Raise ModelFileError unless storages have the bytes they declare, and hold all tensors."""
+    # Storages.
     for key, storage in declared_storages(pickle.persistent_ids).items():
-        size = storages[key].nbytes if key in storages else None
+        size = storages[key].nbytes if key in storages else "none"
         if size != storage.nbytes:
             raise ModelFileError(
-                f"a storage declares {storage.nbytes} bytes, the file has {'none' if size is None else size}; "
+                f"a storage declares {storage.nbytes} bytes, the file has {size}; "
                 "the file is damaged or hostile"
             )
+
+    # Tensors, each inside its storage.
     for call in pickle.calls:
         if str(call.function) == REBUILD_TENSOR:
             where = view(call, "a tensor")
@@ -246,9 +250,7 @@ def check_tensors(pickle: Pickle, storages: Mapping[str, memoryview]) -> None:
 
 
 def embedded_stream(node: Call, what: str) -> Stream:
-    """The stream in the bytes of a `_load_from_bytes` node: one storage, and no name but those of
-    storages.
-    """
+    """The stream in a `_load_from_bytes` node: one storage, and no names but those of storages."""
     content = node.args[0] if len(node.args) == 1 else None
     if not isinstance(content, (bytes, Call)):  # a call of a codec, in protocol 2
         raise ModelFileError(
@@ -261,13 +263,14 @@ def embedded_stream(node: Call, what: str) -> Stream:
 def tensor_of(
     node: object, what: str, storages: Mapping[str, memoryview], budget: Budget
 ) -> Tensor:
-    """The tensor that a `_rebuild_tensor_v2` node describes, dtype as stored; its storage is one of
-    `storages` or, in
-    a bare pickle, a `_load_from_bytes` node.
+    """The tensor that a `_rebuild_tensor_v2` node describes, dtype as stored.
 
-    The result is a view with the file's strides into its own copy of the storage.
+    Its storage is one of `storages` or, in a bare pickle, a `_load_from_bytes` node. The result is
+    a view with the file's strides into its own copy of the storage.
     """
     where = view(node, what)
+
+    # The storage.
     if isinstance(where.storage, PersistentId):
         storage = storage_id(where.storage)
         raw = storages[storage.key]
@@ -277,15 +280,16 @@ def tensor_of(
         stream = embedded_stream(where.storage, what)
         storage = storage_id(stream.pickle.root)
         raw = stream.storages[storage.key]
+
+    # The view.
     check_view(where, storage.numel, what)
     if math.prod(where.shape) == 0:
         return torch.empty(where.shape, dtype=storage.dtype)
 
-    # only what the view spans is copied: many tensors may share one storage
+    # Only what the view spans is copied: many tensors may share one storage.
     itemsize = storage.dtype.itemsize
-    spanned = 1 + sum(
-        (size - 1) * stride for size, stride in zip(where.shape, where.strides, strict=True)
-    )
+    steps = zip(where.shape, where.strides, strict=True)
+    spanned = 1 + sum((size - 1) * stride for size, stride in steps)
     budget.spend(spanned * itemsize)
     content = bytearray(raw[where.offset * itemsize : (where.offset + spanned) * itemsize])
     return torch.frombuffer(content, dtype=storage.dtype).as_strided(where.shape, where.strides)

@@ -18,6 +18,10 @@ from invert.checkpoints.nodes import quoted
 from invert.errors import ModelFileError
 
 MAX_MEMBERS = 20_000
+DAMAGED = (  # what zipfile raises for archives that it cannot read
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError),
+    *(EOFError, struct.error, OSError),
+)
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _END = struct.Struct("<4s4H2IH")  # end of central directory
 _END64 = struct.Struct("<4sQ2H2I4Q")
@@ -33,11 +37,10 @@ class Archive:
 
 
 def read_archive(data: bytes) -> Archive:
-    """The torch.save archive in `data`. Raises ModelFileError for another, damaged or ambiguous
-    zip.
-    """
+    """The torch.save archive in `data`; ModelFileError for any other, damaged or ambiguous zip."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # Members, from the names to the checksums.
             members = archive.infolist()
             names = [member.filename for member in members]
             _check_unique(names)
@@ -48,23 +51,19 @@ def read_archive(data: bytes) -> Archive:
                 raise ModelFileError(
                     f"checksum of {quoted(damaged)} differs; the file is damaged, download it again"
                 )
+
+            # Byte order, where it is stated, and the pickle.
             if f"{prefix}/byteorder" in names and archive.read(f"{prefix}/byteorder") != b"little":
                 raise ModelFileError(
                     "the tensors are big-endian; only little-endian files are supported"
                 )
             pickle = archive.read(f"{prefix}/data.pkl")
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        struct.error,
-        OSError,
-    ):
+    except DAMAGED:
         raise ModelFileError(
             "a damaged or cut-off torch.save archive; copy or download it again"
         ) from None
+
+    # Storages, which are not copied.
     start = f"{prefix}/data/"
     storages = {
         m.filename[len(start) :]: _content(data, m) for m in members if m.filename.startswith(start)
@@ -80,23 +79,24 @@ def _content(data: bytes, member: zipfile.ZipInfo) -> memoryview:
 
 
 def _prefix(names: list[str]) -> str:
-    folders = {name.split("/", 1)[0] for name in names}
-    pickles = [name for name in names if name.rsplit("/", 1)[-1] == "data.pkl"]
+    """The one folder of the archive, which holds `data.pkl`."""
+    # Archives of others.
     if any(name.endswith(".npy") for name in names):
         raise ModelFileError("a NumPy .npz archive; a generator or a torch.save file was expected")
     if any(name.split("/", 1)[-1] == "constants.pkl" for name in names):
         raise ModelFileError(
-            "a TorchScript archive, which contains code; save its state_dict with torch.save instead"
+            "a TorchScript archive, which contains code; "
+            "save its state_dict with torch.save instead"
         )
-    if (
-        len(folders) != 1
-        or len(pickles) != 1
-        or pickles[0] != f"{(prefix := folders.pop())}/data.pkl"
-    ):
+
+    folders = {name.split("/", 1)[0] for name in names}
+    pickles = [name for name in names if name.rsplit("/", 1)[-1] == "data.pkl"]
+    if len(folders) != 1 or pickles != [f"{min(folders)}/data.pkl"]:
         raise ModelFileError(
-            "a zip archive, but not one written by torch.save; if the model is inside, unpack it first"
+            "a zip archive, but not one written by torch.save; "
+            "if the model is inside, unpack it first"
         )
-    return prefix
+    return min(folders)
 
 
 def _check_unique(names: list[str]) -> None:
@@ -114,6 +114,7 @@ def _check_unique(names: list[str]) -> None:
 
 
 def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
+    """Members are stored under plain names, one after another, and the directory follows them."""
     for member in members:
         path, name = member.filename, quoted(member.filename)
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
@@ -122,6 +123,7 @@ def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
             )
         if not path.isascii() or "\\" in path or ".." in path.split("/") or member.flag_bits & 1:
             raise ModelFileError(f"the archive has a member called {name}; do not trust this file")
+
     position = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         position = _check_local_header(data, member, position)
@@ -129,21 +131,14 @@ def _check_members(data: bytes, members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_local_header(data: bytes, member: zipfile.ZipInfo, position: int) -> int:
-    """The end of the member's data. The header before the data must repeat what the directory says
-    of it.
-    """
+    """The end of the member's data. The header before it must repeat what the directory says."""
     start = member.header_offset
-    fields = _LOCAL_HEADER.unpack_from(data, start)
-    signature, flags, method, name_size, extra_size = (
-        fields[0],
-        fields[2],
-        fields[3],
-        fields[9],
-        fields[10],
-    )
-    content = start + _LOCAL_HEADER.size + name_size + extra_size
-    name = data[start + _LOCAL_HEADER.size : start + _LOCAL_HEADER.size + name_size]
-    # torch leaves at most a data descriptor of 24 bytes between members
+    signature, _, flags, method, *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(data, start)
+    name_start = start + _LOCAL_HEADER.size
+    content = name_start + name_size + extra_size
+    name = data[name_start : name_start + name_size]
+
+    # torch leaves at most a data descriptor of 24 bytes between members.
     if not position <= start <= position + 24 or (position == 0 and start != 0):
         raise ModelFileError(
             "members of the archive overlap or leave room between them; do not trust this file"
@@ -157,10 +152,13 @@ def _check_local_header(data: bytes, member: zipfile.ZipInfo, position: int) -> 
 
 def _check_directory(data: bytes, position: int) -> None:
     """The central directory must follow the last member, and nothing may follow the directory."""
+    # The end record, without a comment.
     end = len(data) - _END.size
     signature, *_, size, offset, comment = _END.unpack_from(data, end)
     if signature != b"PK\x05\x06" or comment:
         raise ModelFileError("bytes follow the end of the archive; do not trust this file")
+
+    # With a locator before it, where the archive is a zip64.
     directory_end = end
     locator = end - _LOCATOR64.size
     if data[locator : locator + 4] == b"PK\x06\x07":
@@ -169,5 +167,6 @@ def _check_directory(data: bytes, position: int) -> None:
         if signature != b"PK\x06\x06" or end64 + _END64.size != locator:
             raise ModelFileError("the archive's directory is inconsistent; do not trust this file")
         directory_end = end64
+
     if offset + size != directory_end or not position <= offset <= position + 24:
         raise ModelFileError("the archive's directory is not where it says; do not trust this file")

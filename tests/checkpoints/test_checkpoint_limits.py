@@ -22,7 +22,7 @@ from pickle_writer import (
     write_pickle,
 )
 
-from invert.checkpoints import pickle_machine
+from invert.checkpoints import pickle_stack
 from invert.checkpoints.pickle_machine import read_pickle
 from invert.errors import ModelFileError
 
@@ -41,7 +41,7 @@ N = 2_000_000
         b"]" * N + b"a" * N + b".",
         b"](" * N + b"e" * N + b".",
         b"}" + b"}K\x00}" * N + b".",
-        b"N" + b"\x85" * (pickle_machine.MAX_DEPTH + 1) + b".",
+        b"N" + b"\x85" * (pickle_stack.MAX_DEPTH + 1) + b".",
         b"ccollections\nOrderedDict\n" * 60 + b")" + b"R\x85" * 60 + b".",  # calls of calls
     ],
 )
@@ -54,7 +54,7 @@ def test_deep_nesting_is_refused_at_once(code: bytes) -> None:
 @in_little_memory(MEMORY)
 def test_nesting_up_to_the_limit_is_read() -> None:
     value: object = ()
-    for _ in range(pickle_machine.MAX_DEPTH):
+    for _ in range(pickle_stack.MAX_DEPTH):
         value = [value]
     assert read_pickle(io.BytesIO(pickle.dumps(value)), frozenset()).root == value
 
