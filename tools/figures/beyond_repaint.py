@@ -1,9 +1,10 @@
-"""Beyond [S]: edits of close fits that repaint
+"""Beyond [S]: edits of close fits that warp the residual
 
-[S] carries edits into F_5 by an attribute model. A close fit holds more in F_5 than any model of
-generated faces moves: when a mouth closes, the fitted teeth show through. The feature edit "residual"
-moves F_5 by what the edit does to its W+ companion, as "difference" does; what was fitted beyond
-the companion moves along, and gives way where the edit paints something else.
+[S] edits F_5 by an attribute model. A close fit holds more in F_5 than any model of generated faces
+moves: when a mouth closes, the fitted teeth show through. The feature edit "residual" changes F_5
+as the features of its W+ companion change, like "difference"; the residual, what F_5 holds beyond
+them, is warped along, and damped where the edit puts something else. Runs before the names of
+feature edits changed say "repaint" for "residual" and "styles" for "keep".
 
 Projections into FNW5; *share* is the mean change of the score from −s to +s over that of generated
 faces in NW+. *Identity* is the mean distance of the face descriptor from that of the unedited

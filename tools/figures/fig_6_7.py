@@ -4,9 +4,10 @@
 as the generator makes them, and edits all of them at once with attribute models.
 
 Here a picture of 2048×1024 px: the portrait and a generated face. Both are found by themselves and
-get a companion each, by which edits repaint them. First both are edited, then, with a mask, only
-the left one. *Outside* is the mean absolute change, as a fraction of the range, where the mask is
-0. The faces are measured each on its own.
+get a companion each, on which their edits are computed ("residual"; before the name changed
+"repaint"). First both are edited, then, with a mask, only the left one. *Outside* is the mean
+absolute change, as a fraction of the range, where the mask is 0. The faces are measured each on its
+own.
 """
 
 from __future__ import annotations

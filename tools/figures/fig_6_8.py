@@ -6,9 +6,10 @@ and glasses as they are and change only what should not change; the attribute mo
 in NW+.
 
 Generated faces; *share* is the mean change of the score from −s to +s over that of the edit in NW+.
-The feature edit "difference" takes F_5 of the same edit in W+ and is exact on generated points: it shows
-that the instruments agree with themselves. *Identity* is the mean distance of the face descriptor
-from that of the unedited face.
+The feature edit "difference" takes F_5 of the same edit in W+ and is exact on generated points: it
+shows that the instruments agree with themselves. "keep" edits the styles alone; runs before the
+name changed say "styles". *Identity* is the mean distance of the face descriptor from that of the
+unedited face.
 """
 
 from __future__ import annotations
