@@ -21,8 +21,8 @@ from invert.images.face_detection import (
     square,
     suppress_overlaps,
 )
+from invert.images.face_turns import faces_any_way_up
 from invert.images.images import read_image
-from invert.projection.framing import faces_any_way_up
 from invert.weights import mtcnn
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.png"
