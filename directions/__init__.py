@@ -1,1 +1,1 @@
-"""Where edits come from: directions in W, learned, measured, imported, and a catalogue of them."""
+"""Directions of W that edits follow: learned, factorized, imported, measured, and a catalogue."""

@@ -1,5 +1,4 @@
-"""The directions that come with invert, for the W space of StyleGAN2 FFHQ, and the linear scores of
-their attributes.
+"""The bundled directions, for the W space of StyleGAN2 FFHQ, and linear scores of their attributes.
 
 A score is the regression before it was made orthogonal to others: it says how much of an attribute
 is in w, but moving along it would change more than that attribute.
@@ -27,27 +26,28 @@ def available() -> list[str]:
 
 
 def scores() -> list[Direction]:
-    """The linear score of every attribute in the catalogue, under the attribute's name, for
-    `directions.diagnostics`.
-    """
+    """The linear score of every attribute in the catalogue, under the name of the attribute."""
     return [load_direction(FOLDER / f"{SCORE_PREFIX}{name}{SUFFIX}") for name in available()]
 
 
 def find(name_or_path: str | Path) -> Direction:
     """A direction of the catalogue by name, or one from a `.safetensors` file.
 
-    Raises :class:`UsageError` for an unknown name, with the nearest known one;
+    Raises :class:`UsageError` for an unknown name, with the nearest known one, and
     :class:`ModelFileError` for a bad file.
     """
     text = str(name_or_path)
     names = available()
     if text in names:
         return load_direction(FOLDER / f"{text}{SUFFIX}")
+
     path = Path(name_or_path)
     if path.suffix == SUFFIX or path.name != text or path.is_file():
         return load_direction(path)
+
     near = difflib.get_close_matches(text.lower(), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
-        f"unknown direction {text!r}; {hint}known: {', '.join(names)}, or the path of a direction file"
+        f"unknown direction {text!r}; {hint}known: {', '.join(names)}, "
+        "or the path of a direction file"
     )

@@ -1,6 +1,4 @@
-"""What a direction does, as far as linear models can tell, and whether it is a direction of this W
-space at all.
-"""
+"""What a direction does by linear models, and whether it differs from noise in this W space."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ from invert.errors import UsageError
 
 RANDOM_VECTORS = 1000
 SEED = 0
-# cosines of random unit vectors have a standard deviation of 1/√w_dim: 0.044 for 512
+# Largest cosine of random unit vectors, in its standard deviations: 1/√w_dim, 0.044 for 512.
 COSINE_SIGMAS = 4.0
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Facts of a direction in one W space; `to_json` for files and `--json`.
+    """What was measured of a direction in one W space; `to_json` for files and `--json`.
 
     spread_ratio  standard deviation of W along it, over the root mean square of that along random
                   unit vectors
@@ -46,6 +44,7 @@ class Measurement:
     verdict: str
 
     def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
         return asdict(self) | {"random_range": list(self.random_range)}
 
 
@@ -58,71 +57,77 @@ def measure(
 ) -> Measurement:
     """Compare a direction with random vectors of the W space and with the known attributes.
 
-    `attributes` are regressions, as `directions.catalog.scores` returns them: the linear score of
-    one is ⟨w, u⟩ / σ.
-    Linear scores know only w: a W+ direction counts as the mean of its rows over its range, and a
-    range of styles as if it were all. `held_out` are ws [N, w_dim] and scores [N].
+    attributes  regressions, as `directions.catalog.scores` returns them: the linear score of one
+                is ⟨w, u⟩ / σ
+    held_out    ws [N, w_dim] and scores [N] to correlate with
 
-    A direction is taken for noise when the spread of W along it lies within that of 98 % of random
-    vectors and no
-    cosine exceeds 4/√w_dim: so look vectors of another W space, StyleGAN1's for instance. Raises
-    :class:`UsageError`
-    for other widths.
+    Linear scores only see w: a W+ direction counts as the mean of its rows over its range, and a
+    range of styles as if it were all.
+
+    A direction counts as noise when the standard deviation of W along it lies within that of 98 %
+    of random vectors and no cosine exceeds 4/√w_dim. Vectors of another W space, StyleGAN1's for
+    instance, look like that. Raises :class:`UsageError` for other widths.
     """
     for d in (direction, *attributes):
         if d.w_dim != space.w_dim:
             raise UsageError(f"direction {d.name!r} is {d.w_dim} wide, the W space {space.w_dim}")
-    moved = mean_row(direction)
-    vector = F.normalize(moved, dim=0)
+
+    # cos(v, u), and the change of ⟨w, u⟩ / σ_u when w moves by σ_v·v.
+    mean = mean_row(direction)
+    vector = F.normalize(mean, dim=0)
     known = {a.name: mean_row(a) for a in attributes}
     cosines = {name: F.cosine_similarity(vector, u, dim=0).item() for name, u in known.items()}
     leakage = {
-        a.name: direction.sigma * (moved @ known[a.name]).item() / a.sigma for a in attributes
+        a.name: direction.sigma * (mean @ known[a.name]).item() / a.sigma for a in attributes
     }
-    scale, low, high = random_spread(space)
+
+    # How far W extends along it, in units of a random direction.
+    scale, low, high = random_std(space)
     ratio = space.std_along(vector) / scale
+
+    # A direction that is itself among the attributes has cosine 1 there, which says nothing of W.
     limit = COSINE_SIGMAS * space.w_dim**-0.5
-    # a direction that is itself among the attributes has cosine 1 there, which says nothing about W
     nearest = max((abs(c) for name, c in cosines.items() if name != direction.name), default=0.0)
     meaningful = not low <= ratio <= high or nearest > limit
+
+    answer = "a direction of this W space"
+    if not meaningful:
+        answer = "not to be told from noise in this W space"
     verdict = (
-        f"W spreads {ratio:.2f} times as far along it as along random vectors (98 % of those {low:.2f} to {high:.2f}), "
-        f"largest cosine with another attribute {nearest:.2f} (random below {limit:.2f}): "
-        + (
-            "a direction of this W space"
-            if meaningful
-            else "not to be told from noise in this W space"
-        )
+        f"W spreads {ratio:.2f} times as far along it as along random vectors "
+        f"(98 % of those {low:.2f} to {high:.2f}), "
+        f"largest cosine with another attribute {nearest:.2f} (random below {limit:.2f}): {answer}"
     )
-    found = None if held_out is None else correlation(vector, *held_out)
-    return Measurement(ratio, (low, high), cosines, leakage, found, meaningful, verdict)
+    r = None if held_out is None else correlation(vector, *held_out)
+    return Measurement(ratio, (low, high), cosines, leakage, r, meaningful, verdict)
 
 
 def mean_row(direction: Direction) -> Tensor:
-    """What one unit of strength moves the average style in range by [w_dim]; of one vector, that
-    vector.
-    """
+    """The mean over its range of what it adds to a style, per σ, as [w_dim]."""
     if direction.vectors.ndim == 1:
         return direction.vectors
     first, stop = direction.styles or (0, len(direction.vectors))
     return direction.vectors[first:stop].mean(0)
 
 
-def random_spread(space: WSpace) -> tuple[float, float, float]:
-    """Spread of W along random unit vectors: root mean square, and 1st and 99th percentile over it."""
+def random_std(space: WSpace) -> tuple[float, float, float]:
+    """(s, low, high) of W along random unit vectors.
+
+    s is the root mean square of its standard deviations; low and high are the 1st and the 99th
+    percentile of them, divided by s.
+    """
+    # E Var⟨w, v⟩ over the sphere is the mean variance of the components of w.
+    scale = space.samples.var(0).mean().sqrt().item()
+
     generator = torch.Generator().manual_seed(SEED)
     vectors = F.normalize(torch.randn(RANDOM_VECTORS, space.w_dim, generator=generator), dim=1)
-    spreads = (space.samples @ vectors.T).std(0)
-    # E ⟨w − w̄, v⟩² over the sphere is the mean variance
-    scale = space.samples.var(0).mean().sqrt().item()
-    low, high = (torch.quantile(spreads, q).item() / scale for q in (0.01, 0.99))
+    stds = (space.samples @ vectors.T).std(0)
+    low, high = (torch.quantile(stds, q).item() / scale for q in (0.01, 0.99))
     return scale, low, high
 
 
 def correlation(vector: Tensor, ws: Tensor, scores: Tensor) -> float:
-    """Pearson's r of ⟨w, v⟩ and scores. Raises :class:`UsageError` unless there are three or more
-    of both.
-    """
+    """Pearson's r of ⟨w, v⟩ and scores; raises :class:`UsageError` for fewer than three."""
     if ws.ndim != 2 or ws.shape[1] != len(vector) or scores.shape != ws.shape[:1] or len(ws) < 3:
         raise UsageError(
             f"expected three or more ws [N, {len(vector)}] with scores [N], "

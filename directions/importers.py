@@ -1,5 +1,7 @@
-"""Directions of other projects: numpy arrays, InterFaceGAN boundaries, GANSpace components, SeFa
-factors.
+"""Directions of other projects: arrays of numpy and torch, and their layouts.
+
+InterFaceGAN (arXiv:2005.09635) writes boundaries as `.npy`, GANSpace (arXiv:2004.02546) components
+as `.npz`, and rosinality's SeFa (arXiv:2007.06600) factors as `.pt`.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ from invert.latents.layer_ranges import StyleRange
 from invert.recognition import expecting
 
 MAX_BYTES = 256 << 20
-# of a 2048 px StyleGAN2; an array with more rows is a set of directions, not a row per layer
+# Styles of a 2048 px StyleGAN2; an array with more rows is a set of directions, not one per style.
 MAX_NUM_WS = 20
-# Where known tools keep their directions: GANSpace (of W, then of activations), its export by e4e,
-# rosinality's SeFa.
+# Where known tools keep their directions: GANSpace those of W, then of activations, and its export
+# by e4e.
 ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
-COLUMN_KEY = "eigvec"  # one direction per column
+COLUMN_KEY = "eigvec"  # of SeFa by rosinality; one direction per column
 LATENT_HINT = (
-    "points, not a direction; `invert import-latent` takes them, and directions are learned from several "
-    "(`invert directions exemplars`)"
+    "points, not a direction; `invert import-latent` takes them, and directions are learned "
+    "from several (`invert directions exemplars`)"
 )
 
 
@@ -53,16 +55,15 @@ def import_direction(
       `.npz` or `.pt`.
     - SeFa's factors, `.pt` {eigvec: [w_dim, n]}: `index` is a column.
 
-    `key` names the array where there are several; `sign` -1 turns the direction round. Equal rows
-    become one vector.
-    The file cannot tell which W space it was made in: `directions.diagnostics` compares. Raises
-    :class:`ModelFileError`
-    (`PATH: WHAT; HINT`) for a damaged or unsafe file, a latent or a wrong width, and
-    :class:`UsageError` for arguments
-    that do not fit.
+    `key` names the array where there are several; `sign` -1 reverses the direction. Equal rows
+    become one vector. The file does not say in which W space it was made; `directions.diagnostics`
+    compares. Raises :class:`ModelFileError` (`PATH: WHAT; HINT`) for a damaged or unsafe file, a
+    latent or a wrong width, and :class:`UsageError` for arguments that do not fit.
     """
     if sign not in (1, -1):
         raise UsageError(f"sign is 1 or -1, got {sign}")
+
+    # v / |v|, whatever its length in the file.
     path = Path(path)
     with expecting(FileKind.DIRECTIONS, path), naming(path):
         array, source_key = read_array(path, key)
@@ -71,6 +72,7 @@ def import_direction(
             vectors = unit(sign * chosen)
         except UsageError as error:
             raise ModelFileError(f"{error}; check the file") from error
+
     source = {
         "method": "import",
         "file": path.name,
@@ -89,6 +91,8 @@ def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
             f"{path.stat().st_size} bytes, the limit is {MAX_BYTES}; this is no direction"
         )
     data = read_file(path)
+
+    # numpy.
     if data.startswith(NPY_MAGIC):
         refuse_key(key)
         return to_tensor(read_npy(data)), None
@@ -97,6 +101,8 @@ def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
             raise ModelFileError(f"a projected latent (key 'w'): {LATENT_HINT}")
         chosen = choose_key(archive.names, key)
         return to_tensor(archive.read(chosen)), chosen
+
+    # torch.
     kind = sniff(data)
     if kind is Kind.SAFETENSORS:
         raise ModelFileError(
@@ -115,7 +121,7 @@ def npz(data: bytes) -> NpzArchive | None:
 
 
 def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
-    """One tensor of what torch.save wrote."""
+    """One tensor of what torch.save wrote, directions in rows, and the key it had."""
     if isinstance(content, Tensor):
         refuse_key(key)
         return floats(content), None
@@ -123,10 +129,13 @@ def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
         raise ModelFileError(
             f"expected a tensor or a dict of tensors, found {type(content).__name__}"
         )
+
+    # Latents are no directions: ours, and those of rosinality's projector.
     if content.get("format") == "invert-latent" or any(
         isinstance(v, Mapping) and "latent" in v for v in content.values()
     ):
         raise ModelFileError(f"projected latents: {LATENT_HINT}")
+
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if key is None and COLUMN_KEY in tensors:
         key = COLUMN_KEY
@@ -136,6 +145,7 @@ def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
 
 
 def choose_key(names: list[str], key: str | None) -> str:
+    """The array that holds directions: `key`, one of the known keys, or the only one there is."""
     known = [k for k in ARRAY_KEYS if k in names]
     chosen = key or (known[0] if known else names[0] if len(names) == 1 else None)
     if chosen is None or chosen not in names:
@@ -147,15 +157,18 @@ def choose_key(names: list[str], key: str | None) -> str:
 
 
 def refuse_key(key: str | None) -> None:
+    """Raise :class:`UsageError` where a key is given to a file of one array without a name."""
     if key is not None:
         raise UsageError(f"the file holds one array without a name, key {key!r} does not apply")
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
+    """The array in float64, little-endian."""
     return torch.from_numpy(array.astype("<f8"))
 
 
 def floats(tensor: Tensor) -> Tensor:
+    """The tensor in float64; raises :class:`ModelFileError` unless it has floats."""
     if not tensor.is_floating_point():
         raise ModelFileError(
             f"a tensor of {str(tensor.dtype).removeprefix('torch.')}, expected floats"
@@ -170,21 +183,29 @@ def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:
         raise ModelFileError(f"an array {shape}, expected a direction of width w_dim {w_dim}")
     if 0 in shape:
         raise ModelFileError(f"an empty array {shape}")
+
+    # One of a set, or the only one.
     if index is not None:
-        if len(shape) == 1 or not 0 <= index < shape[0]:
-            count = 1 if len(shape) == 1 else shape[0]
+        count = 1 if len(shape) == 1 else shape[0]
+        if len(shape) == 1 or not 0 <= index < count:
             raise UsageError(f"index is {index}, the file holds {count}: expected 0 to {count - 1}")
         array = array[index]
-    elif len(shape) == 3:
-        if shape[0] > 1 and shape[1] > 1:
-            raise ModelFileError(
-                f"an array {shape}: a set of latents is {LATENT_HINT}; of a set of directions choose one by index"
-            )
-        if shape[0] > 1:
-            raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")
-        array = array[0]
-    elif len(shape) == 2 and shape[0] > MAX_NUM_WS:
-        raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")
+    else:
+        refuse_set(shape)
+        array = array[0] if len(shape) == 3 else array
+
+    # Equal rows are one vector.
     if array.ndim == 2 and (len(array) == 1 or bool((array == array[0]).all())):
         array = array[0]
     return array
+
+
+def refuse_set(shape: list[int]) -> None:
+    """Raise :class:`ModelFileError` where an array of this shape holds several directions."""
+    if len(shape) == 3 and shape[0] > 1 and shape[1] > 1:
+        raise ModelFileError(
+            f"an array {shape}: a set of latents is {LATENT_HINT}; "
+            "of a set of directions choose one by index"
+        )
+    if (len(shape) == 3 and shape[0] > 1) or (len(shape) == 2 and shape[0] > MAX_NUM_WS):
+        raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")

@@ -1,6 +1,4 @@
-"""Which known attribute a name means: age2, stylegan_ffhq_age_w_boundary and older-faces all mean
-age.
-"""
+"""The known attribute that a name means: age2 and stylegan_ffhq_age_w_boundary both mean age."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ SYNONYMS = {
     "male": "gender",
     "masculine": "gender",
 }
-# Whose + is less of what follows, or may be.
+# Words of names whose + is, or may be, less of the attribute.
 NEGATIONS = {
     "no",
     "not",
@@ -39,9 +37,7 @@ NEGATIONS = {
 
 
 def named_attribute(names: Iterable[str], attributes: Collection[str]) -> str | None:
-    """The attribute that the first of the names means that means one and only one; None where none
-    does.
-    """
+    """The one attribute that the first name with any means; None for several and for a negation."""
     for name in names:
         words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
         if NEGATIONS & set(words):

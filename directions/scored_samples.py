@@ -1,4 +1,4 @@
-"""The faces that directions are learned from: seeds, or latent files, and the CSV that scores them."""
+"""Samples with scores, to learn directions from: seeds or latent files, and the CSV of scores."""
 
 from __future__ import annotations
 
@@ -38,19 +38,42 @@ def read_scores(path: str | Path) -> ScoreTable:
     """The table in a CSV of rows `seed,score` or `latent file,score`.
 
     A first row whose score is no number is a heading. Latent files are relative to the CSV's
-    folder. Raises
-    :class:`UsageError`, `PATH: line 3: what is wrong`, for anything that is not such a row, for an
-    empty table and for
-    a sample that comes twice.
+    folder. Raises :class:`UsageError` (`PATH: line 3: what is wrong`) for other rows, for an empty
+    table and for a sample that comes twice.
     """
     path = Path(path)
+    rows = read_rows(path)
+    if rows and len(rows[0][1]) == 2 and number(rows[0][1][1]) is None:
+        del rows[0]
+
+    table: dict[Sample, float] = {}
+    for n, row in rows:
+        score = number(row[1]) if len(row) == 2 else None
+        if score is None or not row[0].strip():
+            raise UsageError(
+                f"{path}: line {n}: expected `seed,score` or `latent file,score`, "
+                f"got {','.join(row)!r:.80}"
+            )
+        if not math.isfinite(score):
+            raise UsageError(f"{path}: line {n}: the score is {row[1].strip()}; leave that row out")
+
+        name = row[0].strip()
+        sample: Sample = int(name) if name.isdecimal() else path.parent / name
+        if sample in table:
+            raise UsageError(f"{path}: line {n}: {name} comes twice; keep one of its scores")
+        table[sample] = score
+
+    if not table:
+        raise UsageError(f"{path}: no rows; expected `seed,score` or `latent file,score`")
+    return ScoreTable(tuple(table), torch.tensor(list(table.values()), dtype=torch.float64))
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV that are not empty, with their numbers from 1."""
     try:
         text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
-        lines = [
-            (n, row)
-            for n, row in enumerate(csv.reader(io.StringIO(text)), start=1)
-            if any(map(str.strip, row))
-        ]
+        rows = enumerate(csv.reader(io.StringIO(text)), start=1)
+        return [(n, row) for n, row in rows if any(map(str.strip, row))]
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); expected a CSV of seed,score"
@@ -59,28 +82,10 @@ def read_scores(path: str | Path) -> ScoreTable:
         raise UsageError(
             f"{path}: not a CSV text file ({error}); expected rows of seed,score"
         ) from error
-    if lines and len(lines[0][1]) == 2 and number(lines[0][1][1]) is None:
-        del lines[0]
-    table: dict[Sample, float] = {}
-    for n, row in lines:
-        score = number(row[1]) if len(row) == 2 else None
-        if score is None or not row[0].strip():
-            raise UsageError(
-                f"{path}: line {n}: expected `seed,score` or `latent file,score`, got {','.join(row)!r:.80}"
-            )
-        if not math.isfinite(score):
-            raise UsageError(f"{path}: line {n}: the score is {row[1].strip()}; leave that row out")
-        name = row[0].strip()
-        sample: Sample = int(name) if name.isdecimal() else path.parent / name
-        if sample in table:
-            raise UsageError(f"{path}: line {n}: {name} comes twice; keep one of its scores")
-        table[sample] = score
-    if not table:
-        raise UsageError(f"{path}: no rows; expected `seed,score` or `latent file,score`")
-    return ScoreTable(tuple(table), torch.tensor(list(table.values()), dtype=torch.float64))
 
 
 def number(text: str) -> float | None:
+    """The number that a text is, or None."""
     try:
         return float(text)
     except ValueError:
@@ -88,14 +93,11 @@ def number(text: str) -> float | None:
 
 
 def style_vectors(generator: Generator, samples: Sequence[Sample], *, psi: float = 1.0) -> Tensor:
-    """w [N, w_dim] of seeds (truncated by psi) and of latents in W; W+ styles [N, num_ws, w_dim] if
-    any is not in W.
+    """w [N, w_dim] of seeds and of latents in W; W+ styles [N, num_ws, w_dim] if any is not in W.
 
-    Of a latent with features it is the companion, which is made where there is none and can be one.
-    Raises
-    :class:`LatentError` where there cannot, for Z and for style maps; :class:`FingerprintError` for
-    another
-    generator's.
+    Seeds are truncated by psi. A latent with features counts as its companion, which is made where
+    it is missing. Raises :class:`LatentError` where there can be none, for Z and for style maps;
+    :class:`FingerprintError` for latents of another generator.
     """
     if not samples:
         raise UsageError("expected at least one seed or latent file, got none")
@@ -121,6 +123,7 @@ def styles_of_file(generator: Generator, path: Path) -> Tensor:
     styles = latent.styles
     if latent.space.base == "Z" or latent.space.layer or isinstance(styles, tuple):
         raise LatentError(
-            f"{path}: a latent of {latent.space} has no W+ styles; project into W+ or keep its companion"
+            f"{path}: a latent of {latent.space} has no W+ styles; "
+            "project into W+ or keep its companion"
         )
     return styles[0]

@@ -1,8 +1,7 @@
-"""The W space that directions live in: which mapping network made it, and how far it spreads along
-a vector.
+"""The W space that directions live in: which mapping network made it, and σ along a vector.
 
 Synthesis networks that share a mapping network share their directions, so a direction is tied to
-the mapping alone.
+the mapping network alone.
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ class WSpace:
 
     @property
     def w_dim(self) -> int:
+        """Number of components of w."""
         return self.samples.shape[1]
 
     def std_along(self, vectors: Tensor) -> float:
-        """Standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim]: σ.
+        """σ, the standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim].
 
-        Of several rows v_r, the root mean square over r of the deviations of ⟨w, v_r⟩; for equal
-        rows that of one.
+        Of several rows v_r it is √(mean over r of Var⟨w, v_r⟩); for equal rows that of one.
         """
         along = self.samples @ vectors.cpu().reshape(-1, self.w_dim).float().T  # [M, rows]
         return along.var(0).mean().sqrt().item()
