@@ -209,7 +209,7 @@ def with_companion(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_metadata(metadata: object) -> None:
-    """Raise :class:`ModelFileError` unless it is a JSON object whose known fields have their types."""
+    """Raise :class:`ModelFileError` unless it is a JSON object with known fields of their types."""
     if not isinstance(metadata, dict):
         raise ModelFileError(f"expected an object as metadata, got {type(metadata).__name__}")
 
