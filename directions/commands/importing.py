@@ -181,16 +181,15 @@ def measure(
     if measured.correlation is not None:
         say(f"correlation with {held_out}: {measured.correlation:.3f}")
     for name, value in measured.leakage.items():
-        say(
-            f"{name:18} {value:+.3f} standard deviations per σ, cosine {measured.cosines[name]:+.3f}"
-        )
+        cosine = measured.cosines[name]
+        say(f"{name:18} {value:+.3f} standard deviations per σ, cosine {cosine:+.3f}")
 
 
 def compare(direction: Direction, space: WSpace) -> Measurement:
-    """A direction nobody knows, whatever its name, against random vectors and the known attributes."""
+    """A direction of an unknown attribute against random vectors and the known attributes."""
     from directions.diagnostics import measure as measure_direction
 
-    # an attribute of its own name would not count as one that it resembles
+    # An attribute with the same name would not count as one that it resembles.
     return measure_direction(replace(direction, name="unknown"), space, scores_of(space))
 
 

@@ -99,18 +99,29 @@ def learn(
     rows = read_scores(table)
     others = [find(other) for other in against]
     destinations = claim(
-        "directions learn", [path], files=[table], network=network or DEFAULT_NETWORK,
-        settings=[*rows.samples, *against], overwrite=overwrite,
-    )  # fmt: skip
+        "directions learn",
+        [path],
+        files=[table],
+        network=network or DEFAULT_NETWORK,
+        settings=[*rows.samples, *against],
+        overwrite=overwrite,
+    )
     generator = open_generator_for(rows.samples, network, device)
     for other in others:
         other.check_generator(generator)
     limits = open_styles(generator, styles)
     ws = style_vectors(generator, rows.samples, psi=psi)
     learned = learn_direction(
-        ws, rows.scores, name=name, space=WSpace.from_generator(generator), kind=kind, against=others, styles=limits,
-        meaning=meaning, seed=check_seed(seed),
-    )  # fmt: skip
+        ws,
+        rows.scores,
+        name=name,
+        space=WSpace.from_generator(generator),
+        kind=kind,
+        against=others,
+        styles=limits,
+        meaning=meaning,
+        seed=check_seed(seed),
+    )
     write(learned, destinations)
 
 
@@ -166,9 +177,12 @@ def exemplars(
     path = direction_file(output, name)
     with_it, without = parse_points(positive), parse_points(negative)
     destinations = claim(
-        "directions exemplars", [path], latents=with_it + without, network=network or DEFAULT_NETWORK,
+        "directions exemplars",
+        [path],
+        latents=with_it + without,
+        network=network or DEFAULT_NETWORK,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
     generator = open_generator_for(with_it + without, network, device)
     limits = open_styles(generator, styles)
     ws = style_vectors(generator, with_it + without, psi=psi)  # together: W+ for all if for any

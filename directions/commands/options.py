@@ -34,7 +34,7 @@ meaning_option = click.option(
 styles_option = click.option(
     "--styles",
     metavar="A-B|NAME",
-    help="Styles it acts on: 0-7 (both included), coarse, middle or fine; all by default.",
+    help="Styles it acts on: 0-7 (both included), coarse, middle or fine. Default: all.",
 )
 RENAMED = {"--layers": Renamed("--styles", styles_of_layers)}
 count_option = click.option(

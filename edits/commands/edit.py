@@ -64,7 +64,7 @@ def features_of_carry(value: str) -> str:
 @click.option(
     "--styles",
     metavar="A-B|NAME",
-    help="Styles that move: 0-7 (both included), coarse, middle or fine; the direction's by default.",
+    help="Styles to edit: 0-7 (both included), coarse, middle or fine. Default: the direction's.",
 )
 @click.option(
     "--mask",

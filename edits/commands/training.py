@@ -179,7 +179,7 @@ def claim_model(
 def training_bar(name: str) -> AbstractContextManager[Callback]:
     """A callback for training that draws one bar per stage on stderr."""
 
-    def facts(step: Any) -> dict[str, str]:
+    def postfix(step: Any) -> dict[str, str]:
         return {} if step.missed is None else {"explained": f"{1 - step.missed:.3f}"}
 
-    return stage_bars(lambda stage: f"{name} ({stage})", facts)
+    return stage_bars(lambda stage: f"{name} ({stage})", postfix)

@@ -1,3 +1,4 @@
-"""The commands of `invert` that need no directions and no edits; parsing and printing, heavy
-imports inside.
+"""The commands of `invert` that need no directions and no edits.
+
+They parse and print; what is slow to import is imported inside the functions.
 """

@@ -29,10 +29,11 @@ def progress_bar(name: str) -> AbstractContextManager[Callable[[Any], None]]:
 
 @contextmanager
 def stage_bars(
-    label: Callable[[str], str], facts: Callable[[Any], dict[str, str]]
+    label: Callable[[str], str], postfix: Callable[[Any], dict[str, str]]
 ) -> Iterator[Callable[[Any], None]]:
-    """A callback for steps that know their `stage`, `step` and `steps`: one bar per stage, with the
-    facts of each.
+    """A callback for steps with a `stage`, `step` and `steps`: one bar per stage.
+
+    `postfix` says what to show beside the bar of a step.
     """
     from tqdm import tqdm
 
@@ -45,8 +46,8 @@ def stage_bars(
                 total=step.steps, desc=name, unit="step", leave=False, disable=None
             )
         bar = bars[step.stage]
-        if found := facts(step):
-            bar.set_postfix(found, refresh=False)
+        if shown := postfix(step):
+            bar.set_postfix(shown, refresh=False)
         bar.update(step.step - bar.n)
 
     try:

@@ -15,7 +15,10 @@ OUT_OF_MEMORY = "out of memory; use a smaller image or another --device"
 
 @dataclass
 class Batch:
-    """`total` inputs, `what` in the plural; a single one fails as itself."""
+    """Counts which of `total` inputs failed; `what` names them in the plural.
+
+    The error of a single input is raised as it is.
+    """
 
     total: int
     what: str
@@ -23,7 +26,7 @@ class Batch:
 
     @contextmanager
     def attempt(self, name: object) -> Iterator[None]:
-        """Inside, an error of one of several inputs, or no memory for it, is said and counted."""
+        """Print and count an error inside the block, out of memory included."""
         from invert.hardware.memory import free_memory, is_out_of_memory
 
         try:
@@ -41,7 +44,7 @@ class Batch:
         say(f"error: {reason if str(name) in reason else f'{name}: {reason}'}", err=True)
 
     def finish(self) -> None:
-        """Say how many failed, and end with a code of its own if any did."""
+        """Print how many failed, and exit with code 6 if any did."""
         if self.failures:
             say(f"{self.failures} of {self.total} {self.what} failed", err=True)
             raise SystemExit(SOME_FAILED)

@@ -217,6 +217,7 @@ def is_ours(output: Path, destinations: Destinations) -> bool:
 
 def check_folder(folder: Path) -> None:
     """Raise :class:`InvertError` unless files can be written in the folder, or it can be made."""
+    # The nearest folder above it that is there.
     nearest = folder
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -224,6 +225,8 @@ def check_folder(folder: Path) -> None:
         raise UsageError(
             f"{printable(nearest)}: not a folder, expected one to write into; name another"
         )
+
+    # Permissions alone do not tell whether files can be made there.
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass

@@ -15,10 +15,8 @@ from invert.errors import nearest
 # What others call it, without dashes; then our options, of which a command has one at most.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "trunc truncation truncation-psi truncate trunc-psi": ("--psi",),
-    "outdir out-dir output-dir output-path output-folder save-dir save-path result-dir results-dir exp-dir dest": (
-        "--out",
-        "-o",
-    ),
+    "outdir out-dir output-dir output-path output-folder dest": ("--out", "-o"),
+    "save-dir save-path result-dir results-dir exp-dir": ("--out", "-o"),
     "output outfile out-file": ("--out", "-o"),
     "out o": ("-o", "--out"),
     "num-steps n-steps step num-iterations iterations iters iter max-steps epochs max-pti-steps": (
@@ -26,9 +24,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "first-inv-steps w-steps num-w-steps first-phase-steps": ("--init-steps",),
     "save-video video save-vid gif": ("--save-progress gif",),
-    "network-pkl ckpt checkpoint checkpoint-path model model-path pkl stylegan-weights generator g-path weights": (
-        "--network",
-    ),
+    "network-pkl ckpt checkpoint checkpoint-path model model-path pkl": ("--network",),
+    "stylegan-weights generator g-path weights": ("--network",),
     "w-plus wplus wp w+ latent-space": ("--space W+",),
     "seed random-seed": ("--seeds", "--seed"),
     "seeds": ("--seed",),
@@ -56,13 +53,17 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "cache cachedir": ("--cache-dir",),
     "init-latent initial-latent start-latent w-init": ("--init",),
 }
-INPUTS = "target target-image image images img input input-image source photo file filename latent projected-w w"
+INPUTS = (
+    "target target-image image images img input input-image source photo file filename "
+    "latent projected-w w"
+)
 NO_NEED = "size resolution channel-multiplier n-mlp latent-dim cfg pkl-type"  # the file says it
 ROWS = "rows row-seeds"
 DEBUG = "debug"
 
 COMMANDS = {
-    "projector invert inversion inversions encode embed align-and-project run-projector run-pti inference": "project",
+    "projector invert inversion inversions encode embed": "project",
+    "align-and-project run-projector run-pti inference": "project",
     "gen sample gen-images generate-images": "generate",
     "stylemix mixing style": "style-mix",
     "morph interpolation gen-video video": "interpolate",
@@ -94,17 +95,22 @@ def advice(typed: str, ours: Sequence[str], words: str) -> str:
     """The start of the hint: an option of this command, an argument, or nothing."""
     if typed == DEBUG:
         return "it stands before the command, `invert --debug …`; "
+
+    # The name that another project has for one of our options.
     for theirs, instead in OPTIONS.items():
         if typed in theirs.split():
             for option in instead:
                 if option.split()[0] in ours:
                     return f"here it is {option}; "
+
+    # What is no option here.
     if typed in INPUTS.split():
         return f"files are named without an option, `{words} FILE`; "
     if typed in ROWS.split() and "--matrix" in ours:
         return f"rows are named without an option, `{words} 1-3 --matrix 4-6`; "
     if typed in NO_NEED.split():
         return "it is read from the network's file, leave it out; "
+
     near = nearest(f"--{typed}", ours)
     return f"did you mean {near}? " if near else ""
 

@@ -85,7 +85,7 @@ def is_made_with(generator: Generator, path: Path) -> bool:
 
 
 def known_network(latent: Latent, folder: Path) -> str | None:
-    """The network that a latent in `folder` remembers, if it is there: a file or a registered name."""
+    """The network that a latent in `folder` remembers: an existing file, or a registered name."""
     from invert.latents.network_files import recorded_paths
     from invert.weights import MODELS
 
@@ -98,15 +98,16 @@ def known_network(latent: Latent, folder: Path) -> str | None:
 
 
 def missing_network(path: Path, latent: Latent) -> str:
-    """The error for a latent whose network is nowhere: what was looked for, where, and what to do."""
+    """The error for a latent whose network is not found: where it should be, and what to do."""
     from invert.latents.network_files import recorded_paths
 
     name = str(latent.metadata.get("generator", ""))
     places = recorded_paths(latent.metadata, path.parent)
     where = f"not at {places[-1]}" if places else "not a registered one"
     return (
-        f"{path}: its network {name} (fingerprint {latent.fingerprint[:12]}) is {where}, and no file "
-        "beside the latent or in the current folder has its weights; name it with --network FILE"
+        f"{path}: its network {name} (fingerprint {latent.fingerprint[:12]}) is {where}, and no "
+        "file beside the latent or in the current folder has its weights; name it with "
+        "--network FILE"
     )
 
 
@@ -169,7 +170,7 @@ def newest() -> Path:
 
 
 def open_styles(generator: Generator, text: str | None) -> StyleRange | None:
-    """The half-open range of styles that --styles names, as 0-7 or coarse; None where it is not given."""
+    """The half-open range that --styles names, as 0-7 or coarse; None where it is not given."""
     from invert.latents.layer_ranges import style_range
 
     return None if text is None else style_range(generator.network, parse_styles(text))
