@@ -15,12 +15,10 @@ MAX_TEXT = 1_000
 
 
 def json_details(value: object) -> JSON:
-    """`value` without what JSON cannot say: such entries of dicts are left out, such items become
-    None.
+    """`value` without what JSON cannot say: entries of dicts are left out, items become None.
 
     At most 2 000 values and 8 levels are taken, since shared containers can make a small file an
-    endless
-    tree.
+    endless tree.
     """
     return _Copy().json(value, MAX_DEPTH)
 
@@ -30,7 +28,10 @@ class _Copy:
         self.left = MAX_VALUES
 
     def json(self, value: object, depth: int) -> JSON:
+        """The copy of a value, at most `depth` containers deep."""
         self.left -= 1
+
+        # Plain values, and numpy scalars.
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int):
@@ -45,6 +46,8 @@ class _Copy:
                 return number(value, "a scalar")
             except ModelFileError:
                 return None
+
+        # Containers.
         if depth == 0 or self.left <= 0:
             return None
         if is_mapping(value):
@@ -54,6 +57,7 @@ class _Copy:
         return None
 
     def mapping(self, value: dict[object, object], depth: int) -> dict[str, JSON]:
+        """The copy of a dict: its entries with names, of what JSON can say."""
         copy = {}
         for key, item in value.items():
             if self.left <= 0:

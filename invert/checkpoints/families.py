@@ -1,6 +1,4 @@
-"""Generators of other families, recognized by class and tensor names so that a refusal can call
-them what they are.
-"""
+"""Generators of other families, by class and tensor names: a refusal calls them what they are."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def family_of_class(class_name: str) -> str | None:
 
 
 def family_of_names(names: Iterable[str]) -> str | None:
-    """What a network with tensors of these names is, and what to do; None unless it is known to be
-    foreign.
-    """
+    """What a network with tensors of these names is, and what to do; None unless it is foreign."""
     listed = "\n".join(names)
     for patterns, family in _NAMES:
         if all(re.search(pattern, listed, re.MULTILINE) for pattern in patterns):

@@ -16,8 +16,7 @@ def fingerprint(tensors: Mapping[str, Tensor], config: Mapping[str, JSON]) -> st
     """SHA-256, in hex, of names, shapes and float32 values in sorted order, and of the config.
 
     Depends on nothing else, so the same network has the same fingerprint whether it came from a
-    pickle or
-    from its conversion to safetensors.
+    pickle or from its conversion to safetensors.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):

@@ -41,14 +41,13 @@ def read_checkpoint(
     `config` gives what the file does not say, `conv_clamp` or `mapping_lr_multiplier`.
 
     Raises ModelFileError (`PATH: what; hint`) for a damaged, hostile, foreign or unsupported file,
-    for weights
-    with NaN or infinity unless `allow_nonfinite`, and where the file itself says what `config`
-    gives. Warns
-    (ModelFileWarning) of each of the checkpoint's `doubts`.
+    for weights with NaN or infinity unless `allow_nonfinite`, and where the file itself says what
+    `config` gives. Warns (ModelFileWarning) of each of the checkpoint's `doubts`.
     """
     with naming(path):
         checkpoint = _completed(_read(read_file(path)), config or {})
         check(checkpoint, allow_nonfinite=allow_nonfinite)
+
     for doubt in checkpoint.doubts.values():
         warnings.warn(f"{os.fspath(path)}: {doubt}", ModelFileWarning, stacklevel=2)
     return checkpoint
@@ -56,6 +55,10 @@ def read_checkpoint(
 
 def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoint:
     """`checkpoint` with these values in place of what was assumed."""
+    if not config:
+        return checkpoint
+
+    # A value can replace an assumption, and nothing that the file itself says.
     assumed, doubts = dict(checkpoint.details.get("assumed", {})), dict(checkpoint.doubts)
     for name, value in config.items():
         if name not in assumed or checkpoint.format == ours.FORMAT:
@@ -65,8 +68,7 @@ def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoin
             )
         assumed[name] = f"{value}, as it was given"
         doubts.pop(name, None)
-    if not config:
-        return checkpoint
+
     details = {**checkpoint.details, "assumed": assumed}
     return dataclasses.replace(
         checkpoint, config={**checkpoint.config, **config}, details=details, doubts=doubts
@@ -74,12 +76,17 @@ def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoin
 
 
 def _read(data: bytes) -> Checkpoint:
+    """The checkpoint in a file's bytes, as the file says it."""
     kind = sniff(data)
     if kind is Kind.SAFETENSORS and not is_foreign(data):
         return ours.read(data)
+
+    # A file of others: open it, find the generator, make its names canonical.
     container = open_container(data, kind)
     found = find_generator(container)
     checkpoint = with_noise_maps(_READERS[found.naming](container, found))
+
+    # Where it was found.
     place = ".".join(part for part in (found.place.path, found.prefix.rstrip(".")) if part)
     details = {
         "container": kind.value,

@@ -75,12 +75,14 @@ def _tensors(data: bytes) -> dict[str, Tensor]:
 
 def _header(data: bytes) -> dict[str, JSON]:
     """The header. Read here because the library silently keeps the last of two equal keys."""
+    # Its length comes first, in eight bytes.
     size = int.from_bytes(data[:8], "little")
     if size > min(MAX_HEADER_BYTES, len(data) - 8):
         raise ModelFileError(
             f"damaged safetensors file (a header of {size} bytes in a file of {len(data)}, "
             f"at most {MAX_HEADER_BYTES}); copy or download it again"
         )
+
     header = _json(data[8 : 8 + size])
     if not isinstance(header, dict):
         raise NotOurs

@@ -28,8 +28,7 @@ from invert.checkpoints.torch_storage import (
 from invert.checkpoints.torch_zip import read_archive
 from invert.errors import ModelFileError
 
-# Dense tensors and plain data. Sparse, quantized and meta tensors have rebuild functions of their
-# own.
+# Dense tensors and plain data; sparse, quantized and meta tensors have other rebuild functions.
 _ALLOWED = frozenset(
     {
         *STORAGE_DTYPES,
@@ -55,10 +54,8 @@ def load_tensors(path: str | os.PathLike[str], *, allow: Sequence[type] = ()) ->
     """The object in a torch.save file: dicts, lists, strings, numbers and dense CPU tensors.
 
     `allow` are further classes that may be constructed, such as `argparse.Namespace`. Raises
-    ModelFileError
-    (`PATH: what; hint`) for anything else, for a damaged file, for a tensor that asks for more than
-    its
-    storage holds, and with torch older than 2.10.
+    ModelFileError (`PATH: what; hint`) for anything else, for a damaged file, for a tensor that
+    asks for more than its storage holds, and with torch older than 2.10.
     """
     with naming(path):
         data = read_file(path)
@@ -75,6 +72,8 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
             f"torch {torch.__version__} has known holes in reading such files "
             "(CVE-2025-32434, CVE-2026-24747); install torch 2.10 or later"
         )
+
+    # Read the pickle without running it, then let torch load what passed.
     allowed = _ALLOWED | {f"{cls.__module__}.{cls.__qualname__}" for cls in allow}
     read_torch_file(data, kind, allowed)
     try:
@@ -90,10 +89,9 @@ def load_tensors_from(data: bytes, kind: Kind, *, allow: Sequence[type] = ()) ->
 def read_torch_file(
     data: bytes, kind: Kind, allowed: frozenset[str], *, strict: bool = True
 ) -> Stream:
-    """The object of a torch.save file of either kind as nodes, and its storages; every tensor lies
-    inside its own.
+    """The object of a torch.save file of either kind as nodes, and its storages.
 
-    `allowed` and `strict` as in `read_pickle`.
+    Every tensor lies inside its storage. `allowed` and `strict` as in `read_pickle`.
     """
     if kind is Kind.TORCH_STREAM:
         content = read_stream(data, allowed, strict=strict)

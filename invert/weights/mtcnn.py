@@ -29,12 +29,10 @@ LAYOUTS = {
 
 
 def convert(members: Mapping[str, bytes]) -> dict[str, Tensor]:
-    """`NET.conv{k}.weight`, `NET.conv{k}.bias`, `NET.slope{k}` for k from 0, `NET.head.weight` and
-    `NET.head.bias`.
+    """`NET.conv{k}.weight` and `.bias`, `NET.slope{k}` for k from 0, `NET.head.weight` and `.bias`.
 
     Dense layers become convolutions, and the two outputs "no face" and "face" one: the logit of a
-    face. Raises
-    ModelFileError when a member is not the state dictionary of its network.
+    face. Raises ModelFileError when a member is not the state dictionary of its network.
     """
     tensors: dict[str, Tensor] = {}
     for path, content in members.items():

