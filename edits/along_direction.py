@@ -112,7 +112,10 @@ def sweep(
     mask: Tensor | None = None,
     callback: Callable[[EditStep], None] | None = None,
 ) -> Iterator[Latent]:
-    """The latent edited at each strength, one after another: :func:`edit` with one companion."""
+    """The latent edited at each strength, one after another: :func:`edit` with one companion.
+
+    Errors are raised with the first latent.
+    """
     chosen = direction if isinstance(direction, Direction) else find(direction)
     chosen.check_generator(generator)
     if isinstance(features, str):

@@ -1,4 +1,4 @@
-"""`edit` is what the command does: a direction by name or file, its layers, a feature edit and a mask."""
+"""`edit` is what the command does: direction by name or file, styles, feature edit and mask."""
 
 from __future__ import annotations
 

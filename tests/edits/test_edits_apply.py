@@ -314,6 +314,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
         noise=tuple(torch.cat([n, n], 3) for n in x.noise or ()),
     )
     with pytest.raises(
-        UsageError, match=f"images of {side}×{side} px, got {2 * side}×{side}; use features='keep'"
+        UsageError,
+        match=f"images of {side}×{side} px, got {2 * side}×{side}; use features='keep'",
     ):
         move(generator, wide, o)
