@@ -168,11 +168,18 @@ def picture(data: bytes) -> Recognized | None:
 
 def numpy_file(data: bytes) -> Recognized | None:
     if data.startswith(NPY_MAGIC):
-        return arrays({"": read_npy(data)}, "npy")
-    if data.startswith(ZIP_MAGIC) and is_npz(data):
+        found = {"": read_npy(data)}
+        container = "npy"
+    elif data.startswith(ZIP_MAGIC) and is_npz(data):
         archive = NpzArchive(data)
-        return arrays({name: archive.read(name) for name in archive.names}, "npz")
-    return None
+        found = {name: archive.read(name) for name in archive.names}
+        container = "npz"
+    else:
+        return None
+    if (recognized := arrays(found, container)) is None:
+        shapes = ", ".join(str(list(array.shape)) for array in list(found.values())[:4])
+        raise ModelFileError(f"arrays {shapes}, none of vectors; save [w_dim] or [num_ws, w_dim]")
+    return recognized
 
 
 def is_npz(data: bytes) -> bool:
@@ -291,7 +298,10 @@ def tensors_of(content: object) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         return {}
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-    return tensors if len(tensors) == 1 or set(tensors) & (POINT_KEYS | DIRECTION_KEYS) else {}
+    if set(tensors) & (POINT_KEYS | DIRECTION_KEYS):
+        return tensors
+    alone = not any(isinstance(v, Mapping) for v in content.values())  # no network beside it
+    return tensors if len(tensors) == 1 and alone else {}
 
 
 def arrays(found: Mapping[str, Any], container: str) -> Recognized | None:

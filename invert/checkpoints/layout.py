@@ -17,7 +17,15 @@ from enum import IntEnum
 from invert.checkpoints.checkpoint import first, unsupported
 from invert.checkpoints.container import Container, holds_tensor
 from invert.checkpoints.families import family_of_class, family_of_names
-from invert.checkpoints.modules import WRAPPERS, Module, is_module, module, tensor_nodes, walk
+from invert.checkpoints.modules import (
+    COUNTERS,
+    WRAPPERS,
+    Module,
+    is_module,
+    module,
+    tensor_nodes,
+    walk,
+)
 from invert.checkpoints.nodes import Call, describe, entries, foreign, is_mapping, quoted
 from invert.checkpoints.safe_safetensors import NotOurs
 from invert.checkpoints.source import Kind
@@ -240,6 +248,8 @@ def _tensors(node: Mapping[object, object]) -> Iterator[tuple[str, object]]:
         for name, tensor in below.items():
             if isinstance(name, str) and holds_tensor(tensor):
                 path = f"{key}.{name}" if name else key
+                if path.split(".")[-1] in COUNTERS:
+                    continue
                 yield ".".join(part for part in path.split(".") if part not in WRAPPERS), tensor
 
 

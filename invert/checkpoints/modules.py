@@ -22,6 +22,7 @@ MAX_MODULES = 1_000
 MAX_ENTRIES = 1_000  # of one module
 MAX_NAME = 100  # characters
 WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile call the module they wrap
+COUNTERS = ("n_averaged",)  # what AveragedModel keeps beside the module it wraps
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,8 @@ def read_npy(data: bytes) -> np.ndarray:
                 "the file is damaged"
             )
         stream.seek(0)
-        return np.load(stream, allow_pickle=False)
+        array: np.ndarray = np.load(stream, allow_pickle=False)
+        return array.astype(dtype.newbyteorder("="), copy=False)  # torch takes no other order
     except ModelFileError:
         raise
     # numpy evaluates the header's text with Python's tokenizer, which raises what it likes

@@ -142,6 +142,13 @@ def test_state_dicts_are_read_under_every_prefix(
         check_same(write(tmp_path / str(k), content, container), layout)
 
 
+@pytest.mark.parametrize("layout", STATES)
+def test_the_count_of_an_averaged_model_is_left_out(layout: str, tmp_path: Path) -> None:
+    averaged = {f"module.{name}": t for name, t in STATES[layout](canonical()).items()}
+    content = {"n_averaged": torch.tensor(3), **averaged}
+    check_same(write(tmp_path / "m", content, "torch zip"), layout)
+
+
 def test_wrappers_inside_a_generator_leave_no_trace_in_its_names(tmp_path: Path) -> None:
     state = {
         re.sub(r"^(mapping|synthesis)\.", r"\1._orig_mod.module.", n): t

@@ -26,6 +26,7 @@ from test_hostile_torch_checkpoints import archive, stream
 from invert.checkpoints import read_checkpoint
 from invert.checkpoints.nodes import Global
 from invert.errors import ModelFileError
+from invert.loading import load_generator
 
 # -- code
 
@@ -255,6 +256,14 @@ def test_generators_of_other_families_are_refused_by_name(family: str, tmp_path:
     path = write(tmp_path / "s", {name: torch.zeros(1) for name in FAMILIES[family]}, "safetensors")
     with pytest.raises(ModelFileError, match=f"this is .*{family}"):
         read_checkpoint(path)
+
+
+def test_a_mean_w_beside_a_refused_generator_hides_nothing(tmp_path: Path) -> None:
+    state = rosinality_state(canonical())
+    grey = {n: t[:, :1] if n.startswith("to_rgb") and t.ndim > 3 else t for n, t in state.items()}
+    path = saved(tmp_path / "m.pt", {"g_ema": grey, "latent_avg": torch.zeros(16)})
+    with pytest.raises(ModelFileError, match="1 colour channel"):
+        load_generator(path)
 
 
 def test_pickled_networks_of_other_families_are_refused_by_name(tmp_path: Path) -> None:

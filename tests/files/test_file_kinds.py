@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from foreign_files import canonical, rosinality_state
 from networks import small_generator
 from PIL import Image
 from shell import QUICK, Shell, make_photo, one_line, refused, succeeded
@@ -59,6 +60,11 @@ def save_wheel(path: Path) -> None:
         archive.writestr("pack-1.0.dist-info/METADATA", b"x")
 
 
+def save_converted(path: Path) -> None:
+    """What rosinality's converter writes."""
+    torch.save({"g_ema": rosinality_state(canonical()), "latent_avg": torch.zeros(16)}, path)
+
+
 def save_training(path: Path) -> None:
     keys = ("settings", "model", "average", "optimizer")
     torch.save(
@@ -95,6 +101,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
         "encoder",
         "--encoder e.saf",
     ),
+    ("converted.pt", save_converted, "checkpoint", "--network converted.pt"),
     ("net.safetensors", save_weights, "weights", "invert networks"),
     ("run.pt", save_training, "training state", "--resume"),
     ("w.npz", lambda p: np.savez(p, w=ROWS), "latent of another project", "import-latent w.npz"),
