@@ -27,7 +27,7 @@ from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
 from invert.files.regular_files import read_regular
 
 HINTS = {
-    errno.EFBIG: "save it smaller or raise max_bytes",
+    errno.EFBIG: "save it smaller",
     errno.EAGAIN: "wait until it is complete",
 }
 _warning_filters = threading.Lock()  # warnings.catch_warnings swaps state of the whole process

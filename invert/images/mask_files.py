@@ -6,7 +6,8 @@ profiles are not applied: values are weights, not colours.
 
 Values that do not fill the type of the file (`value_ranges`): only 0 and 1 is black and white, and
 8, 10 or 12 bits in 16 or 32 are scaled, both with a notice. A label map, whose values are whole and
-end between 2 and 31, perhaps with 255 for what has no label, is refused with the values found.
+end between 2 and 31, perhaps with 255 for what has no label, is refused with the values found. A
+mask without white is said to be one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from invert.recognition import expecting
 
 OPTIONS = ReadOptions(min_side=1, max_aspect=math.inf)
 LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
+NEARLY_WHITE = 0.9  # a mask that stays below was made for another white, or to blend
 COLOUR_TOLERANCE = 16  # levels between R, G and B that JPEG puts into a grey picture
 
 
@@ -56,6 +58,9 @@ def read_mask(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Ten
             notice(name, "the mask is empty: nothing is inside")
         elif values.min() == 1:
             notice(name, "the mask is full: everything is inside")
+        elif values.max() < NEARLY_WHITE:
+            share = f"{values.max():.0%} of white"
+            notice(name, f"no value is above {share}: what is inside is blended, not replaced")
     return torch.from_numpy(values)[None, None]
 
 

@@ -16,6 +16,7 @@ LABELS = 31  # the largest value of a label map: no picture is so dark, no mask 
 VOID = 255  # the label of what has none
 VOID_SHARE = 0.01  # of the pixels that have labels, where 255 may also be white
 SMALLER_WHITES = {255: 8, 1023: 10, 4095: 12}  # largest value: bits
+WHITE_OF_14_BITS = 16383  # cameras store them, but many pictures of 16 bits are as dark
 MAX_SAMPLE_VALUE, BITS_PER_SAMPLE, S_MAX_SAMPLE_VALUE = 281, 258, 341  # TIFF tags
 SHOWN = 6  # values in a message
 
@@ -32,6 +33,9 @@ def white_level(name: str, image: Image.Image, highest: float) -> float:
         notice(name, f"white is {declared}, as the file says: {bits} bits in {bits_of(image)}")
         return float(declared)
 
+    if max(SMALLER_WHITES) < highest <= WHITE_OF_14_BITS:
+        what = f"no value is above {highest:.0f}: it is dark, or has 14 bits"
+        notice(name, f"{what}; white is 65535, scale it if it should be less")
     if highest <= LABELS or highest > max(SMALLER_WHITES):
         return 65535.0
     white = min(white for white in SMALLER_WHITES if highest <= white)

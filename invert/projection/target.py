@@ -42,7 +42,7 @@ def make_target(
         raise UsageError(
             "framing is for files and pictures; a tensor is taken as it is, leave it out"
         )
-    image = check_shape(source)
+    image = check_shape(source.detach())
     check_values(image)
     return image, {}
 

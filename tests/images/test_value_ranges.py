@@ -100,7 +100,25 @@ def test_masks_out_of_every_range_are_refused_with_what_was_found(tmp_path: Path
             read_mask(save(array, tmp_path / "m.tif"), None)
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype", "share"),
+    [((0, 100), np.uint8, "39%"), ((0, 20, 60), np.uint8, "24%"), ((0, 16383), np.uint16, "25%")],
+)
+def test_a_mask_without_white_is_said_to_blend(
+    tmp_path: Path, values: tuple[int, ...], dtype: type, share: str
+) -> None:
+    path = save(of(*values, dtype=dtype), tmp_path / "m.png")
+    with pytest.warns(ImageWarning, match=f"no value is above {share} of white: .* blended"):
+        read_mask(path, None)
+
+
 # --- pictures
+
+
+def test_what_may_be_14_bits_is_said(tmp_path: Path) -> None:
+    path = save((SPREAD * 16383).astype(np.uint16), tmp_path / "p.png")
+    with pytest.warns(ImageWarning, match="no value is above 16383: it is dark, or has 14 bits"):
+        assert np.asarray(read_image(path)).max() == 64
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32])

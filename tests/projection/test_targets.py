@@ -257,3 +257,11 @@ def test_a_latent_takes_its_space_by_name() -> None:
     by_name = Latent("W+", torch.zeros(1, 10, 32), GENERATOR.fingerprint)
     assert by_name.space == Space.parse("W+")
     assert GENERATOR.render(by_name).shape == (1, 3, 64, 64)
+
+
+def test_a_tensor_that_wants_gradients_is_an_image() -> None:
+    image = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target, _ = make_target(small_generator(), Space.parse("W"), image)
+    assert not target.requires_grad
