@@ -27,7 +27,7 @@ from directions.sefa import factorize
 from directions.w_space import WSpace
 from edits.along_direction import edit, move
 from edits.attributes.catalog import find_model
-from edits.attributes.model import AttributeModel
+from edits.attributes.files import load_attribute_model, save_attribute_model
 from edits.attributes.samples import PairSampler
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from edits.canvas import crop, shift
@@ -340,8 +340,8 @@ def attribute_model(w: World) -> Any:
     distance = tiny_distance().to(w.device)
     model = train_attribute_model(w.generator, w.direction, 5, settings=tiny, perceptual=distance)
     name = "tilt-layer5-small.safetensors"
-    model.half().save(w.folder / name)
-    loaded = AttributeModel.load(w.folder / name, w.generator)
+    save_attribute_model(model.half(), w.folder / name)
+    loaded = load_attribute_model(w.folder / name, w.generator)
     assert find_model(w.generator, w.direction, 5, folder=w.folder) is not None
     latent = w.latent("FNW5")
     edited = edit(w.generator, latent, w.direction, 1.0, features=loaded, mask=w.mask)

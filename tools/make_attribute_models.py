@@ -15,6 +15,7 @@ from pathlib import Path
 
 from directions.catalog import available, find
 from edits.attributes.catalog import FOLDER, file_name
+from edits.attributes.files import save_attribute_model
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.loading import load_generator
 
@@ -35,7 +36,7 @@ def main() -> None:
     for name in names:
         began = time.perf_counter()
         model = train_attribute_model(generator, find(name), LAYER, settings=settings)
-        model.half().save(FOLDER / file_name(name, LAYER, NETWORK))
+        save_attribute_model(model.half(), FOLDER / file_name(name, LAYER, NETWORK))
         results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
         results[name] = {key: model.training[key] for key in ("explained", "ridge", "settings")}
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")

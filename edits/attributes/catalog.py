@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from directions.direction import Direction
+from edits.attributes.files import load_attribute_model
 from edits.attributes.model import AttributeModel
 from edits.feature_edit_names import FEATURE_EDITS, current_name
 from edits.feature_edits import FeatureEdit
@@ -36,7 +37,7 @@ def find_model(
         : styles_inside(generator.network, Space("W+", layer))
     ]
     for path in sorted(folder.glob(file_name(direction.name, layer, "*"))):
-        model = AttributeModel.load(path)
+        model = load_attribute_model(path)
         if model.fingerprint == generator.fingerprint and model.strength(inside) is not None:
             return model
     return None
@@ -62,31 +63,36 @@ def feature_edit_for(
     Raises :class:`UsageError` where that leaves none: styles alone would change less than the
     direction says.
     """
+    # What the user named: a feature edit, or the file of a model.
     features = current_name(features)
     if features in FEATURE_EDITS:
         return features, FEATURE_EDITS[features]
     if features.endswith(SUFFIX) or (features not in FEATURES and Path(features).is_file()):
-        return features, AttributeModel.load(features, generator)
+        return features, load_attribute_model(features, generator)
     if features not in FEATURES:
         near = did_you_mean(features, FEATURES, {"none": "keep"})
         raise UsageError(
-            f"unknown feature edit {features!r}; known: {', '.join(FEATURES)}, or the path of an attribute model{near}"
+            f"unknown feature edit {features!r}; known: {', '.join(FEATURES)}, or the path of an "
+            f"attribute model{near}"
         )
+
+    # Where no style before layer i moves, F_i stays as it is.
     layer = latent.space.layer
     offset = direction.offset(generator.num_ws, 1.0, styles)
     if layer is None or not offset[: styles_inside(generator.network, latent.space)].any():
         return "keep", FEATURE_EDITS["keep"]
+
+    # The companion first, then a model of this direction and layer.
     if features == "auto" and has_companion(generator, latent):
         return "residual", FEATURE_EDITS["residual"]
     model = find_model(generator, direction, layer, folder=folder)
     if model is not None:
         return "model", model
-    reason = (
-        "" if features == "model" else "the companion of this latent does not serve the edit, and "
-    )
+
+    reason = "the companion of this latent does not serve the edit, and "
     title = generator.name or "this generator"
     raise UsageError(
-        f"{reason}no attribute model of {direction.name!r} for F_{layer} of {title} is here; "
-        f"train one with `invert train attribute --direction {direction.name} --layer {layer}` and use its file, "
-        "or keep the features"
+        f"{'' if features == 'model' else reason}no attribute model of {direction.name!r} for "
+        f"F_{layer} of {title} is here; train one with `invert train attribute --direction "
+        f"{direction.name} --layer {layer}` and use its file, or keep the features"
     )

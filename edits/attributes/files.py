@@ -33,17 +33,19 @@ TENSORS = ("basis", "kernel", "offset")
 
 
 def save_attribute_model(
-    model: AttributeModel, path: Path, record: Mapping[str, Any] | None = None
+    model: AttributeModel, path: str | Path, record: Mapping[str, Any] | None = None
 ) -> None:
     """Write `model` in the precision it has: old file or new file, never torn. Raises
     :class:`UsageError`.
 
     A `record` says what it was made from (:mod:`invert.files.provenance`).
     """
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise UsageError(
             f"{path}: attribute models are written as .safetensors; give the file that suffix"
         )
+
     fields = {
         "direction": model.direction,
         "layer": model.layer,
@@ -57,12 +59,13 @@ def save_attribute_model(
     FORMAT.write(path, fields, tensors, allow_nan=False)
 
 
-def load_attribute_model(path: Path, generator: Generator | None = None) -> AttributeModel:
+def load_attribute_model(path: str | Path, generator: Generator | None = None) -> AttributeModel:
     """The model in `path`; with a generator only if it is that one's.
 
     Raises :class:`ModelFileError` (`PATH: what is wrong; what to do`), :class:`FingerprintError`
     for another generator.
     """
+    path = Path(path)
     with expecting(FileKind.ATTRIBUTE_MODEL, path):
         metadata, tensors = FORMAT.read(path)
         with naming(path):
@@ -83,20 +86,16 @@ def load_attribute_model(path: Path, generator: Generator | None = None) -> Attr
 
 def build(metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> AttributeModel:
     """The model of a file's metadata and tensors, neither of which is trusted."""
+    # The tensors, by name; their shapes are checked by the classes that take them.
     if set(tensors) != set(TENSORS):
         raise ModelFileError(
             f"expected tensors {', '.join(TENSORS)}, found {sorted(tensors)[:5]}; train it again"
         )
-    direction, layer, fingerprint = (
-        metadata.get("direction"),
-        metadata.get("layer"),
-        metadata.get("fingerprint"),
-    )
-    scale, limit, training = (
-        metadata.get("rgb_scale"),
-        metadata.get("limit"),
-        metadata.get("training"),
-    )
+
+    # The fields, by type.
+    direction, layer = metadata.get("direction"), metadata.get("layer")
+    fingerprint, training = metadata.get("fingerprint"), metadata.get("training")
+    scale, limit = metadata.get("rgb_scale"), metadata.get("limit")
     if not (
         isinstance(direction, str)
         and isinstance(fingerprint, str)
@@ -108,6 +107,7 @@ def build(metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> Attrib
         raise ModelFileError(
             "a field is missing or of the wrong type; the file is damaged, train it again"
         )
+
     flow = LinearFlow(tensors["basis"], tensors["kernel"], float(scale))
     return AttributeModel(
         direction, layer, fingerprint, tensors["offset"], flow, float(limit), training
@@ -129,5 +129,6 @@ def check_fits(model: AttributeModel, generator: Generator) -> None:
     found = (model.flow.basis.shape[0], model.flow.has_rgb, list(model.offset.shape))
     if expected != found:
         raise ModelFileError(
-            f"expected (channels, RGB, offset) {expected} at layer {model.layer}, got {found}; the file is damaged"
+            f"expected (channels, RGB, offset) {expected} at layer {model.layer}, got {found}; "
+            "the file is damaged"
         )

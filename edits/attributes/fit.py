@@ -21,10 +21,10 @@ def principal_channels(sample: Iterable[Pairs], rank: int) -> tuple[Tensor, floa
     """Orthonormal basis [C, min(rank, C)] in float64, and R_i's scale.
 
     Principal directions of F_i, which is read, and of its displacements, which are written, in
-    equal parts (uncentred:
-    M has no bias). The scale gives R_i the root mean square of F_i's coordinates; it is 1 without
-    R_i.
+    equal parts (uncentred: M has no bias). The scale gives R_i the root mean square of F_i's
+    coordinates; it is 1 without R_i.
     """
+    # Gram matrices of F_i and of its displacements, and the mean square of R_i.
     read, write, squares, values = torch.zeros(()), torch.zeros(()), 0.0, 0
     cells = 0
     for pairs in sample:
@@ -33,12 +33,16 @@ def principal_channels(sample: Iterable[Pairs], rank: int) -> tuple[Tensor, floa
         cells += before[:, 0].numel()
         if rgb is not None:
             squares, values = squares + widened(rgb).square().sum().item(), values + rgb.numel()
+
+    # The eigenvectors of their sum, each divided by its trace so that both count alike.
     channels = len(read)
     count = min(rank, channels)
     basis = torch.eye(channels, dtype=torch.float64)
     if count < channels:
         both = read / read.trace() + write / write.trace()
         basis = torch.linalg.eigh(both).eigenvectors[:, -count:]
+
+    # R_i's scale: the root mean square of coordinates over that of R_i.
     if not values:
         return basis, 1.0
     features = (basis.T @ read @ basis).trace().item() / (cells * count)
@@ -65,13 +69,14 @@ class NormalEquations:
     @classmethod
     def of(cls, y: Tensor, moved: Tensor, strength: Tensor, kernel_size: int) -> NormalEquations:
         """Of coordinates [N, K, H, W] before and after c steps, c [N, 1, 1, 1]."""
+        # c·x: the neighbourhoods of all cells as rows.
         reach = kernel_size // 2
         padded = F.pad(y * strength, (reach,) * 4, mode="replicate") if reach else y * strength
         x = F.unfold(padded, kernel_size).transpose(1, 2).flatten(0, 1)
+
         d = (moved - y).movedim(1, -1).flatten(0, -2)
-        return cls(
-            (x.T @ x).cpu().double(), (d.T @ x).cpu().double(), widened(d).square().sum().item()
-        )
+        energy = widened(d).square().sum().item()
+        return cls((x.T @ x).cpu().double(), (d.T @ x).cpu().double(), energy)
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return NormalEquations(self.a + other.a, self.b + other.b, self.energy + other.energy)
@@ -80,8 +85,7 @@ class NormalEquations:
         """[K, K, k, k] in float64. `ridge` is in units of the mean square of x.
 
         It is what training on coordinates plus white noise of that variance, which the edit should
-        leave alone, comes
-        to: projected features hold what no generated ones do.
+        leave alone, comes to: projected features hold what no generated ones do.
         """
         n = len(self.a)
         a = self.a + ridge * self.a.trace() / n * torch.eye(n, dtype=self.a.dtype)
@@ -108,8 +112,10 @@ def explained(
             errors, (pairs.features, pairs.rgb), predicted, strict=True
         ):
             if before is None or after is None or guess is None:
-                continue
+                continue  # this generator has no R_i there
+
             truth = widened(after - before)
             errors[name] += (guess.to(truth) - truth).square().sum().item()
             energies[name] += truth.square().sum().item()
+
     return {name: 1 - errors[name] / energies[name] for name in errors if energies[name]}

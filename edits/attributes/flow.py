@@ -41,8 +41,8 @@ class LinearFlow:
     rgb_scale  R_i's coordinates are R_i times this, so that they vary as much as those of F_i
 
     R_i is repeated to F_i's size to be read, and what is predicted for it there is averaged to
-    R_i's size. Works on
-    maps of any height and width. Raises :class:`UsageError` for shapes that do not fit.
+    R_i's size. Works on maps of any height and width. Raises :class:`UsageError` for shapes that do
+    not fit.
     """
 
     basis: Tensor
@@ -63,6 +63,7 @@ class LinearFlow:
 
     @property
     def has_rgb(self) -> bool:
+        """Whether R_i has coordinates beside those of F_i."""
         return self.kernel.shape[0] > self.basis.shape[1]
 
     @cached_property
@@ -72,7 +73,7 @@ class LinearFlow:
 
     @property
     def norm(self) -> float:
-        """Spectral norm of the kernel as a matrix [K, K·k²]: the scale of M, for the step length."""
+        """Spectral norm of the kernel as a matrix [K, K·k²]: the scale of M, for the step size."""
         return torch.linalg.matrix_norm(self.kernel.detach().cpu().double().flatten(1), 2).item()
 
     def coordinates(self, features: Tensor, rgb: Tensor | None) -> Tensor:
@@ -141,8 +142,8 @@ def exponential(
     |c|·norm ≤ 2.
 
     A series ends when a term is below `tolerance` (by default the rounding error) of the sum.
-    Differentiable. After
-    Al-Mohy and Higham, "Computing the action of the matrix exponential", 2011.
+    Differentiable. After Al-Mohy and Higham, "Computing the action of the matrix exponential",
+    2011.
     """
     if tolerance is None:
         tolerance = torch.finfo(y.dtype).eps
@@ -159,7 +160,7 @@ def exponential(
 
 
 def repeated(rgb: Tensor, like: Tensor) -> Tensor:
-    """R_i with every cell repeated over the cells of F_i inside it; averaging them gives R_i back."""
+    """R_i with every cell repeated over the cells of F_i in it; their mean gives R_i back."""
     return (
         rgb
         if rgb.shape[2:] == like.shape[2:]

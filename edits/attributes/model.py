@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,17 +53,21 @@ class AttributeModel:
     def __post_init__(self) -> None:
         if self.offset.ndim != 2 or not self.offset.any():
             raise UsageError(
-                f"expected the offset of one step [n, w_dim], not zero, got {list(self.offset.shape)}"
+                "expected the offset of one step [n, w_dim], not zero, "
+                f"got {list(self.offset.shape)}"
             )
+
         tensors = (self.offset, self.flow.basis, self.flow.kernel)
         if not all(t.is_floating_point() and bool(t.isfinite().all()) for t in tensors):
             raise UsageError(
                 f"the attribute model of {self.direction!r} has values that are not finite numbers"
             )
+
         if self.layer < 1 or not 0 < self.limit < float("inf"):
             raise UsageError(
                 f"expected layer ≥ 1 and a positive limit, got {self.layer} and {self.limit}"
             )
+
         try:
             json.dumps(dict(self.training), allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -73,7 +76,7 @@ class AttributeModel:
             ) from error
 
     def __call__(self, features: Tensor, rgb: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(dF, dR) of one step to first order, M(F, R), for F_i [N, C, H, W] and R_i [N, 3, h, w]."""
+        """(dF, dR) = M(F, R), of 1 σ to first order: F_i [N, C, H, W] and R_i [N, 3, h, w]."""
         y = self.flow.coordinates(features, rgb)
         return self.flow.maps(self.flow.velocity(y, rgb, torch.ones(1, 1, 1, 1).to(y)), rgb)
 
@@ -84,30 +87,34 @@ class AttributeModel:
         `FeatureEdit`).
 
         Raises :class:`FingerprintError` for another generator, :class:`UsageError` for another
-        layer, for an offset
-        that is not along the direction where F_i was made, and for strengths beyond twice the
-        trained ones.
+        layer, for an offset that is not along the direction where F_i was made, and for strengths
+        beyond twice the trained ones.
         """
+        # The model's own generator and layer.
         self.check_generator(generator)
         if latent.space.layer != self.layer or latent.features is None:
             raise UsageError(
-                f"the attribute model of {self.direction!r} is for F_{self.layer}, the latent is in {latent.space}; "
-                "train one for it, or use features='residual'"
+                f"the attribute model of {self.direction!r} is for F_{self.layer}, the latent is "
+                f"in {latent.space}; train one for it, or use features='residual'"
             )
+
+        # The strength c: what the offset does to the styles that F_i was made of.
         inside = offset[: styles_inside(generator.network, latent.space)]
         if not inside.any():
             return Displacement(None, None)
         strength = self.strength(inside)
         if strength is None:
             raise UsageError(
-                f"the offset of the first {len(inside)} styles is not along {self.direction!r}, whose attribute model "
-                "carries all of them at once; leave --styles out, or use features='residual'"
+                f"the offset of the first {len(inside)} styles is not along {self.direction!r}, "
+                "whose attribute model follows all of them at once; leave --styles out, or use "
+                "features='residual'"
             )
         if abs(strength) > REACH * self.limit:
             raise UsageError(
-                f"strength is {strength:g} steps, the attribute model of {self.direction!r} holds within "
-                f"±{REACH * self.limit:g}; use less, or features='residual'"
+                f"strength is {strength:g} σ, the attribute model of {self.direction!r} holds "
+                f"within ±{REACH * self.limit:g}; use less, or features='residual'"
             )
+
         return Displacement(*self.flow.displacement(latent.features, latent.rgb, strength, weight))
 
     def strength(self, inside: Tensor) -> float | None:
@@ -126,27 +133,12 @@ class AttributeModel:
         """Raise :class:`FingerprintError` unless the model was trained for this generator."""
         if self.fingerprint != generator.fingerprint:
             raise FingerprintError(
-                f"the attribute model of {self.direction!r} belongs to another generator ({self.fingerprint[:12]}), "
-                f"expected one of {generator.name or 'this one'} ({generator.fingerprint[:12]}); "
-                "train one with `invert train attribute`"
+                f"the attribute model of {self.direction!r} belongs to another generator "
+                f"({self.fingerprint[:12]}), expected one of {generator.name or 'this one'} "
+                f"({generator.fingerprint[:12]}); train one with `invert train attribute`"
             )
 
     def half(self) -> AttributeModel:
         """The model with weights rounded to float16, as files that are shipped store them."""
         flow = self.flow
         return replace(self, flow=LinearFlow(flow.basis.half(), flow.kernel.half(), flow.rgb_scale))
-
-    def save(self, path: str | Path, record: Mapping[str, Any] | None = None) -> None:
-        """Write a `.safetensors` file, atomically. See :mod:`edits.attributes.files`."""
-        from edits.attributes.files import save_attribute_model
-
-        save_attribute_model(self, Path(path), record)
-
-    @classmethod
-    def load(cls, path: str | Path, generator: Generator | None = None) -> AttributeModel:
-        """Read a file without trusting it; with a generator, only its own. Raises
-        :class:`ModelFileError`.
-        """
-        from edits.attributes.files import load_attribute_model
-
-        return load_attribute_model(Path(path), generator)

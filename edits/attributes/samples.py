@@ -58,6 +58,8 @@ class PairSampler:
         """The pairs of some indices, with one strength for all or a drawn one for each."""
         generator = self.generator
         like = generator.w_avg
+
+        # What is random about each pair: its strength, w, and noise before layer i.
         sizes = generator.shapes("NW+").noise[: self.layer - 1]
         rows, maps, strengths = [], [], []
         for k in indices:
@@ -66,9 +68,13 @@ class PairSampler:
             strengths.append(drawn if strength is None else strength)
             rows.append(self._w(random))
             maps.append([torch.randn(1, 1, *size, generator=random) for size in sizes])
+
+        # w⁺ before, and w⁺ + c·v after.
         c = torch.tensor(strengths).to(like)
         before = torch.cat(rows)[:, None].repeat(1, generator.num_ws, 1)
         after = before + c[:, None, None] * self.offset.to(like)
+
+        # F_i and R_i of both, with the same noise.
         noise = [torch.cat(group).to(like) for group in zip(*maps, strict=True)]
         start, end = self._maps(before, noise), self._maps(after, noise)
         return Pairs(

@@ -39,11 +39,9 @@ class AttributeSettings:
     """How an attribute model is trained. The batch and the perceptual stage's rate are [S]'s.
 
     kernel_size 1 and rank None give [S]'s convolution. Strengths are drawn from ±limit steps; a
-    step is one standard
-    deviation of W along the direction, and ±4 holds nearly all of it. Errors of F_i and R_i count
-    in units of their own
-    displacements, so that the weights of 1 that [S] gives to all terms mean the same for every
-    generator.
+    step is one standard deviation of W along the direction, and ±4 holds nearly all of it. Errors
+    of F_i and R_i count in units of their own displacements, so that the weights of 1 that [S]
+    gives to all terms mean the same for every generator.
     """
 
     limit: float = 4.0
@@ -63,20 +61,24 @@ class AttributeSettings:
     def __post_init__(self) -> None:
         if self.limit == self.limit:  # not a number: said below
             check_kinds(self)
+
         if (
             not 0 < self.limit <= 100
             or self.kernel_size not in (1, 3, 5)
             or (self.rank is not None and self.rank < 1)
         ):
             raise UsageError(
-                f"expected 0 < limit ≤ 100, kernel_size 1, 3 or 5 and rank ≥ 1 or None, got {self.limit:g}, "
-                f"{self.kernel_size} and {self.rank}"
+                "expected 0 < limit ≤ 100, kernel_size 1, 3 or 5 and rank ≥ 1 or None, "
+                f"got {self.limit:g}, {self.kernel_size} and {self.rank}"
             )
+
         counts = (self.samples, self.held_out, self.batch, self.perceptual_batch)
         if min(counts) < 1 or min(self.steps, self.perceptual_steps) < 0:
             raise UsageError(
-                "expected samples, held_out and both batches ≥ 1, and steps and perceptual_steps ≥ 0"
+                "expected samples, held_out and both batches ≥ 1, "
+                "and steps and perceptual_steps ≥ 0"
             )
+
         if not (self.lr > 0 and self.perceptual_lr > 0):
             raise UsageError("expected learning rates above 0")
 
@@ -109,25 +111,26 @@ def train_attribute_model(
     displacements in `training`.
 
     An interrupt ends the stage, and what it had reached is the model, as `training` says under
-    "stop_reason"; before
-    least squares are solved there is none, and KeyboardInterrupt is raised. Raises
-    :class:`UsageError` for a direction
-    that moves no style before the layer, for one of another W space, and for perceptual steps
-    without a distance.
+    "stop_reason"; before least squares are solved there is none, and KeyboardInterrupt is raised.
+    Raises :class:`UsageError` for a direction that moves no style before the layer, for one of
+    another W space, and for perceptual steps without a distance.
     """
     settings = settings or AttributeSettings()
     if settings.perceptual_steps and perceptual is None:
         raise UsageError(
-            "perceptual_steps need a perceptual distance (invert.metrics.perceptual.load_perceptual)"
+            "perceptual_steps need a perceptual distance "
+            "(invert.metrics.perceptual.load_perceptual)"
         )
+
     direction.check_generator(generator)
     offset = direction.offset(generator.num_ws, 1.0)
     inside = offset[: styles_inside(generator.network, Space("W+", layer))]
     if not inside.any():
         raise UsageError(
-            f"direction {direction.name!r} moves no style before layer {layer}: F_{layer} stays as it is, "
-            "no attribute model is needed"
+            f"direction {direction.name!r} moves no style before layer {layer}: F_{layer} stays "
+            "as it is, no attribute model is needed"
         )
+
     report = callback or (lambda step: None)
     sampler = PairSampler(generator, layer, offset, settings.limit, settings.seed)
     held_out = range(settings.held_out)
@@ -197,9 +200,10 @@ def least_squares(
             yield pairs
             report(AttributeStep(stage, n, -(-len(indices) // CHUNK)))
 
-    facts, dtype = sampler.generator.layer(sampler.layer), sampler.generator.dtype
-    basis, scale = principal_channels(counted(fitting, "channels"), settings.rank or facts.channels)
-    width = basis.shape[1] + (RGB if facts.rgb_size else 0)
+    # The coordinates, and a flow that does nothing yet.
+    layer, dtype = sampler.generator.layer(sampler.layer), sampler.generator.dtype
+    basis, scale = principal_channels(counted(fitting, "channels"), settings.rank or layer.channels)
+    width = basis.shape[1] + (RGB if layer.rgb_size else 0)
     still = LinearFlow(
         basis.to(dtype),
         torch.zeros(width, width, settings.kernel_size, settings.kernel_size),
@@ -215,6 +219,7 @@ def least_squares(
             ),
         )
 
+    # The kernel of each ridge; the ridge that leaves least of the held-out displacements.
     fit, test = equations(counted(fitting, "least squares")), equations(sampler.chunks(held_out))
     ridge = min(RIDGES, key=lambda r: test.missed(fit.kernel(r)))
     return replace(still, kernel=fit.kernel(ridge).to(dtype)), ridge
@@ -241,8 +246,8 @@ class Descent:
     """Adam on the exponential of a kernel.
 
     Coordinates get the noise that stands for the ridge, before and after the edit alike: what
-    generated features do
-    not have should stay as it is. The rate falls to zero over the second half.
+    generated features do not have should stay as it is. The rate falls to zero over the second
+    half.
     """
 
     sampler: PairSampler
@@ -253,9 +258,11 @@ class Descent:
     def run(
         self, flow: LinearFlow, first: int, steps: int, perceptual: PerceptualDistance | None = None
     ) -> tuple[LinearFlow, bool]:
-        """The flow after `steps` over pairs from `first` on, with the distance of their images if
-        there is one; and
-        whether they all were made, or an interrupt came between two."""
+        """The flow after `steps`, and whether all were made or an interrupt came between two.
+
+        They go over pairs from `first` on, and lower the distance of their images too if there is
+        one.
+        """
         settings = self.settings
         kernel = flow.kernel.to(self.sampler.generator.w_avg, copy=True).requires_grad_()
         random = torch.Generator().manual_seed(settings.seed)
@@ -269,11 +276,14 @@ class Descent:
                 last = first + step * settings.batch
                 pairs = self.sampler.pairs(range(last - settings.batch, last))
                 loss, missed, distance = self.loss(flow, kernel, pairs, random, perceptual)
+
+                # Adam, at a rate that falls over the second half.
                 for group in adam.param_groups:
                     group["lr"] = rate * min(1.0, 2 * (1 - (step - 1) / steps))
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
+
                 self.report(AttributeStep(stage, step, steps, missed, distance))
         except KeyboardInterrupt:
             done = False
@@ -290,15 +300,18 @@ class Descent:
         """What a step lowers, the share of F_i's displacement that is missed, and the distance of
         the images.
         """
+        # Coordinates before and after, with the noise that stands for the ridge.
         current = replace(flow, kernel=kernel)
         y, target = ends(flow, pairs)
         noise = torch.randn(y.shape, generator=random).to(y)
         noise *= (self.ridge * y.square().mean()).sqrt()
 
+        # Share of the displacement's squares that the flow does not predict.
         moved = current.moved(y + noise, pairs.rgb[0], pairs.strength, tolerance=TOLERANCE)
         missed = by_part(flow, moved - target - noise) / by_part(flow, target - y)
         if perceptual is None:
             return missed.sum(), missed[0].item(), None
+
         images = image_distance(
             self.sampler, current, y, pairs, perceptual, self.settings.perceptual_batch
         )
@@ -318,14 +331,18 @@ def image_distance(
 
     Of the first `count` pairs, whose coordinates before the edit are y.
     """
+    # The first pairs: all images of a batch would take much memory.
     features, target = (t[:count] for t in pairs.features)
     rgb, target_rgb = (None if t is None else t[:count] for t in pairs.rgb)
     styles = pairs.styles[1][:count]
     y = y[:count]
-    change, rgb_change = flow.maps(
-        flow.moved(y, rgb, pairs.strength[:count], tolerance=TOLERANCE) - y, rgb
-    )
+
+    # F_i and R_i as the flow predicts them.
+    moved = flow.moved(y, rgb, pairs.strength[:count], tolerance=TOLERANCE)
+    change, rgb_change = flow.maps(moved - y, rgb)
     moved_rgb = None if rgb is None or rgb_change is None else rgb + rgb_change
+
+    # Both images, and their distance.
     generator = sampler.generator
     images = generator.render(sampler.point(features + change, moved_rgb, styles))
     truth = generator.render(sampler.point(target, target_rgb, styles))

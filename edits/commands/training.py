@@ -115,6 +115,7 @@ def attribute(
     """
     from directions.catalog import find
     from edits.attributes.catalog import file_name
+    from edits.attributes.files import save_attribute_model
     from edits.attributes.training import AttributeSettings, train_attribute_model
     from invert.metrics.perceptual import load_perceptual
 
@@ -147,7 +148,7 @@ def attribute(
         )
 
     path = destinations.ready()
-    model.half().save(path, destinations.record)
+    save_attribute_model(model.half(), path, destinations.record)
     explained = model.training["explained"]
     if as_json:
         click.echo(json.dumps({"file": str(path), "explained": explained}, sort_keys=True))

@@ -1,4 +1,4 @@
-"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3): where a projection starts."""
+"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3): a projection's init."""
 
 from __future__ import annotations
 
@@ -48,22 +48,24 @@ class EncoderShape:
         """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such
         cells.
         """
-        facts = generator.layer(layer)
-        half = facts.nominal // 2 if facts.rgb_is_half else facts.nominal
+        cells = generator.layer(layer)
+        half = cells.nominal // 2 if cells.rgb_is_half else cells.nominal
         shape = cls(
             layer=layer,
-            channels=facts.channels,
-            size=facts.nominal,
-            rgb_size=None if facts.rgb_cells is None else half,
+            channels=cells.channels,
+            size=cells.nominal,
+            rgb_size=None if cells.rgb_cells is None else half,
             num_ws=generator.num_ws,
             w_dim=generator.w_dim,
             resolution=generator.network.nominal_resolution,
             trunk=trunk,
         )
+
+        # Both maps must have cells of one of the strides that the backbone has.
         sides = (shape.size, shape.rgb_size)
         strides = {shape.input_side / side for side in sides if side is not None}
         if not strides <= set(WIDTHS):
-            height, width = facts.cells
+            height, width = cells.cells
             raise UsageError(
                 f"layer {layer} has {width}×{height} cells, expected 1/2 to 1/32 of the encoder's "
                 f"{shape.input_side} px input; choose another layer"
@@ -90,8 +92,8 @@ class EncoderShape:
         scale = self.input_side / self.resolution
         if not self.can_see(generator, images):
             raise UsageError(
-                f"the encoder takes images of whole feature cells and at least {max(WIDTHS) / scale:g} px a side, "
-                f"got {width}×{height}"
+                "the encoder takes images of whole feature cells and at least "
+                f"{max(WIDTHS) / scale:g} px a side, got {width}×{height}"
             )
         return round(height * scale), round(width * scale)
 
@@ -108,8 +110,7 @@ class Encoder(nn.Module):
     """An EfficientNet with a head each for F_i, R_i and the styles.
 
     The styles before layer i are no part of the point: they make its companion, by which edits
-    reach F_i without
-    training.
+    reach F_i without training.
     """
 
     def __init__(self, shape: EncoderShape) -> None:
@@ -117,17 +118,24 @@ class Encoder(nn.Module):
         self.shape = shape
         self.fingerprint = ""  # of the generator it was trained for
         self.trunk = new_trunk(shape.trunk)
+
+        # F_i, in units of its spread over generated images.
         self.feature_head = MapHead(shape.input_side // shape.size, MAP_WIDTH, shape.channels)
         self.register_buffer("feature_mean", torch.zeros(shape.channels, 1, 1))
         self.register_buffer("feature_std", torch.ones(shape.channels, 1, 1))
+        self.feature_mean: Tensor
+        self.feature_std: Tensor
+
+        # R_i, where the generator has one.
         self.rgb_head: MapHead | None = None
         if shape.rgb_size is not None:
             self.rgb_head = MapHead(shape.input_side // shape.rgb_size, RGB_WIDTH, 3)
+
+        # All styles, as offsets from the mean w.
         self.style_head = StyleHead(LAST_WIDTH, MAP_WIDTH, shape.num_ws * shape.w_dim)
         self.register_buffer("w_avg", torch.zeros(shape.w_dim))
-        self.feature_mean: Tensor
-        self.feature_std: Tensor
         self.w_avg: Tensor
+
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Encoding:
@@ -146,21 +154,24 @@ class Encoder(nn.Module):
         size F_i can cover.
 
         Raises :class:`FingerprintError` for another generator, :class:`UsageError` for a size that
-        is not whole cells
-        or that the trunk cannot see.
+        is not whole cells or that the trunk cannot see.
         """
         if generator.fingerprint != self.fingerprint:
             raise FingerprintError(
-                f"expected the generator that this encoder was trained for ({self.fingerprint[:12]}), got "
-                f"{generator.name or 'another'} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
+                "expected the generator that this encoder was trained for "
+                f"({self.fingerprint[:12]}), got {generator.name or 'another'} "
+                f"({generator.fingerprint[:12]}); train one with `invert train encoder`"
             )
+
+        # One forward pass at the backbone's scale.
         h, w = self.shape.input_size(generator, images)
         with torch.inference_mode(), full_precision():
             small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
             encoding = self(small)
-            features, rgb, styles = (None if t is None else t.clone() for t in encoding)
-        assert features is not None
-        assert styles is not None
+
+        # Copies, because a latent may be optimized and inference tensors may not.
+        features, styles = encoding.features.clone(), encoding.styles.clone()
+        rgb = None if encoding.rgb is None else encoding.rgb.clone()
         return Latent(
             Space("W+", self.shape.layer),
             styles[:, self.shape.layer - 1 :].clone(),
@@ -192,4 +203,5 @@ def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientn
 
 
 def shape_facts(shape: EncoderShape) -> dict[str, int | None]:
+    """The fields of a shape, as its file stores them."""
     return dataclasses.asdict(shape)

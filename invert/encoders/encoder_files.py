@@ -64,13 +64,17 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
         metadata, tensors = FORMAT.read(path)
     if metadata.get("fingerprint") != generator.fingerprint:
         raise FingerprintError(
-            f"{path}: an encoder of another generator ({str(metadata.get('fingerprint'))[:12]}), expected one of "
-            f"{generator.name} ({generator.fingerprint[:12]}); train one with `invert train encoder`"
+            f"{path}: an encoder of another generator "
+            f"({str(metadata.get('fingerprint'))[:12]}), expected one of {generator.name} "
+            f"({generator.fingerprint[:12]}); train one with `invert train encoder`"
         )
+
+    # The network that its shape describes, filled with its tensors.
     try:
         shape = EncoderShape(**metadata["shape"])
         if shape != EncoderShape.of(generator, shape.layer, shape.trunk):
             raise ValueError("its shapes are not this generator's")
+
         encoder = Encoder(shape)
         state = encoder.state_dict()
         counters = {k: v for k, v in state.items() if k.endswith("num_batches_tracked")}
@@ -79,6 +83,7 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
         raise ModelFileError(
             f"{path}: damaged encoder file ({str(error).splitlines()[0][:120]})"
         ) from error
+
     encoder.fingerprint = generator.fingerprint
     return encoder.to(generator.device, generator.dtype).eval().requires_grad_(False)
 
@@ -97,7 +102,7 @@ def bundled_encoders() -> Mapping[tuple[str, int], Path]:
 
 @cache
 def encoders_in(folder: Path) -> Mapping[tuple[str, int], Path]:
-    """(generator fingerprint, layer) → file, of all encoder files in a folder. Reads headers only."""
+    """(generator fingerprint, layer) → file, of all encoder files in a folder, by their headers."""
     found: dict[tuple[str, int], Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:

@@ -20,8 +20,7 @@ class MapHead(nn.Module):
     """A map at one stride from the trunk's activations of half that stride and all coarser ones.
 
     They are brought to one size and mixed by 3×3 convolutions, so that a cell knows its neighbours
-    and what the whole
-    is, and a wider image gives a wider map.
+    and what the whole is, and a wider image gives a wider map.
     """
 
     def __init__(self, stride: int, width: int, channels: int) -> None:
@@ -52,7 +51,7 @@ class StyleHead(nn.Module):
         self.leave = nn.Linear(STYLE_WIDTH, outputs)
 
     def forward(self, seen: Tensor, x: Tensor) -> Tensor:
-        """[N, outputs] from the trunk's last activation [N, seen, h, w] and what F_i was made from."""
+        """[N, outputs] from the backbone's last activation [N, seen, h, w] and F_i's hidden map."""
         where = F.adaptive_avg_pool2d(self.where(x), LAYOUT)
         return self.leave(
             F.silu(self.enter(torch.cat([seen.mean(dim=(2, 3)), where.flatten(1)], 1)))

@@ -84,16 +84,21 @@ class Samples:
         """Its image [1, 3, H, W] in [−1, 1], with JPEG's losses, so that a kept one equals a new
         one.
         """
+        # A kept one.
         path = None if self.folder is None else self.folder / f"{k:07d}.jpg"
         if path is not None and path.exists():
             try:
                 return decoded(read_regular(path, MAX_IMAGE_BYTES))
             except (OSError, SyntaxError, ValueError):  # damaged: it can be made again
                 pass
+
+        # Rendered, and scaled as an encoder sees it.
         image = self._painter.render(self.point(k)).cpu().float()
         scale = self.side / self.generator.network.nominal_resolution
         height, width = (round(side * scale) for side in self.generator.image_size)
         picture = to_pil(area_downscale(image.clamp(-1, 1), (height, width)))[0]
+
+        # Through JPEG.
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=95, subsampling=0)
         data = buffer.getvalue()

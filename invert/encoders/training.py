@@ -37,15 +37,11 @@ class EncoderSettings:
     """How an encoder is trained. Batch, Adam and the weights of all terms (1) are [S]'s.
 
     The terms on F, R and styles are mean squared errors in units of each part's variance, which
-    makes "all weights 1"
-    mean the same for every generator. The terms on images need the generator, forward and backward,
-    which on a CPU
-    costs ten times the rest of the step: they run on every `image_every`-th step on `image_batch`
-    of its images, and by
-    default not at all. Over the first 200 steps they were in the way: with 2 images on every 8th
-    step the held-out
-    share missed was 0.49 of F_5 and 0.89 of the styles, without them 0.42 and 0.82 (ffhq-mobile,
-    efficientnet-lite0;
+    makes "all weights 1" mean the same for every generator. The terms on images need the generator,
+    forward and backward, which on a CPU costs ten times the rest of the step: they run on every
+    `image_every`-th step on `image_batch` of its images, and by default not at all. Over the first
+    200 steps they were in the way: with 2 images on every 8th step the held-out share missed was
+    0.49 of F_5 and 0.89 of the styles, without them 0.42 and 0.82 (ffhq-mobile, efficientnet-lite0;
     4 fresh samples a step with, 2 without).
     """
 
@@ -63,13 +59,16 @@ class EncoderSettings:
 
     def __post_init__(self) -> None:
         check_kinds(self)
+
         if self.trunk not in TRUNK_NAMES:
             raise UsageError(f"unknown trunk {self.trunk!r}; known: {', '.join(TRUNK_NAMES)}")
+
         if not 1 <= self.fresh <= self.batch or not 0 <= self.image_batch <= self.batch:
             raise UsageError(
-                f"expected 1 ≤ fresh ≤ batch and 0 ≤ image_batch ≤ batch, got {self.fresh}, {self.image_batch} of "
-                f"{self.batch}"
+                "expected 1 ≤ fresh ≤ batch and 0 ≤ image_batch ≤ batch, "
+                f"got {self.fresh}, {self.image_batch} of {self.batch}"
             )
+
         if (
             self.lr <= 0
             or not 0 <= self.ema < 1
@@ -97,7 +96,7 @@ class EncoderStep:
 
 
 class EncoderTraining:
-    """A training run that can stop after any step and go on from its file as if it had not stopped."""
+    """A training run that can stop after any step, and goes on from its file as if it had not."""
 
     def __init__(
         self,
@@ -143,8 +142,8 @@ class EncoderTraining:
         """
         if encoder.shape != self.model.shape:
             raise UsageError(
-                f"{name}: an encoder of layer {encoder.shape.layer} with {encoder.shape.trunk}, expected layer "
-                f"{self.layer} with {self.model.shape.trunk}"
+                f"{name}: an encoder of layer {encoder.shape.layer} with {encoder.shape.trunk}, "
+                f"expected layer {self.layer} with {self.model.shape.trunk}"
             )
         self.model.load_state_dict(encoder.state_dict())
         self.average.module.load_state_dict(encoder.state_dict())
@@ -188,9 +187,13 @@ class EncoderTraining:
         missed).
         """
         s = self.settings
+
+        # The batch: points and their images.
         indices = self.batch(self.step)
         target = self.samples.encodings(indices)
         images = torch.cat([self.samples.image(k) for k in indices]).to(target.styles)
+
+        # Loss: F, R and styles in units of their variance, and images now and then.
         self.model.train()
         found = self.model(images)
         missed = self.missed(found, target)
@@ -201,11 +204,15 @@ class EncoderTraining:
             raise UsageError(
                 f"the loss is not finite at step {self.step}; resume with a lower rate"
             )
+
+        # Adam, at a rate that rises linearly at first.
         for group in self.optimizer.param_groups:
             group["lr"] = s.lr * min(1.0, (self.step + 1) / max(s.warmup, 1))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+
+        # The moving average of the weights, which is the result.
         self.average.update_parameters(self.model)
         self.step += 1
         return loss.item(), {name: value.item() for name, value in missed.items()}
@@ -239,6 +246,7 @@ class EncoderTraining:
         total = torch.zeros((), device=images.device, dtype=images.dtype)
         i = self.layer
         for row, k in enumerate(indices):
+            # The encoding of a sample as a point, with the sample's own noise.
             noise = self.samples.point(k).noise
             assert noise is not None
             latent = Latent(
@@ -249,9 +257,10 @@ class EncoderTraining:
                 rgb=None if found.rgb is None else found.rgb[row : row + 1],
                 noise=noise,
             )
-            small = area_downscale(
-                self.generator.render(latent), (images.shape[2], images.shape[3])
-            )
+
+            # Its image, at the size of the sample's.
+            rendered = self.generator.render(latent)
+            small = area_downscale(rendered, (images.shape[2], images.shape[3]))
             total = total + F.mse_loss(small, images[row : row + 1])
             if self.perceptual is not None:
                 total = total + self.perceptual(small, images[row : row + 1]).sum()
@@ -274,6 +283,7 @@ class EncoderTraining:
         return {name: value / len(indices) for name, value in sums.items()}
 
     def held_out_image(self, k: int) -> Tensor:
+        """Image k [1, 3, h, w] of the held-out samples, rendered once."""
         if k not in self._held_out_images:
             self._held_out_images[k] = self.held_out.image(k)
         return self._held_out_images[k]
@@ -297,25 +307,27 @@ class EncoderTraining:
         """Go on from a file of :meth:`save`. Raises :class:`ModelFileError` unless it is of this
         very run.
         """
+        # The file, read without trust.
         try:
             state: Any = load_tensors(path)
         except ModelFileError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise ModelFileError(f"{path}: not a training run that can go on ({reason})") from error
+
+        # This very run, then its state.
         try:
             same = (state["fingerprint"], state["layer"], state["settings"])
             if same != (self.generator.fingerprint, self.layer, asdict(self.settings)):
                 raise ModelFileError(
-                    f"{path}: a run of another generator, layer or settings; train into another file"
+                    f"{path}: a run of another generator, layer or settings; "
+                    "train into another file"
                 )
+
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds, self.start = (
-                int(state["step"]),
-                float(state["seconds"]),
-                state["start"],
-            )
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.start = state["start"]
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             raise ModelFileError(
                 f"{path}: not a training run that can go on ({str(error).splitlines()[0][:120]})"
@@ -325,9 +337,13 @@ class EncoderTraining:
         """Variances of the parts over the first samples; also tells the model where F_i lies."""
         chunks = torch.arange(STATISTICS_COUNT).split(32)
         parts = [self.samples.encodings(chunk.tolist()) for chunk in chunks]
+
+        # Mean and deviation of each channel of F_i.
         features = torch.cat([p.features for p in parts])
         self.model.feature_mean.copy_(features.mean(dim=(0, 2, 3))[:, None, None])
         self.model.feature_std.copy_(features.std(dim=(0, 2, 3))[:, None, None])
+
+        # Variance of each part about its mean.
         styles = torch.cat([p.styles for p in parts])
         centred = features - self.model.feature_mean
         found = {
@@ -350,7 +366,7 @@ def on_cpu(state: Any) -> Any:
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An update of averaged weights whose memory grows with the steps made, up to that of `decay`."""
+    """The update of an average whose decay grows with the steps made, up to `decay`."""
 
     def update(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
         if not average.is_floating_point():  # counters

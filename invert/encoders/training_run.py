@@ -49,20 +49,27 @@ def train_encoder(
     facts.
 
     The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`.
-    An interrupted run
-    is saved as it is and the encoder written. `start` is the file of an encoder whose weights are
-    the first; the
-    encoder's file holds a `record` of what it was made from (:mod:`invert.files.provenance`). Raises
-    :class:`UsageError` for a run that is there already and not to be resumed, not there and to be
-    resumed, or under way
-    in another process, and for a start of another layer or trunk.
+    An interrupted run is saved as it is and the encoder written. `start` is the file of an encoder
+    whose weights are the first; the encoder's file holds a `record` of what it was made from
+    (:mod:`invert.files.provenance`). Raises :class:`UsageError` for a run that is there already and
+    not to be resumed, not there and to be resumed, or under way in another process, and for a start
+    of another layer or trunk.
     """
     with alone_in(output.with_suffix(".run")) as folder:
         return train_in(
-            folder, generator, layer, output,
-            settings=settings, steps=steps, hours=hours, resume=resume, start=start, perceptual=perceptual,
-            callback=callback, record=record,
-        )  # fmt: skip
+            folder,
+            generator,
+            layer,
+            output,
+            settings=settings,
+            steps=steps,
+            hours=hours,
+            resume=resume,
+            start=start,
+            perceptual=perceptual,
+            callback=callback,
+            record=record,
+        )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import edits.attributes.files
 from directions.direction import Direction, unit
 from edits.along_direction import move
 from edits.attributes.catalog import feature_edit_for, file_name, find_model
+from edits.attributes.files import load_attribute_model, save_attribute_model
 from edits.attributes.flow import LinearFlow, exponential
 from edits.attributes.model import AttributeModel
 from edits.feature_edit_names import FEATURE_EDITS
@@ -303,7 +304,7 @@ def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) ->
     other = direction(generator, vectors=unit(torch.ones(generator.w_dim)))
     with pytest.raises(UsageError, match="not along 'smile'"):
         move(generator, x, other.offset(generator.num_ws, 2.0), features=model)
-    with pytest.raises(UsageError, match=r"strength is -9 steps, .* holds within ±8; use less"):
+    with pytest.raises(UsageError, match=r"strength is -9 σ, .* holds within ±8; use less"):
         move(generator, x, d.offset(generator.num_ws, -9.0), features=model)
     with pytest.raises(UsageError, match="is for F_5, the latent is in FNW6; train one"):
         move(
@@ -346,8 +347,8 @@ def test_a_saved_model_loads_bit_for_bit(generator: Generator, half: bool, tmp_p
     if half:
         model = model.half()
         assert model.flow.kernel.dtype == torch.float16
-    model.save(tmp_path / "m.safetensors")
-    again = AttributeModel.load(tmp_path / "m.safetensors", generator)
+    save_attribute_model(model, tmp_path / "m.safetensors")
+    again = load_attribute_model(tmp_path / "m.safetensors", generator)
     for a, b in ((model.flow.basis, again.flow.basis), (model.flow.kernel, again.flow.kernel)):
         assert a.dtype == b.dtype
         assert torch.equal(a, b)
@@ -400,10 +401,10 @@ def test_a_file_that_is_not_the_generators_model_is_refused(
 ) -> None:
     generator = small_generator()
     path = tmp_path / "m.safetensors"
-    planted(generator).save(path)
+    save_attribute_model(planted(generator), path)
     rewrite(path, tensors, **changes)
     with pytest.raises(ModelFileError, match=reason) as error:
-        AttributeModel.load(path, generator)
+        load_attribute_model(path, generator)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
@@ -413,29 +414,29 @@ def test_other_files_and_other_generators_are_refused(
 ) -> None:
     generator, path = small_generator(), tmp_path / "m.safetensors"
     with pytest.raises(ModelFileError, match=r"m\.safetensors: no such file"):
-        AttributeModel.load(path)
+        load_attribute_model(path)
     path.write_bytes(b"not a model")
     with pytest.raises(ModelFileError, match="damaged safetensors file"):
-        AttributeModel.load(path)
+        load_attribute_model(path)
     from networks import small_checkpoint
 
     write_checkpoint(path, small_checkpoint())
     with pytest.raises(
         ModelFileError, match=r"not an attribute model of invert .*, this is a checkpoint"
     ):
-        AttributeModel.load(path)
-    planted(small_generator(seed=1)).save(path)
+        load_attribute_model(path)
+    save_attribute_model(planted(small_generator(seed=1)), path)
     with pytest.raises(
         FingerprintError, match=r"m\.safetensors: the attribute model of 'smile' belongs to another"
     ):
-        AttributeModel.load(path, generator)
-    assert AttributeModel.load(path).direction == "smile"
+        load_attribute_model(path, generator)
+    assert load_attribute_model(path).direction == "smile"
     with pytest.raises(UsageError, match=r"m\.pt: attribute models are written as \.safetensors"):
-        planted(generator).save(tmp_path / "m.pt")
+        save_attribute_model(planted(generator), tmp_path / "m.pt")
     small = dataclasses.replace(edits.attributes.files.FORMAT, max_bytes=100)
     monkeypatch.setattr(edits.attributes.files, "FORMAT", small)
     with pytest.raises(ModelFileError, match="an attribute model has at most 100"):
-        AttributeModel.load(path)
+        load_attribute_model(path)
 
 
 # -- which feature edit an edit takes
@@ -446,8 +447,10 @@ def test_the_catalogue_finds_models_by_direction_layer_and_generator(
 ) -> None:
     d = direction(generator)
     assert find_model(generator, d, 5, folder=tmp_path) is None
-    planted(generator, fingerprint="0" * 64).save(tmp_path / file_name("smile", 5, "another"))
-    planted(generator).save(tmp_path / file_name("smile", 5, "small"))
+    save_attribute_model(
+        planted(generator, fingerprint="0" * 64), tmp_path / file_name("smile", 5, "another")
+    )
+    save_attribute_model(planted(generator), tmp_path / file_name("smile", 5, "small"))
     found = find_model(generator, d, 5, folder=tmp_path)
     assert found is not None
     assert found.fingerprint == generator.fingerprint
@@ -480,7 +483,7 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
             UsageError, match=f"{reason}.*no attribute model of 'smile' for F_5 .*--direction smile"
         ):
             chosen(features, lost)
-    planted(generator).save(tmp_path / file_name("smile", 5, "small"))
+    save_attribute_model(planted(generator), tmp_path / file_name("smile", 5, "small"))
     assert chosen("auto", lost) == "model"
     assert chosen("auto", x) == "residual"
     assert chosen("model", x) == "model"
@@ -507,7 +510,7 @@ def test_shipped_models_are_those_of_the_catalogue() -> None:
     from edits.attributes.catalog import FOLDER
 
     for path in sorted(FOLDER.glob("*.safetensors")):
-        model = AttributeModel.load(path)
+        model = load_attribute_model(path)
         assert path.name == file_name(
             model.direction, model.layer, str(model.training["generator"])
         )

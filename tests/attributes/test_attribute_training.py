@@ -17,9 +17,9 @@ from torch import nn
 from directions.direction import Direction, unit
 from directions.direction_files import save_direction
 from edits.along_direction import move
+from edits.attributes.files import load_attribute_model
 from edits.attributes.fit import NormalEquations, explained, principal_channels
 from edits.attributes.flow import LinearFlow
-from edits.attributes.model import AttributeModel
 from edits.attributes.samples import Pairs, PairSampler
 from edits.attributes.training import AttributeSettings, AttributeStep, train_attribute_model
 from edits.commands.training import attribute
@@ -322,7 +322,7 @@ def test_the_command_writes_a_model_that_carries_edits(folder: Path) -> None:
     assert [line.split()[0] for line in lines[1:]] == ["-4", "-2", "-1", "+1", "+2", "+4"]
     assert all("features" in line and "rgb" in line for line in lines[1:])
     generator = generator_from_checkpoint(small_checkpoint(), name="small")
-    model = AttributeModel.load(lines[0], generator)
+    model = load_attribute_model(lines[0], generator)
     assert model.flow.kernel.dtype == torch.float16
     x = generator.sample(0, space="FNW5").replace(companion=None)
     edited = move(generator, x, direction(generator).offset(generator.num_ws, 1.0), features=model)
@@ -335,7 +335,7 @@ def test_the_command_prints_json(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["file"] == "m.safetensors"
-    model = AttributeModel.load("m.safetensors")
+    model = load_attribute_model("m.safetensors")
     assert report["explained"] == model.training["explained"]
     assert model.training["settings"]["seed"] == 7
 
