@@ -67,8 +67,8 @@ def with_companion(
     image alone are no substitute: they lie far from W, where edits do not do what they should.
     From layer i on the companion has the latent's own styles.
 
-    On a canvas larger than the training size every face that is found gets a companion, whose
-    windows say where it is; where none is found the latent has no companion.
+    On a canvas larger than the training size every face in a window gets a companion, and the
+    windows say where it is; without a face the latent has no companion.
 
     `steps` are those of Adam: a few seconds on a CPU, and less than one for each window that is
     searched. Raises :class:`LatentError` where :func:`can_have_companion` is false.

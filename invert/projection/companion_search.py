@@ -1,4 +1,4 @@
-"""The search for the windows of a canvas that look like what the generator makes: its faces."""
+"""Finds the windows of a canvas that show a face: those that likely styles explain."""
 
 from __future__ import annotations
 

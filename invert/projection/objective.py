@@ -43,7 +43,7 @@ class Terms(NamedTuple):
     """The value of the objective at one point."""
 
     loss: Tensor  # with every term, differentiable in the variables
-    fit: float  # without the terms of noise and random crops: what the best point is chosen by
+    fit: float  # without the terms of noise and random crops; the best point has the lowest
     perceptual: float  # distance of the whole image; nan without a perceptual network
     mse: float
     image: Tensor  # [1, 3, H, W] in [−1, 1] and a little beyond

@@ -95,7 +95,7 @@ def optimize(
     *,
     stage: Stage = "project",
 ) -> Projection:
-    """The best point that Adam meets from `init` on, be it the first or the last.
+    """The best point on Adam's way from `init`, which is seldom the last one.
 
     Best is the lowest `fit` of the objective (:class:`invert.projection.objective.Terms`). An
     interrupt ends the loop between two steps, never between a point and its snapshot. With 0 steps
@@ -103,13 +103,13 @@ def optimize(
     """
     generator = objective.generator
     init = init.detach()
-    record: dict[str, Any] = {
-        "stage": stage, "settings": asdict(settings), "seed": objective.seed,
-    }  # fmt: skip
+    record: dict[str, Any] = {"stage": stage, "settings": asdict(settings)}
+    record["seed"] = objective.seed
     if settings.steps == 0:
         record |= {"best_step": 0, "best_fit": None, "stop_reason": "steps"}
         return render_projection(generator, init, None, [], record)
 
+    # Start from `init` itself: it is the best point until a lower one is measured.
     variables = Variables(generator, init, settings)
     optimizer = new_adam(variables)
     random = torch.Generator().manual_seed(objective.seed)  # on the CPU, so that devices agree

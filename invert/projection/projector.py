@@ -91,7 +91,7 @@ def project(
     result = add_companion(generator, result, settings)
     stop_reason = "interrupted" if interrupts.taken() else result.stop_reason
 
-    # Tell in the metadata how the point came about.
+    # Record in the metadata how the point came about; files name the init "start".
     latent = result.latent
     record = {**latent.metadata["projection"], "start": init_name, "stop_reason": stop_reason}
     metadata = {**latent.metadata, "projection": record, **({"image": facts} if facts else {})}

@@ -27,7 +27,7 @@ class Variables:
         self.init = init
         self.settings = settings
 
-        # Styles [1, n, w_dim]; of maps the means, and what is left as offsets [1, w_dim, h, w].
+        # Styles [1, n, w_dim]; a style map is split into its mean and its offsets [1, w_dim, h, w].
         self.offsets: list[Tensor] = []
         if init.space.spatial:
             maps = init.style_list()
