@@ -214,7 +214,8 @@ def main() -> None:
         }
         save_direction(replace(d, measured={**d.measured, **linear, **effects(path, d)}), path)
         print(
-            f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, sigma {d.sigma:.2f}; {found.verdict}"
+            f"{d.name}: {d.measured['metric']} {d.measured['held_out']}, "
+            f"sigma {d.sigma:.2f}; {found.verdict}"
         )
 
 

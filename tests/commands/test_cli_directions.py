@@ -80,8 +80,8 @@ def test_learn_finds_the_vector_that_made_the_scores(
     )
     out = succeeded(
         run(
-            "directions", "learn", table, "--name", "tilt", "--kind", kind, "--meaning", "tilted", "--styles", "2-5",
-            "--network", network,
+            "directions", "learn", table, "--name", "tilt", "--kind", kind,
+            "--meaning", "tilted", "--styles", "2-5", "--network", network,
         )
     )  # fmt: skip
     assert out.startswith("tilt.safetensors  metric ")
@@ -123,7 +123,8 @@ def test_exemplars_are_seeds_and_latent_files_and_their_direction_edits(
     assert run("generate", "--network", network, "--seeds", "1,9", "--psi", "1").code == 0
     out = succeeded(
         run(
-            "directions", "exemplars", "--positive", "seed0001.pt,2", "--positive", "3", "--negative", "4-6",
+            "directions", "exemplars",
+            "--positive", "seed0001.pt,2", "--positive", "3", "--negative", "4-6",
             "--name", "beard", "--styles", "0-3", "--network", network,
         )
     )  # fmt: skip
