@@ -248,8 +248,10 @@ HANDLERS: dict[str, Callable[[Machine, Any], object]] = {
     "EMPTY_DICT": lambda machine, arg: machine.container(dict),
     "EMPTY_SET": lambda machine, arg: machine.container(set),
     "EMPTY_TUPLE": lambda machine, arg: machine.push(()),
-    "TUPLE": Machine.make_tuple,  # likewise
-    **{f"TUPLE{n}": lambda machine, arg, n=n: machine.make_tuple(n) for n in (1, 2, 3)},  # type: ignore[misc]
+    "TUPLE": Machine.make_tuple,  # its argument is None
+    "TUPLE1": lambda machine, arg: machine.make_tuple(1),
+    "TUPLE2": lambda machine, arg: machine.make_tuple(2),
+    "TUPLE3": lambda machine, arg: machine.make_tuple(3),
     "APPEND": lambda machine, arg: machine.extend([machine.stack.pop()]),
     "APPENDS": lambda machine, arg: machine.extend(machine.pop_to_mark()),
     "SETITEM": lambda machine, arg: machine.set_items([machine.stack.pop(-2), machine.stack.pop()]),

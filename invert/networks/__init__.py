@@ -1,3 +1,1 @@
-"""Synthesis networks as torch modules: StyleGAN2, MobileStyleGAN. Tensors in, tensors out; no
-files, no latents.
-"""
+"""Generator networks as torch modules, StyleGAN2 and MobileStyleGAN: tensors in, tensors out."""

@@ -57,10 +57,11 @@ class StyledConv(nn.Module):
         self.up = up
         self.conv_clamp = conv_clamp
         self.affine = affine(t)
+
         # Gain 2 per axis, as every other cell that the filter meets is a zero.
         self.blur = Resample(taps, 2.0) if up else None
 
-        # d is that of the raw weight: a gain in both would cancel.
+        # d is that of the raw weight w: were the gain √2 in both, it would cancel.
         weight = t["weight"]
         self.register_buffer("weight_square", weight.square().sum([2, 3])[:, :, None, None])
         weight = (weight * GAIN).contiguous(memory_format=torch.channels_last)
