@@ -1,16 +1,15 @@
-"""How near feature edits come to an edit that is known: generated faces behind a companion that is not
-quite theirs.
+"""How much of a known edit the feature edits make, on generated faces with an inexact companion.
 
     python benchmarks/carriers.py
-    python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2   # as constants are chosen
+    python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2  # to choose it
     python benchmarks/carriers.py --first-seed 3000 --damping 0.1
-    python benchmarks/carriers.py --missed 0.6
+    python benchmarks/carriers.py --unexplained 0.6
 
-What a projection holds beyond its companion cannot be edited by other means, so nobody knows what
-it should become. Here it is known: the point is a generated face, whose own styles can be edited,
-and its companion has other styles at the distance in W+ at which it misses the share `--missed` of
-F_i, as those of projections do (docs/editing.md). Prints, by carrier and edit, the mean share of
-the true change of F_i that is not made: 0 is perfect, 1 is no edit.
+For a photograph nobody knows what the residual should become under an edit. Here it is known: the
+latent is a generated face, whose own styles can be edited. Its companion has other styles, at the
+distance in W+ at which the share `--unexplained` of the variance of F_i remains unexplained, as for
+projections (docs/editing.md). Prints, for each feature edit and direction, the mean share of the
+true change of F_i that is not made: 0 is perfect, 1 is no edit.
 """
 
 from __future__ import annotations
@@ -42,7 +41,9 @@ STILL = 1e9  # damping of motion that leaves none
 FARTHEST = 4.0  # standard deviations of W, beyond which no companion is looked for
 
 
-def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple[Tensor, Latent]:
+def point(
+    generator: Generator, space: Space, seed: int, unexplained: float
+) -> tuple[Tensor, Latent]:
     """The styles [1, num_ws, w_dim] of a generated face, and it as a point whose companion misses a
     share of F_i.
     """
@@ -56,7 +57,7 @@ def point(generator: Generator, space: Space, seed: int, missed: float) -> tuple
 
     def excess(distance: float) -> float:
         made, *_ = early_maps(generator, space, styles + distance * away)
-        return ((made - features).square().mean() / features.var()).item() - missed
+        return ((made - features).square().mean() / features.var()).item() - unexplained
 
     distance = brentq(excess, 0, FARTHEST, xtol=1e-3)
     return styles, latent.replace(companion=Companion(styles + distance * away))
@@ -85,7 +86,7 @@ def not_made(
 @click.option("--layer", default=5, show_default=True)
 @click.option("--faces", default=16, show_default=True)
 @click.option("--first-seed", default=FIRST_SEED, show_default=True)
-@click.option("--missed", default=0.3, show_default=True, help="Share of F_i.")
+@click.option("--unexplained", default=0.3, show_default=True, help="Share of F_i.")
 @click.option(
     "--half", "halves", multiple=True, type=float, help="Of `ResidualWarp`; its default without."
 )
@@ -94,14 +95,15 @@ def not_made(
     "--out", type=click.Path(path_type=Path), default=Path("out/carriers.json"), show_default=True
 )
 def main(
-    network: str, layer: int, faces: int, first_seed: int, missed: float, halves: tuple[float, ...], damping: float,
+    network: str, layer: int, faces: int, first_seed: int, unexplained: float,
+    halves: tuple[float, ...], damping: float,
     out: Path,
 ) -> None:  # fmt: skip
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
     space = Space("W+", layer)
     points = [
-        point(generator, space, seed, missed) for seed in range(first_seed, first_seed + faces)
+        point(generator, space, seed, unexplained) for seed in range(first_seed, first_seed + faces)
     ]
     offsets = {
         f"{name} {s:+g}": find(name).offset(generator.num_ws, s) for name, s in EDITS.items()
@@ -128,7 +130,7 @@ def main(
         "layer": layer,
         "faces": faces,
         "first_seed": first_seed,
-        "missed": missed,
+        "unexplained": unexplained,
     }
     facts = {"torch": torch.__version__, **settings, "damping": damping, "not made": rows}
     out.write_text(json.dumps(facts, indent=2) + "\n")

@@ -3,7 +3,7 @@ two-stage start.
 
     python benchmarks/encoder.py                      # the portrait and nine generated faces, FNW5
     python benchmarks/encoder.py --faces 0 --steps 50
-    python benchmarks/encoder.py --faces 1 --first-seed 2003 --set beta2=0.999   # what one setting does
+    python benchmarks/encoder.py --faces 1 --first-seed 2003 --set beta2=0.999  # one setting
 
 Generated faces are seeds 1000, 1001, … (`--first-seed`) at psi 0.7 with random noise, which no
 encoder was trained on. Three projections per image with the default settings: from the encoder in 0
@@ -79,7 +79,8 @@ def timed_projection(
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/encoder.json"))
 def main(
-    network: str, portrait: Path, faces: int, first_seed: int, space: str, steps: int, changed: tuple[str, ...],
+    network: str, portrait: Path, faces: int, first_seed: int, space: str, steps: int,
+    changed: tuple[str, ...],
     out: Path,
 ) -> None:  # fmt: skip
     invert.keep_large_blocks()

@@ -1,9 +1,9 @@
 """Projections into several spaces at equal steps, from the same start: quality, distances, memory,
 stability.
 
-    python benchmarks/spaces.py --faces 5 --spaces FNW5,FNSW5            # the portrait and five generated faces
-    python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000     # does it diverge, how much memory
-    python benchmarks/spaces.py --faces 0 --spaces FNW5 --set crop_weight=0   # what one setting does
+    python benchmarks/spaces.py --faces 5 --spaces FNW5,FNSW5         # portrait and five faces
+    python benchmarks/spaces.py --faces 0 --spaces FSW5 --steps 1000  # divergence, memory
+    python benchmarks/spaces.py --faces 0 --spaces FNW5 --set crop_weight=0  # one setting changed
 
 Generated faces are seeds 1000, 1001, … (`--first-seed`) at psi 0.7 with random noise. Each image
 gets one start in NW+ (W+ for spaces without noise), which every space opens; so they differ in

@@ -142,7 +142,7 @@ def demodulation_512_16(repeats: int) -> dict[str, float]:
 
 @part
 def closed_form_memory_512_64(repeats: int) -> dict[str, float]:
-    """Memory of the closed form at 512 channels, 64×64, with its backward pass, beyond its inputs."""
+    """Memory of the closed form and its backward pass at 512 channels, 64×64, beyond its inputs."""
     square, style = torch.rand(512, 512, 1, 1), torch.rand(1, 512, 64, 64, requires_grad=True)
     before = peak_mib()
     demodulate(style, square).sum().backward()

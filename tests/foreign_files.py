@@ -125,7 +125,7 @@ def tree(
 
 
 def ada_attributes(path: str, part: nn.Module) -> dict[str, Any]:
-    """The attributes by which StyleGAN2-ADA's code computes, for a module of the generator above."""
+    """The attributes that StyleGAN2-ADA's code computes with, of a module of that generator."""
     if path in ("", "mapping", "synthesis"):
         sizes = {
             "z_dim": 16,
@@ -246,5 +246,6 @@ def write(path: Path, value: object, container: str) -> Path:
             warnings.simplefilter("ignore", UserWarning)  # of classes without source code
             torch.save(value, path, _use_new_zipfile_serialization=False)
     else:
-        safetensors.torch.save_file({k: v.clone() for k, v in value.items()}, path)  # type: ignore[attr-defined]
+        safetensors.torch.save_file({k: v.clone() for k, v in value.items()},
+                                    path)  # type: ignore[attr-defined]
     return path

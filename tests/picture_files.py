@@ -1,4 +1,4 @@
-"""Image files for tests: small pictures in any format, hand-made PNGs, and how reading them went."""
+"""Image files for tests: small pictures in any format, hand-made PNGs, and reading them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def weights() -> dict[str, Any]:
 
 
 def labelled(packages: Path) -> tuple[Array, Array]:
-    """Descriptors [N, 128] and labels [N], 1 with glasses, of the seeds that a face was found for."""
+    """Descriptors [N, 128] and labels [N] (1 with glasses) of the seeds with a face."""
     generator = ffhq_generator()
     table = read_scores(LABELS)
     descriptors, labels = [], []

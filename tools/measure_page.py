@@ -1,6 +1,7 @@
 """How the code reads, in five numbers: python tools/measure_page.py [--list].
 
-- walls: functions with a body of 15 lines or more (docstring left out) that have no blank and no comment line
+- walls: functions with a body of 15 lines or more (without the docstring) that have no blank line
+  and no comment line
 - lines over 100 columns
 - files in the top level of `invert/`
 - circles among modules and among rooms (folders), imports inside functions included
@@ -126,7 +127,7 @@ def wide_lines(path: Path) -> list[int]:
 
 
 def import_graph(paths: list[Path]) -> Graph:
-    """Which module imports which, imports inside functions included, imports for type checkers not."""
+    """Which module imports which, also inside functions, but not under TYPE_CHECKING."""
     names = {module_name(path): path for path in paths}
     return {name: set(imports_of(path, names)) - {name} for name, path in names.items()}
 
@@ -186,7 +187,7 @@ def circles(graph: Graph) -> list[list[str]]:
 
 
 def count_docstrings(paths: list[Path]) -> tuple[int, list[str]]:
-    """(number of public modules, classes, functions and methods, the places of those without a docstring)."""
+    """(number of public objects, the places of those without a docstring)."""
     public, bare = 0, []
 
     for path in paths:

@@ -500,7 +500,8 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     assert chosen(path, x) == path
     with pytest.raises(
         UsageError,
-        match="unknown feature edit 'modle'; known: auto, residual, difference, model, keep, or the path",
+        match="unknown feature edit 'modle'; known: auto, residual, difference, model, keep, "
+        "or the path",
     ):
         chosen("modle", x)
 

@@ -1,4 +1,4 @@
-"""Small files that ask for much are refused after little work and without the memory they ask for."""
+"""Small files that ask for much are refused after little work and with little memory."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
 
 @in_little_memory(MEMORY)
 def test_a_chain_that_deepens_through_the_memo_does_no_harm(tmp_path: Path) -> None:
-    """Each list is filled only after it was put into the one before, which no depth counter sees."""
+    """Each list is filled after it was put into the one before, which no depth counter sees."""
     code = START + b"]\x94"
     for k in range(1, 30_000):
         code += b"j" + struct.pack("<I", k - 1) + b"]\x94a0"  # memo[k-1].append(new list)

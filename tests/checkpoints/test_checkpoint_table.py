@@ -52,7 +52,7 @@ STATES: dict[str, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
 
 
 def other(value: object) -> object:
-    """What may stand beside a generator of this kind: another network, of which nothing is needed."""
+    """What may stand beside a generator of this kind: another network that is not needed."""
     return (
         nn.Sequential(nn.Conv2d(3, 4, 3))
         if not isinstance(value, dict)
@@ -91,7 +91,7 @@ EVERYWHERE = [
 
 
 def check_same(path: Path, layout: str) -> None:
-    """The file is the network that the plain file is: names, shapes, bits, config and fingerprint."""
+    """The file holds the network of the plain file: names, shapes, bits, config, fingerprint."""
     found = read_checkpoint(path)
     expected = small_mobile_tensors() if "Mobile" in layout else canonical()
     config = {} if "Mobile" in layout else DEFAULT_CONFIG
@@ -123,7 +123,8 @@ def test_every_layout_is_read_from_every_container_and_place(
 def test_wrapped_modules_are_read(layout: str, container: str, tmp_path: Path) -> None:
     with foreign_modules():
         for k, wrap in enumerate(WRAPPERS.values()):
-            write(tmp_path / str(k), wrap(MODULES[layout](canonical())), container)  # type: ignore[arg-type]
+            write(tmp_path / str(k), wrap(MODULES[layout](canonical())),
+                  container)  # type: ignore[arg-type]
     for k in range(len(WRAPPERS)):
         check_same(tmp_path / str(k), layout)
 

@@ -1,4 +1,4 @@
-"""Hostile and damaged torch.save files are refused with the reason; nothing is executed or overrun."""
+"""Hostile and damaged torch.save files are refused with the reason; nothing is executed."""
 
 from __future__ import annotations
 

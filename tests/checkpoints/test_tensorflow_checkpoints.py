@@ -39,7 +39,7 @@ def test_numpy_values_are_read_from_every_protocol(protocol: int, tmp_path: Path
 
 
 def tensorflow_root(tensors: Mapping[str, Tensor], settings: Mapping[str, object]) -> tuple:
-    """A (G, D, Gs) tuple with the given canonical weights, written the way TensorFlow stores them."""
+    """A (G, D, Gs) tuple with the given canonical weights, as TensorFlow stores them."""
     mapping: list[tuple[str, np.ndarray]] = []
     synthesis: list[tuple[str, np.ndarray]] = []
     for name, t in tensors.items():

@@ -45,7 +45,8 @@ def test_pixels_become_the_cells_of_the_library(
 ) -> None:
     succeeded(
         run(
-            "canvas", *latents, "--at", "8,0", "--at", "-16,24", "--crop", "whole", "--crop", "16,32,24,32",
+            "canvas", *latents, "--at", "8,0", "--at", "-16,24", "--crop", "whole", "--crop",
+            "16,32,24,32",
             "--size", "96,72", "--feather", "6", "-o", "x.pt", "--network", network,
         )
     )  # fmt: skip
@@ -96,17 +97,21 @@ def test_one_latent_is_cut_and_shifted(run: Shell, network: Path, latents: list[
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--at", "0,0", "--at", "60,0"], "--at 60,0: expected whole pairs of feature cells of these latents, "
+        (["--at", "0,0", "--at", "60,0"],
+         "--at 60,0: expected whole pairs of feature cells of these latents, "
                                           "multiples of 8 px; try 64,0"),
         (["--crop", "whole", "--crop", "0,0,12,16"], "--crop 0,0,12,16: expected whole"),
         (["--size", "100,64"], "--size 100,64: expected whole"),
         (["--at", "0,0"], "one --at per latent, 2 of them, or none; got 1"),
         (["--crop", "whole"], "one --crop per latent, 2 of them, or none; got 1"),
         (["--at", "0,0", "--at", "x,0"], "expected --at x,y in whole numbers, got 'x,0'"),
-        (["--crop", "whole", "--crop", "0,0,8"], "expected --crop x,y,width,height in whole numbers"),
+        (["--crop", "whole", "--crop", "0,0,8"],
+         "expected --crop x,y,width,height in whole numbers"),
         (["--size", "64"], "expected --size width,height"),
-        (["--at", "0,0", "--at", "800,0", "--size", "64,64"], "outside the canvas of 16×16 cells; a cell is 4 px"),
-        (["--crop", "whole", "--crop", "0,0,72,8"], "is not inside the 16×16 cells of the latent; a cell is 4 px"),
+        (["--at", "0,0", "--at", "800,0", "--size", "64,64"],
+         "outside the canvas of 16×16 cells; a cell is 4 px"),
+        (["--crop", "whole", "--crop", "0,0,72,8"],
+         "is not inside the 16×16 cells of the latent; a cell is 4 px"),
         (["--feather", "-1"], "--feather"),
     ],
 )  # fmt: skip

@@ -154,7 +154,8 @@ def test_a_masked_edit_stays_inside(
         "left.png"
     )
     result = run(
-        "edit", "face.pt", "--direction", direction, "--styles", "fine", "--mask", "left.png", "-o", "m.png",
+        "edit", "face.pt", "--direction", direction, "--styles", "fine", "--mask", "left.png", "-o",
+        "m.png",
         "--network", network,
     )  # fmt: skip
     assert result.code == 0, result.err

@@ -1,4 +1,4 @@
-"""A picture goes back into its photograph however that was read and whichever way up the face was."""
+"""A picture goes back into its photograph, however that was read and whichever way up."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ NET = "small.safetensors"
 INPUTS_AS_OUTPUTS = {
     "edit, the latent": ["edit", "a.pt", "--direction", "q.safetensors", "-o", "a.pt"],
     "edit, the latent's twin": ["edit", "a.pt", "--direction", "q.safetensors", "-o", "a.png"],
-    "edit, the mask": ["edit", "a.pt", "--direction", "q.safetensors", "--mask", "m.png", "-o", "m.pt"],
+    "edit, the mask": ["edit", "a.pt", "--direction", "q.safetensors", "--mask", "m.png", "-o",
+                       "m.pt"],
     "edit, the direction": ["edit", "a.pt", "--direction", "q.safetensors", "-o", "q.safetensors"],
     "edit, a strip": ["edit", "a.pt", "--direction", "q.safetensors", "--mask", "m.png", "--strip",
                       "0:1:2", "-o", "m.png"],
@@ -68,9 +69,12 @@ INPUTS_AS_OUTPUTS = {
     "convert-network": ["convert-network", NET, NET],
     "directions import": ["directions", "import", "d.npy", "--name", "small"],
     "directions learn": ["directions", "learn", "t.csv", "--name", "small"],
-    "directions learn --against": ["directions", "learn", "t.csv", "--name", "q", "--against", "q.safetensors"],
-    "directions exemplars": ["directions", "exemplars", "--positive", "1", "--negative", "2", "--name", "small"],
-    "train attribute": ["train", "attribute", "--direction", "q.safetensors", "-o", "q.safetensors"],
+    "directions learn --against": ["directions", "learn", "t.csv", "--name", "q", "--against",
+                                   "q.safetensors"],
+    "directions exemplars": ["directions", "exemplars", "--positive", "1", "--negative", "2",
+                             "--name", "small"],
+    "train attribute": ["train", "attribute", "--direction", "q.safetensors", "-o",
+                        "q.safetensors"],
     "train encoder": ["train", "encoder", "--init", "q.safetensors", "-o", "q.safetensors"],
 }  # fmt: skip
 
@@ -106,9 +110,11 @@ WRITES = {
     "convert-network": ["convert-network", NET, "x.safetensors"],
     "directions import": ["directions", "import", "d.npy", "--name", "x"],
     "directions learn": ["directions", "learn", "t.csv", "--name", "x"],
-    "directions exemplars": ["directions", "exemplars", "--positive", "1", "--negative", "2", "--name", "x"],
+    "directions exemplars": ["directions", "exemplars", "--positive", "1", "--negative", "2",
+                             "--name", "x"],
     "directions sefa": ["directions", "sefa", "--count", "2", "-o", "f"],
-    "train attribute": ["train", "attribute", "--direction", "q.safetensors", "--samples", "2", "--steps", "0",
+    "train attribute": ["train", "attribute", "--direction", "q.safetensors", "--samples", "2",
+                        "--steps", "0",
                         "-o", "x.safetensors"],
 }  # fmt: skip
 

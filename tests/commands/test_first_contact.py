@@ -27,7 +27,8 @@ def python(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     given: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120} | options
-    return subprocess.run(command, cwd=folder, **given)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, cwd=folder,
+                          **given)  # type: ignore[call-overload, no-any-return]
 
 
 # -- Help.
@@ -150,7 +151,8 @@ def test_a_module_that_hides_ours_is_named(package: bool, tmp_path: Path) -> Non
     script.write_text(
         "import invert\n"
         "try:\n    from edits.along import edit\n"
-        "except ImportError as error:\n    assert isinstance(error, invert.InvertError)\n    print(error)\n"
+        "except ImportError as error:\n    assert isinstance(error, invert.InvertError)\n"
+        "    print(error)\n"
         "import directions\nassert directions.x == 1\n"
     )
     done = python(script, folder=tmp_path)

@@ -152,8 +152,10 @@ def test_only_what_is_no_mixture_keeps_a_companion(generator: Generator) -> None
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     empty, full, part = uniform(generator, 0), uniform(generator, 1), uniform(generator, 0)
     part[..., :10] = 1
-    assert torch.equal(mix(generator, a, b, empty).companion.styles, a.companion.styles)  # type: ignore[union-attr]
-    assert torch.equal(mix(generator, a, b, full).companion.styles, b.companion.styles)  # type: ignore[union-attr]
+    assert torch.equal(mix(generator, a, b, empty).companion.styles,
+                       a.companion.styles)  # type: ignore[union-attr]
+    assert torch.equal(mix(generator, a, b, full).companion.styles,
+                       b.companion.styles)  # type: ignore[union-attr]
     assert mix(generator, a, b, part).companion is None
     assert mix(generator, a, b, full, shift=(2, 0)).companion is None
 
@@ -163,7 +165,8 @@ def test_what_an_edit_let_go_of_comes_back_after_an_empty_or_full_mask(
 ) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     offset = torch.full((generator.num_ws, generator.w_dim), 0.3, dtype=torch.float64)
-    moved = move(generator, a.replace(features=a.features + b.features), offset)  # type: ignore[operator]
+    moved = move(generator, a.replace(features=a.features + b.features),
+                 offset)  # type: ignore[operator]
     expected = generator.render(move(generator, moved, -offset))
     for pair, value in (((moved, b), 0), ((b, moved), 1)):
         mixed = mix(generator, *pair, uniform(generator, value))

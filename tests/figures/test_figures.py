@@ -317,7 +317,8 @@ def test_every_figure_that_is_drawn_has_a_script_with_a_statement() -> None:
 def test_a_figure_writes_its_picture_and_its_numbers(
     module: object, generator: Generator, tmp_path: Path
 ) -> None:
-    picture = make(Studio(generator, quick=True), "a", module.draw, tmp_path)  # type: ignore[attr-defined]
+    picture = make(Studio(generator, quick=True), "a", module.draw,
+                   tmp_path)  # type: ignore[attr-defined]
     with Image.open(picture) as sheet:
         assert min(sheet.size) > 64
     record = json.loads((tmp_path / "a.json").read_text())
@@ -386,10 +387,12 @@ def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
     def run(
         steps: int, weight: float, styles: float, distance: float, response: float
     ) -> regularized.Run:
-        return {"steps": steps, "weight": weight, "wasserstein styles": styles, regularized.MAIN: distance,
+        return {"steps": steps, "weight": weight, "wasserstein styles": styles,
+                regularized.MAIN: distance,
                 "response, all": response}  # fmt: skip
 
-    runs = [run(200, 0, 0.1, 0.040, 0.5), run(200, 0.1, 0.05, 0.041, 0.6), run(200, 1, 0.01, 0.05, 0.7),
+    runs = [run(200, 0, 0.1, 0.040, 0.5), run(200, 0.1, 0.05, 0.041, 0.6),
+            run(200, 1, 0.01, 0.05, 0.7),
             run(900, 0, 0.2, 0.010, 0.2), run(900, 1, 0.01, 0.02, 0.65)]  # fmt: skip
     found = {finding.what: finding for finding in regularized.findings_of(runs, 900)}
     at = f"steps: largest of these falls at equal {regularized.MAIN}, 1 where there is none"

@@ -34,7 +34,7 @@ def names(folder: Path) -> list[str]:
 
 
 def finished(folder: Path, *files: str, host: str = HOST) -> tuple[Path, list[Move]]:
-    """The journal of a set of new files that a killed process had written, none of them in place."""
+    """The journal of a set of new files that a killed process wrote, none of them in place."""
     token = new_token().replace(f"{HOST}-{os.getpid()}", f"{host}-{DEAD}")
     moves = [
         Move(temporary_name(token, k), name, identity(folder / name))

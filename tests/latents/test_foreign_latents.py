@@ -139,7 +139,8 @@ def test_the_noise_of_rosinalitys_projector_comes_along(run: Shell, network: Pat
 @pytest.mark.parametrize(
     ("name", "write", "reason"),
     [
-        ("wide.npz", npz(w=torch.zeros(1, 10, 512)), "or 10 layers of it, for small; got [10, 512]"),
+        ("wide.npz", npz(w=torch.zeros(1, 10, 512)),
+         "or 10 layers of it, for small; got [10, 512]"),
         ("deep.npz", npz(w=torch.randn(1, 18, 32)), "got [18, 32], of another network"),
         ("many.npz", npz(a=ONE, b=ONE), "choose a key: a, b"),
         ("nan.npz", npz(w=ONE * float("nan")), "NaN or infinity"),
@@ -147,8 +148,10 @@ def test_the_noise_of_rosinalitys_projector_comes_along(run: Shell, network: Pat
         ("int.pt", pt(torch.zeros(1, 10, 32, dtype=torch.int64)), "is int64, expected floats"),
         ("map.npy", npy(torch.zeros(2, 3, 4, 32)), "an array [2, 3, 4, 32], expected [w_dim]"),
         ("scalar.npy", npy(torch.tensor(3.0)), "arrays [], none of vectors; save [w_dim]"),
-        ("latents.npy", npy_of_objects, "an array of Python objects, which could run code when loaded"),
-        ("ours.pt", lambda p: GENERATOR.sample(0).save(p), "this is a latent; `invert edit ours.pt"),
+        ("latents.npy", npy_of_objects,
+         "an array of Python objects, which could run code when loaded"),
+        ("ours.pt", lambda p: GENERATOR.sample(0).save(p),
+         "this is a latent; `invert edit ours.pt"),
         ("face.png", lambda p: make_photo(p), "this is a picture; `invert project face.png`"),
         ("lat.npz", npz(lat_comp=ONE), "`invert directions import lat.npz"),
         ("gone.npz", lambda p: None, "no such file"),

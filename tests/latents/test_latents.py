@@ -1,4 +1,4 @@
-"""A latent is checked on construction, survives files bit for bit, and its files are not trusted."""
+"""A latent is checked on construction and survives files, which are not trusted, bit for bit."""
 
 from __future__ import annotations
 

@@ -37,12 +37,15 @@ def endless() -> list[Any]:
 
 
 VALUES: list[Any] = [
-    None, True, 0, -1, 1, 10**30, 0.5, float("nan"), "", "W", "FNW5", "FNW99999", "FNW" + "9" * 5000, "x" * 100_000,
-    "a\nb\x1b[31mred", "\ud800", "ＷＷ", [], [1, [2]], {}, {"a": {"b": [1]}}, {1: 2}, (1, 2), torch.zeros(2, 3),
+    None, True, 0, -1, 1, 10**30, 0.5, float("nan"), "", "W", "FNW5", "FNW99999",
+    "FNW" + "9" * 5000, "x" * 100_000,
+    "a\nb\x1b[31mred", "\ud800", "ＷＷ", [], [1, [2]], {}, {"a": {"b": [1]}}, {1: 2}, (1, 2),
+    torch.zeros(2, 3),
     torch.tensor(1), nested(50), nested(900), endless(), torch.float32, {"styles": 1}, ["styles"],
 ]  # fmt: skip
 DTYPES = [
-    torch.int64, torch.bool, torch.complex64, torch.uint8, torch.float16, torch.bfloat16, torch.float64,
+    torch.int64, torch.bool, torch.complex64, torch.uint8, torch.float16, torch.bfloat16,
+    torch.float64,
     torch.float8_e4m3fn,
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A checkpoint of one's own with FFHQ's mapping network is a face generator, like the official one."""
+"""A checkpoint of one's own with FFHQ's mapping network is a face generator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def with_mapping(mapping: dict[str, Tensor], **sizes: int) -> Checkpoint:
 
 
 def mapping_like_ffhq() -> dict[str, Tensor]:
-    """A mapping network whose every w begins about as FFHQ's of seed 0: enough to be taken for it."""
+    """A mapping network whose every w begins like FFHQ's of seed 0, enough to be taken for it."""
     known = len(PROBES[FFHQ])
     w = torch.zeros(32)
     w[:known] = torch.tensor(PROBES[FFHQ])

@@ -56,7 +56,8 @@ def build_wheel(folder: Path, members: dict[str, bytes], package: str = "tiny-we
     info = f"{stem}.dist-info"
     members = members | {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\n"
+        b"Root-Is-Purelib: true\nTag: py3-none-any\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}-py3-none-any.whl"
@@ -393,8 +394,8 @@ def test_offline_says_in_one_line_what_to_run_where(tmp_path: Path) -> None:
         ensure("ffhq-mobile", cache_dir=tmp_path / "cache", offline=True)
     assert str(caught.value) == (
         "ffhq-mobile: not in the cache, and downloads are off; run `pip download --no-deps "
-        "random-face==2021.7.21.1` where there is network, then `invert download ffhq-mobile --wheel "
-        "random_face-2021.7.21.1-py3-none-any.whl` here"
+        "random-face==2021.7.21.1` where there is network, then `invert download ffhq-mobile "
+        "--wheel random_face-2021.7.21.1-py3-none-any.whl` here"
     )
     assert not (tmp_path / "cache").exists()
 

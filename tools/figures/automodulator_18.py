@@ -68,7 +68,7 @@ def draw(studio: Studio) -> Figure:
 
 
 def spreads(found: list[Face | None]) -> dict[str, float]:
-    """Standard deviation of every score over the faces that were found; empty for fewer than two."""
+    """Standard deviation of every score over the detected faces; empty for fewer than two."""
     faces = [face for face in found if face is not None]
     if len(faces) < 2:
         return {}

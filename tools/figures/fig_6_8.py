@@ -1,15 +1,14 @@
 """[S] fig. 6.8: how an edit reaches F_5
 
-[S] moves generated points along a direction, with all styles in NW+ (what is wanted), with the
-styles alone in FNW5, and with an attribute model for F_5 and the styles. Styles alone leave pose
-and glasses as they are and change only what should not change; the attribute model does as the edit
-in NW+.
+[S] moves generated points along a direction in three ways: with all styles in NW+, which is the
+aim; with the styles alone in FNW5; and with an attribute model for F_5 and the styles. Styles alone
+leave pose and glasses as they are and change only what should not change; the attribute model does
+the same as the edit in NW+.
 
 Generated faces; *share* is the mean change of the score from −s to +s over that of the edit in NW+.
-The feature edit "difference" takes F_5 of the same edit in W+ and is exact on generated points: it
-shows that the instruments agree with themselves. "keep" edits the styles alone; runs before the
-name changed say "styles". *Identity* is the mean distance of the face descriptor from that of the
-unedited face.
+The feature edit "difference" takes F_5 of the same edit in W+. It is exact on generated points,
+which checks the instruments. "keep" edits the styles alone; runs before the name changed say
+"styles". *Identity* is the mean distance of the face descriptor from that of the unedited face.
 """
 
 from __future__ import annotations

@@ -24,18 +24,21 @@ DIGITS = 3  # significant ones that are shown
 
 INTRODUCTION = """# Figures of [S] and [A], drawn with this generator
 
-One script per figure of M. Sypetkowski, *Spatial Latent Representations in Generative Adversarial Networks for Image
-Generation* ([S], chapters 4 to 7), and of the supplement of *Deep Automodulators* ([A]). All use `ffhq-mobile`, the
-example portrait and faces made from seeds; figures of what goes beyond [S] come last;
-where [S] used churches or photographs of others, faces stand in. Distances
-are ST-LPIPS, which differs from the LPIPS of [S]: compare ratios, not values. `ffhq-mobile` has no RGB skip, so its
-spaces have no R_i.
+There is one script per figure of M. Sypetkowski, *Spatial Latent Representations in Generative
+Adversarial Networks for Image Generation* ([S], chapters 4 to 7), and per figure that we redraw
+from the supplement of *Deep Automodulators* ([A]). Figures of what goes beyond [S] come last. All
+use `ffhq-mobile`, the example portrait and faces generated from seeds; faces replace the churches
+and the photographs of other people in [S]. Distances are ST-LPIPS, which differs from the LPIPS of
+[S]: compare ratios, not values. `ffhq-mobile` has no RGB sum, so its spaces have no R_i.
 
-This page is written by `python tools/figures/page.py` from the JSON files beside the pictures. To draw all figures:
-`python tools/figures/all.py --packages FOLDER`, where FOLDER holds the face nets (`tools/label_faces.mjs` says how to
-install them). Every script takes `--quick`."""
+`python tools/figures/page.py` writes this page from the JSON files beside the pictures.
+`python tools/figures/all.py --packages FOLDER` draws all figures, where FOLDER holds the face
+networks (`tools/label_faces.mjs` says how to install them). Every script takes `--quick`."""
 
-EARLIER = "*Drawn with an earlier encoder, earlier default settings or earlier edits; a new run gives other numbers.*"
+EARLIER = (
+    "*Drawn with an earlier encoder, earlier default settings or earlier edits; "
+    "a new run gives other numbers.*"
+)
 
 
 def page(folder: Path) -> str:
@@ -99,7 +102,7 @@ def finding(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of rows; its columns are all keys, in the order of their first appearance."""
+    """A Markdown table of rows; its columns are all keys, in order of first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(cell(row.get(column)) for column in columns) + " |" for row in rows]

@@ -27,7 +27,7 @@ KEY = "kept_projection"  # in the latent's metadata
 
 @dataclass(frozen=True)
 class Projected:
-    """A projection as it was made or found: its point, the picture of that point, and how it went."""
+    """A projection, new or from the cache: its latent, the picture of it, and how it went."""
 
     latent: Latent
     image: Tensor
@@ -73,7 +73,8 @@ class Projections:
             began = time.perf_counter()
             with progress_bar(f"{space} {key[:6]}") as bar:
                 result = project(
-                    self.generator, image, space, settings=settings, init=init, perceptual=perceptual,
+                    self.generator, image, space, settings=settings, init=init,
+                    perceptual=perceptual,
                     crop_perceptual=crop_perceptual, seed=seed, callback=bar,
                 )  # fmt: skip
             if result.stop_reason == "interrupted":

@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured number beside what it should be, as far as the paper or our own criterion says."""
+    """One measured number beside what the paper or our own criterion expects."""
 
     what: str
     value: float | None  # None: could not be measured

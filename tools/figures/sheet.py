@@ -38,7 +38,7 @@ class Tile:
 
 @dataclass
 class Sheet:
-    """Rows of tiles; None leaves a place empty. Labels stand over the columns and above each row."""
+    """Rows of tiles; None leaves a place empty. Labels are over the columns and above each row."""
 
     columns: Sequence[str] = ()
     tile: int = TILE

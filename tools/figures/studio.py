@@ -108,7 +108,8 @@ class Studio:
         by_name = {distance.name: distance for distance in self.distances}
         return Projections(self.generator, self.kept).get(
             image, space, settings,
-            init=init, perceptual=by_name[settings.perceptual], crop_perceptual=by_name[settings.crop_perceptual],
+            init=init, perceptual=by_name[settings.perceptual],
+            crop_perceptual=by_name[settings.crop_perceptual],
         )  # fmt: skip
 
     def measured(self, projected: Projected, target: Tensor) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def two_spaces_figure(studio: Studio, first: int, before: Details | None = None)
 
 
 def findings_of(details: Details, distances: list[str]) -> list[Finding]:
-    """The mean share by which each distance is lower in FNW5, over all pictures that were measured."""
+    """The mean share by which each distance is lower in FNW5, over all measured pictures."""
     images = list(dict.fromkeys(name.split(", ")[0] for name in details))
     found = []
     for steps, share in WANTED.items():
