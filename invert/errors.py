@@ -79,6 +79,6 @@ def nearest(
 
 
 def did_you_mean(text: str, names: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """For a message about an unknown name: `; did you mean X?`, or nothing where no name is near."""
+    """`; did you mean X?` for a message about an unknown name; empty where no name is near."""
     near = nearest(text, names, synonyms)
     return f"; did you mean {near}?" if near else ""

@@ -123,6 +123,7 @@ def taken() -> bool:
 
 
 def in_main_thread() -> bool:
+    """Whether this is the thread that receives signals."""
     return threading.current_thread() is threading.main_thread()
 
 

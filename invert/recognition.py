@@ -153,20 +153,23 @@ def picture(data: bytes) -> Recognized | None:
     ]
     if not claims and kind not in PLUGINS:
         return None
-    facts: dict[str, Any] = {"format": kind if kind in PLUGINS else claims[0]}
+
+    # The header of a picture. Its problem is told, unless two letters were all that spoke for one.
+    metadata: dict[str, Any] = {"format": kind if kind in PLUGINS else claims[0]}
     try:
         check_headers("the picture", data)
         with Image.open(io.BytesIO(data), formats=claims or None) as image:
-            facts |= {"format": image.format, "size": list(image.size), "mode": image.mode}
-            facts["frames"] = getattr(image, "n_frames", 1)
+            metadata |= {"format": image.format, "size": list(image.size), "mode": image.mode}
+            metadata["frames"] = getattr(image, "n_frames", 1)
     except Exception as error:  # decoders raise nearly every type there is
         if kind not in PLUGINS and claims in (["PPM"], ["BMP"]):
             return None  # two letters are no proof
-        facts["problem"] = " ".join(str(error).split())[:120] or type(error).__name__
-    return Recognized(FileKind.PICTURE, facts, {})
+        metadata["problem"] = " ".join(str(error).split())[:120] or type(error).__name__
+    return Recognized(FileKind.PICTURE, metadata, {})
 
 
 def numpy_file(data: bytes) -> Recognized | None:
+    """Arrays of a `.npy` or `.npz` file."""
     if data.startswith(NPY_MAGIC):
         found = {"": read_npy(data)}
         container = "npy"
@@ -183,6 +186,7 @@ def numpy_file(data: bytes) -> Recognized | None:
 
 
 def is_npz(data: bytes) -> bool:
+    """Whether a zip holds nothing but `.npy` files."""
     names = zip_names(data)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
@@ -198,6 +202,7 @@ def wheel(data: bytes) -> Recognized | None:
 
 
 def zip_names(data: bytes) -> list[str]:
+    """The names in a zip; none where it cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.namelist()
@@ -215,6 +220,8 @@ def text_file(data: bytes) -> Recognized | None:
     except UnicodeDecodeError:
         return None
     lines = [line for line in text.splitlines() if line.strip()]
+
+    # JSON: a report is one object, a history one object per line.
     for source in (text, lines[0] if lines else ""):
         try:
             content = json.loads(source)
@@ -226,6 +233,8 @@ def text_file(data: bytes) -> Recognized | None:
             return Recognized(FileKind.REPORT, content, {})
         if content.keys() >= HISTORY_KEYS:
             return Recognized(FileKind.HISTORY, {"lines": len(lines), "first": content}, {})
+
+    # CSV: two columns, the second of numbers, perhaps with a header.
     rows = [line.split(",") for line in lines]
     if len(rows) and all(len(row) == 2 for row in rows) and is_number(rows[-1][1]):
         return Recognized(FileKind.SCORES, {"rows": len(rows) - (not is_number(rows[0][1]))}, {})
@@ -233,6 +242,7 @@ def text_file(data: bytes) -> Recognized | None:
 
 
 def is_number(text: str) -> bool:
+    """Whether `float` reads the text."""
     try:
         float(text)
     except ValueError:
@@ -270,17 +280,20 @@ def torch_file(data: bytes, container: Container) -> Recognized | None:
         content = load_tensors_from(data, container)
     except ModelFileError:
         return None  # the checkpoint readers know more classes, and say what is wrong
+
+    # Ours by their keys, then those of rosinality's projector.
     if isinstance(content, Mapping):
         if content.get("format") == "invert-latent":
             return Recognized(FileKind.LATENT, content, {})
         if content.keys() >= TRAINING_KEYS:
-            facts = {k: content[k] for k in ("fingerprint", "layer", "step", "settings")}
-            return Recognized(FileKind.TRAINING, facts, {})
+            metadata = {k: content[k] for k in ("fingerprint", "layer", "step", "settings")}
+            return Recognized(FileKind.TRAINING, metadata, {})
         if content and all(is_projected(v) for v in content.values()):
             points = {str(name): v["latent"] for name, v in content.items()}
             noise = {str(name): v.get("noise") for name, v in content.items()}
-            facts = {"format": "rosinality projector", "noise": noise}
-            return Recognized(FileKind.POINTS, facts, points)
+            metadata = {"format": "rosinality projector", "noise": noise}
+            return Recognized(FileKind.POINTS, metadata, points)
+
     return arrays(tensors_of(content), "torch.save")
 
 

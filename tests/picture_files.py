@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from invert.errors import ImageError
-from invert.images.image_files import ReadOptions, shown
+from invert.files.file_kinds import shown
+from invert.images.image_files import ReadOptions
 from invert.images.images import read_image
 
 

@@ -14,5 +14,6 @@ def refuse_address(text: str) -> None:
     if ADDRESS.match(text):
         name = text.rstrip("/").rpartition("/")[2].partition("?")[0]
         raise UsageError(
-            f"expected a file, got the address {text}; download the file, then give its path: {name}"
+            f"expected a file, got the address {text}; download the file, "
+            f"then give its path: {name}"
         )

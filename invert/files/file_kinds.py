@@ -5,6 +5,7 @@ One place for the words of `invert info` and of the error about a file in the wr
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class FileKind(Enum):
 
     @property
     def phrase(self) -> str:
+        """The kind in words, without an article."""
         return self.value[0]
 
     @property
@@ -67,6 +69,6 @@ ALIKE = {
 }
 
 
-def shown(path: Path) -> str:
-    """The path as one line of printable characters."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+def shown(path: str | os.PathLike[str]) -> str:
+    """The path for a one-line message; newlines, control characters and bad bytes are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))

@@ -52,6 +52,7 @@ def new_token() -> str:
 
 
 def temporary_name(token: str, number: int) -> str:
+    """The name of the write's file with this number, until it is in place."""
     return f"{token}-{number}.tmp"
 
 
@@ -118,7 +119,8 @@ def commit(journal: Path) -> None:
     if taken:
         results = ", ".join(prefix + move.name for move in left if move.temporary)
         warnings.warn(
-            f"{folder / taken[0].name}: another file came in its place; an earlier run's are {results}",
+            f"{folder / taken[0].name}: another file came in its place; "
+            f"an earlier run's are {results}",
             stacklevel=2,
         )
 

@@ -19,7 +19,7 @@ MAX_MEMBERS = 100
 
 
 def read_npy(data: bytes) -> np.ndarray:
-    """The float array in the bytes of a `.npy` file. Raises ModelFileError without naming the file."""
+    """The float array in the bytes of a `.npy` file; ModelFileError does not name the file."""
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -41,7 +41,8 @@ def read_npy(data: bytes) -> np.ndarray:
         expected, found = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
         if expected != found or expected > MAX_ARRAY_BYTES:
             raise ModelFileError(
-                f"the header asks for {expected} bytes, the file has {found}, at most {MAX_ARRAY_BYTES} are read; "
+                f"the header asks for {expected} bytes, the file has {found}, at most "
+                f"{MAX_ARRAY_BYTES} are read; "
                 "the file is damaged"
             )
         stream.seek(0)
@@ -66,6 +67,8 @@ class NpzArchive:
             raise ModelFileError(
                 "a damaged or cut-off .npz archive; copy or download it again"
             ) from None
+
+        # Arrays and nothing else, each once.
         members = self._archive.infolist()
         self.names = [
             m.filename.removesuffix(".npy") for m in members if m.filename.endswith(".npy")
@@ -76,7 +79,8 @@ class NpzArchive:
             or len(members) > MAX_MEMBERS
         ):
             raise ModelFileError(
-                "a zip archive, but not one written by numpy.savez; if the file is inside, unpack it first"
+                "a zip archive, but not one written by numpy.savez; "
+                "if the file is inside, unpack it first"
             )
 
     def read(self, name: str) -> np.ndarray:
@@ -85,8 +89,10 @@ class NpzArchive:
         size = self._archive.getinfo(member).file_size
         if size > MAX_ARRAY_BYTES:
             raise ModelFileError(
-                f"array {name!r} inflates to {size} bytes, the limit is {MAX_ARRAY_BYTES}; save fewer"
+                f"array {name!r} inflates to {size} bytes, the limit is {MAX_ARRAY_BYTES}; "
+                "save fewer"
             )
+
         try:
             # reads no more than the declared size, and checks the sum
             data = self._archive.read(member)

@@ -1,4 +1,4 @@
-"""The one way in which files that users name are read: whole, once, and never one that has no end."""
+"""Files that users name are read here alone: whole, once, and never one that has no end."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | NOT_BLOCKING)
     except ValueError as error:  # a name that holds a null byte
         raise OSError(errno.EINVAL, str(error)) from None
+
     with open(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -29,6 +30,7 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
             limit = f"larger than {max_bytes / 2**20:.4g} MiB"
             raise OSError(errno.EFBIG, f"{limit}: {status.st_size} bytes, the limit is {max_bytes}")
         data = file.read(status.st_size + 1)
+
     if len(data) != status.st_size:
         raise OSError(errno.EAGAIN, "changed while it was read")
     return data

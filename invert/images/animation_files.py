@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image, features
 
 from invert.errors import UsageError
+from invert.files.file_kinds import shown
 from invert.files.provenance import EXIF_DESCRIPTION
-from invert.images.image_files import shown
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_FPS = 50  # viewers slow faster GIFs down tenfold

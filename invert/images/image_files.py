@@ -22,6 +22,7 @@ from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from invert.arguments import MAX_PIXELS, check_integer
 from invert.errors import ImageError, ImageWarning, UsageError
+from invert.files.file_kinds import shown
 from invert.files.image_headers import check_headers
 from invert.files.image_kinds import FORMATS, PLUGINS, image_kind
 from invert.files.regular_files import read_regular
@@ -75,11 +76,6 @@ class ReadOptions:
 
 
 DEFAULTS = ReadOptions()
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """The path for a one-line message; newlines, control characters and bad bytes are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
-from invert.files.file_kinds import FileKind
+from invert.files.file_kinds import FileKind, shown
 from invert.files.provenance import KEY, Record, as_text
 from invert.images.animation_files import check_animation, mp4_animation, pillow_animation
 from invert.images.image_colour import to_srgb
@@ -32,7 +32,6 @@ from invert.images.image_files import (
     load_frame,
     load_picture,
     picture_name,
-    shown,
 )
 from invert.images.mask_files import read_mask
 from invert.recognition import expecting
@@ -130,8 +129,8 @@ def write_png(
     """Write one picture to a `.png`, atomically: equal pixels and records give equal bytes.
 
     There is no metadata in it but a `record` of what it was made from
-    (:mod:`invert.files.provenance`). Raises :class:`InvertError` naming the path when the disk or the
-    folder refuses.
+    (:mod:`invert.files.provenance`). Raises :class:`InvertError` naming the path when the disk or
+    the folder refuses.
     """
     check_suffix(path, ".png")
     data = encode_png(image, record)

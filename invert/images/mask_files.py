@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from invert.errors import ImageError
-from invert.files.file_kinds import FileKind
+from invert.files.file_kinds import FileKind, shown
 from invert.images.image_colour import (
     grey_values,
     read_orientation,
@@ -29,7 +29,7 @@ from invert.images.image_colour import (
     turn_upright,
     without_profile,
 )
-from invert.images.image_files import ReadOptions, as_image_errors, load_frame, notice, shown
+from invert.images.image_files import ReadOptions, as_image_errors, load_frame, notice
 from invert.images.value_ranges import refuse_label_mask
 from invert.recognition import expecting
 

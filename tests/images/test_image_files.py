@@ -17,7 +17,8 @@ from picture_files import chunk, encoded, photo, png, read_quietly, refused, sam
 from PIL import Image
 
 from invert.errors import ImageWarning, UsageError
-from invert.images.image_files import ReadOptions, shown
+from invert.files.file_kinds import shown
+from invert.images.image_files import ReadOptions
 from invert.images.images import read_image
 
 LINUX = os.path.exists("/proc/self/status")
