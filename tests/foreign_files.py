@@ -221,7 +221,7 @@ def foreign_modules() -> Iterator[None]:
 
     _reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
     _reconstruct_persistent_obj.__qualname__ = "_reconstruct_persistent_obj"
-    sys.modules["torch_utils.persistence"]._reconstruct_persistent_obj = _reconstruct_persistent_obj  # type: ignore[attr-defined]
+    sys.modules["torch_utils.persistence"]._reconstruct_persistent_obj = _reconstruct_persistent_obj
     try:
         yield
     finally:
@@ -246,6 +246,5 @@ def write(path: Path, value: object, container: str) -> Path:
             warnings.simplefilter("ignore", UserWarning)  # of classes without source code
             torch.save(value, path, _use_new_zipfile_serialization=False)
     else:
-        safetensors.torch.save_file({k: v.clone() for k, v in value.items()},
-                                    path)  # type: ignore[attr-defined]
+        safetensors.torch.save_file({k: v.clone() for k, v in value.items()}, path)
     return path

@@ -106,8 +106,7 @@ def test_a_wider_feature_map_gives_a_wider_image(generator: Generator) -> None:
     )
     r = generator.resolution
     assert generator.render(wide).shape == (1, 3, r, 2 * r)
-    assert generator.convert(wide,
-                             "FNSW6").features.shape[3] == 2 * generator.layer(6).size  # type: ignore[union-attr]
+    assert generator.convert(wide, "FNSW6").features.shape[3] == 2 * generator.layer(6).size
 
 
 def test_z_is_that_of_nvidias_generate_script() -> None:
@@ -120,8 +119,7 @@ def test_z_is_that_of_nvidias_generate_script() -> None:
 def test_truncation_moves_towards_the_mean() -> None:
     generator = small_generator()
     w, half = generator.sample(1).styles, generator.sample(1, psi=0.5).styles
-    assert torch.allclose(half,
-                          generator.w_avg + 0.5 * (w - generator.w_avg))  # type: ignore[operator]
+    assert torch.allclose(half, generator.w_avg + 0.5 * (w - generator.w_avg))
 
 
 def test_a_batch_renders_like_its_members_alone() -> None:
@@ -185,8 +183,7 @@ def test_features_made_from_w_plus_remember_the_styles_that_made_them(generator:
         assert x.companion is not None
         assert torch.equal(x.companion.styles, w_plus.styles)  # type: ignore[arg-type]
         again = generator.convert(generator.latent(x.companion.styles), "FW5").features
-        assert torch.allclose(again, generator.convert(w_plus,
-                                                       "FW5").features)  # type: ignore[arg-type]
+        assert torch.allclose(again, generator.convert(w_plus, "FW5").features)
     maps = tuple(
         s.expand(-1, -1, 2, 2).clone() for s in generator.convert(w_plus, "SW+").style_list()
     )

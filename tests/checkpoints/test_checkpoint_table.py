@@ -123,8 +123,7 @@ def test_every_layout_is_read_from_every_container_and_place(
 def test_wrapped_modules_are_read(layout: str, container: str, tmp_path: Path) -> None:
     with foreign_modules():
         for k, wrap in enumerate(WRAPPERS.values()):
-            write(tmp_path / str(k), wrap(MODULES[layout](canonical())),
-                  container)  # type: ignore[arg-type]
+            write(tmp_path / str(k), wrap(MODULES[layout](canonical())), container)
     for k in range(len(WRAPPERS)):
         check_same(tmp_path / str(k), layout)
 

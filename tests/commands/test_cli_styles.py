@@ -143,8 +143,7 @@ def test_interpolate_writes_an_animation(
             frames = [np.asarray(frame.to_image()).astype(int) for frame in video.decode(video=0)]
     else:
         with Image.open("x.webp") as animation:
-            frames = [pixels_of(animation,
-                                k) for k in range(animation.n_frames)]  # type: ignore[attr-defined]
+            frames = [pixels_of(animation, k) for k in range(animation.n_frames)]
     assert len(frames) == 3
     for frame, name in zip((frames[0], frames[-1]), ("seed0000.png", "seed0001.png"), strict=True):
         assert abs(frame - pixels(name)).mean() < 12  # lossy, and colours at half the resolution
@@ -166,8 +165,7 @@ def test_what_is_given_and_taken_away_again_changes_nothing(
         succeeded(run("combine", *terms, "-o", f"{name}.png", "--network", network))
     assert Path("x.png").read_bytes() == Path("y.png").read_bytes()
     a, b, c = (small_generator().sample(seed, psi=0.7).styles for seed in (0, 3, 4))
-    assert torch.allclose(Latent.load("x.pt").styles, a + b - c,
-                          atol=1e-5)  # type: ignore[arg-type, operator]
+    assert torch.allclose(Latent.load("x.pt").styles, a + b - c, atol=1e-5)
 
 
 @pytest.mark.parametrize(

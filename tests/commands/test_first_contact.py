@@ -27,8 +27,7 @@ def python(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     given: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120} | options
-    return subprocess.run(command, cwd=folder,
-                          **given)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, cwd=folder, **given)
 
 
 # -- Help.

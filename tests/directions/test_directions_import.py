@@ -361,8 +361,7 @@ def test_a_point_without_companion_gets_one(tmp_path: Path) -> None:
     x = GENERATOR.sample(3, space="FNW5").replace(companion=None)
     x.save(tmp_path / "x.pt")
     made = with_companion(GENERATOR, x).companion.styles
-    assert torch.equal(style_vectors(GENERATOR, [tmp_path / "x.pt"]),
-                       made)  # type: ignore[arg-type]
+    assert torch.equal(style_vectors(GENERATOR, [tmp_path / "x.pt"]), made)
 
 
 def test_latents_without_styles_are_refused(tmp_path: Path) -> None:

@@ -79,8 +79,7 @@ def test_only_the_named_parts_change_and_points_do_not_mix() -> None:
     assert torch.equal(y.styles, x.styles)  # type: ignore[arg-type]
     assert torch.equal(y.rgb, x.rgb)  # type: ignore[arg-type]
     assert not torch.equal(y.features, x.features)  # type: ignore[arg-type]
-    assert torch.equal(y.features[:1], equalize(GENERATOR, x[0],
-                                                0.5).features)  # type: ignore[index, arg-type]
+    assert torch.equal(y.features[:1], equalize(GENERATOR, x[0], 0.5).features)
     assert y.metadata["edits"] == [{"edit": "equalize", "amount": 0.5, "parts": ["features"]}]
 
 

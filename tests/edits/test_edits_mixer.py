@@ -112,10 +112,10 @@ def test_maps_are_the_equation_in_cells_of_the_mask(generator: Generator) -> Non
     m = torch.nn.functional.avg_pool2d(mask, side // 16)
     assert a.features is not None
     assert b.features is not None
-    assert (mixed.features - (a.features + m * (b.features - a.features))).abs().max() < 1e-12  # type: ignore[operator]
+    assert (mixed.features - (a.features + m * (b.features - a.features))).abs().max() < 1e-12
     if a.rgb is not None and b.rgb is not None:
         m = torch.nn.functional.avg_pool2d(mask, side // 8)
-        assert (mixed.rgb - (a.rgb + m * (b.rgb - a.rgb))).abs().max() < 1e-12  # type: ignore[operator]
+        assert (mixed.rgb - (a.rgb + m * (b.rgb - a.rgb))).abs().max() < 1e-12
 
 
 def test_kept_styles_are_those_of_the_first(generator: Generator) -> None:
@@ -152,10 +152,8 @@ def test_only_what_is_no_mixture_keeps_a_companion(generator: Generator) -> None
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     empty, full, part = uniform(generator, 0), uniform(generator, 1), uniform(generator, 0)
     part[..., :10] = 1
-    assert torch.equal(mix(generator, a, b, empty).companion.styles,
-                       a.companion.styles)  # type: ignore[union-attr]
-    assert torch.equal(mix(generator, a, b, full).companion.styles,
-                       b.companion.styles)  # type: ignore[union-attr]
+    assert torch.equal(mix(generator, a, b, empty).companion.styles, a.companion.styles)
+    assert torch.equal(mix(generator, a, b, full).companion.styles, b.companion.styles)
     assert mix(generator, a, b, part).companion is None
     assert mix(generator, a, b, full, shift=(2, 0)).companion is None
 
@@ -165,8 +163,7 @@ def test_what_an_edit_let_go_of_comes_back_after_an_empty_or_full_mask(
 ) -> None:
     a, b = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     offset = torch.full((generator.num_ws, generator.w_dim), 0.3, dtype=torch.float64)
-    moved = move(generator, a.replace(features=a.features + b.features),
-                 offset)  # type: ignore[operator]
+    moved = move(generator, a.replace(features=a.features + b.features), offset)
     expected = generator.render(move(generator, moved, -offset))
     for pair, value in (((moved, b), 0), ((b, moved), 1)):
         mixed = mix(generator, *pair, uniform(generator, value))

@@ -105,8 +105,7 @@ def test_style_mixing_commutes_with_conversion(
         x, y = (generator.convert(latent, f"{kind}{layer}") for latent in (a, b))
         mixed = style_mix(generator, x, y, styles)
         assert (generator.render(mixed) - expected).abs().max() < 1e-10
-        made = generator.convert(generator.latent(mixed.companion.styles),
-                                 f"FW{layer}")  # type: ignore[union-attr]
+        made = generator.convert(generator.latent(mixed.companion.styles), f"FW{layer}")
         assert (made.features - mixed.features).abs().max() < 1e-10  # type: ignore[operator]
 
 
@@ -176,8 +175,7 @@ def test_interpolated_noise_keeps_its_variance() -> None:
     assert noise is not None
     assert noise[-1].std().item() == pytest.approx(1, abs=0.03)
     # two latents with the same noise keep it
-    assert (interpolate(generator, a, a,
-                        0.5).noise[-1] - a.noise[-1]).abs().max() < 1e-12  # type: ignore[index]
+    assert (interpolate(generator, a, a, 0.5).noise[-1] - a.noise[-1]).abs().max() < 1e-12
 
 
 def test_style_maps_of_different_sizes_interpolate(generator: Generator) -> None:
@@ -206,8 +204,7 @@ def test_interpolation_outside_is_refused(generator: Generator, t: float) -> Non
 @pytest.mark.parametrize("travel", [None, *TRAVELS])
 def test_frames_lead_from_one_to_the_other(generator: Generator, travel: str | None) -> None:
     a, b = generator.sample(0, space="NW+"), generator.sample(1, space="NW+")
-    images = [generator.render(x) for x in frames(generator, a, b, 5,
-                                                  travel)]  # type: ignore[arg-type]
+    images = [generator.render(x) for x in frames(generator, a, b, 5, travel)]
     assert len(images) == 5
     assert (images[0] - generator.render(a)).abs().max() < 1e-10
     assert (images[-1] - generator.render(b)).abs().max() < 1e-10
@@ -220,8 +217,7 @@ def test_frames_lead_from_one_to_the_other(generator: Generator, travel: str | N
     ("travel", "corner"), [("right", (0, 0)), ("down", (0, 0)), ("left", (0, 1)), ("up", (1, 0))]
 )
 def test_the_travelling_mask_starts_at_its_side(travel: str, corner: tuple[int, int]) -> None:
-    masks = [travelling_mask((32, 48), travel, t) for t in (0, 0.25, 0.5,
-                                                            1)]  # type: ignore[arg-type]
+    masks = [travelling_mask((32, 48), travel, t) for t in (0, 0.25, 0.5, 1)]
     row, column = corner[0] * 31, corner[1] * 47
     assert masks[1][0, 0, row, column] > 0.9
     assert masks[1][0, 0, 31 - row, 47 - column] == 0

@@ -144,8 +144,7 @@ def test_an_encoding_starts_any_space_it_can_reach(encoder: Encoder, space: str)
 def test_the_start_of_a_projection_is_named_in_the_latent() -> None:
     for name in ("mean", "two-stage"):
         settings = PLAIN.replace(init_steps=1)
-        result = project(GENERATOR, picture(), "FNW5", settings=settings,
-                         init=name)  # type: ignore[arg-type]
+        result = project(GENERATOR, picture(), "FNW5", settings=settings, init=name)
         assert result.latent.metadata["projection"]["start"] == name
 
 

@@ -26,8 +26,7 @@ def training(settings: EncoderSettings = SMALL, folder: Path | None = None) -> E
 @pytest.mark.parametrize(
     "generator", [GENERATOR, small_generator(c_dim=3), small_mobile()], ids=lambda g: g.name
 )
-def test_a_sample_is_its_point_its_image_and_its_encoding(generator,
-                                                          tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_sample_is_its_point_its_image_and_its_encoding(generator, tmp_path: Path) -> None:
     samples = Samples(generator, 5, seed=3, side=32)
     point = samples.point(7)
     encoding = samples.encodings([2, 7])

@@ -317,8 +317,7 @@ def test_every_figure_that_is_drawn_has_a_script_with_a_statement() -> None:
 def test_a_figure_writes_its_picture_and_its_numbers(
     module: object, generator: Generator, tmp_path: Path
 ) -> None:
-    picture = make(Studio(generator, quick=True), "a", module.draw,
-                   tmp_path)  # type: ignore[attr-defined]
+    picture = make(Studio(generator, quick=True), "a", module.draw, tmp_path)
     with Image.open(picture) as sheet:
         assert min(sheet.size) > 64
     record = json.loads((tmp_path / "a.json").read_text())

@@ -77,7 +77,7 @@ LINES = {
     "directions import": f"directions import set.npz --key comp --index 0 --sign -1 --check "
     f"--name z --styles 0-3 --meaning more -o z.safetensors {NET}",
     "directions measure": "directions measure pose.safetensors --held-out scores.csv "
-                          f"--json --psi 1 {NET}",
+    f"--json --psi 1 {NET}",
 }
 
 # What optimizes: not compared with the CPU, as rounding grows from step to step. F_9 is too large
@@ -87,9 +87,9 @@ OPTIMIZING = {
     **{f"project {space}": f"{PROJECT} --space {space} {NET}" for space in ("W", "NW+", "SW+")},
     "project FNSW9": f"{PROJECT} --space FNSW9 --half --seed 1 --lr 0.1 {NET}",
     "project FNW3": f"{PROJECT} --space FNW3 --dist-weight 0.1 --save-progress gif "
-                    f"--json --out p {NET}",
+    f"--json --out p {NET}",
     "project as it is": f"{PROJECT.replace('face', 'wide')} --space FNW9 --keep-size "
-                        f"--init mean {NET}",
+    f"--init mean {NET}",
     "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --space FNW9 {READING} {NET}",
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",

@@ -9,12 +9,10 @@ from invert.latents.spaces import Space, check_conversion
 @pytest.mark.parametrize(
     ("typed", "name"),
     [
-        ("Z", "Z"), ("w", "W"), ("W+", "W+"), ("nw+", "NW+"), ("NW", "NW"), ("SW+", "SW+"), ("sw",
-                                                                                             "SW+"),
-        ("NSW+", "NSW+"),
-        ("FW5", "FW5"), ("fnw5", "FNW5"), ("FNW+5", "FNW5"), ("FNW5+", "FNW5"), ("FNW_5", "FNW5"),
-        ("FSW12", "FSW12"),
-        ("FNSW5", "FNSW5"), ("FNZ3", "FNZ3"), ("FZ3", "FZ3"), ("NZ", "NZ"),
+        ("Z", "Z"), ("w", "W"), ("W+", "W+"), ("nw+", "NW+"), ("NW", "NW"), ("SW+", "SW+"),
+        ("sw", "SW+"), ("NSW+", "NSW+"), ("FW5", "FW5"), ("fnw5", "FNW5"), ("FNW+5", "FNW5"),
+        ("FNW5+", "FNW5"), ("FNW_5", "FNW5"), ("FSW12", "FSW12"), ("FNSW5", "FNSW5"),
+        ("FNZ3", "FNZ3"), ("FZ3", "FZ3"), ("NZ", "NZ"),
     ],
 )  # fmt: skip
 def test_names_parse_and_print_in_one_form(typed: str, name: str) -> None:
@@ -26,9 +24,8 @@ def test_names_parse_and_print_in_one_form(typed: str, name: str) -> None:
     ("typed", "reason"),
     [
         ("", "unknown"), ("X", "unknown"), ("FNW", "needs the layer"), ("W5", "names a layer"),
-        ("SZ", "Z is one vector"),
-        ("Z+", "Z is one vector"), ("FNW0", "counted from 1"), ("FNW-1", "unknown"), ("NFW5",
-                                                                                      "unknown"),
+        ("SZ", "Z is one vector"), ("Z+", "Z is one vector"), ("FNW0", "counted from 1"),
+        ("FNW-1", "unknown"), ("NFW5", "unknown"),
     ],
 )  # fmt: skip
 def test_impossible_names_are_refused_with_the_reason(typed: str, reason: str) -> None:
@@ -62,12 +59,9 @@ def test_conversions_that_open_the_generator_are_allowed(source: str, target: st
 @pytest.mark.parametrize(
     ("source", "target", "reason"),
     [
-        ("W", "Z", "no Z vector"), ("W+", "W", "no W vector"), ("SW+", "W+", "positions"), ("NW+",
-                                                                                            "W+",
-                                                                                            "dropped"),
-        ("FW5", "FW3", "cannot be undone"), ("FW5", "W+", "no styles that make them"), ("FSW5",
-                                                                                        "FW5",
-                                                                                        "positions"),
+        ("W", "Z", "no Z vector"), ("W+", "W", "no W vector"), ("SW+", "W+", "positions"),
+        ("NW+", "W+", "dropped"), ("FW5", "FW3", "cannot be undone"),
+        ("FW5", "W+", "no styles that make them"), ("FSW5", "FW5", "positions"),
         ("FNW5", "FW5", "dropped"), ("FNZ3", "NZ", "no styles that make them"),
     ],
 )  # fmt: skip

@@ -56,8 +56,7 @@ def test_filters_of_every_length_resample_like_the_original(taps: list[float]) -
     x = torch.zeros(1, 32, 8, 12, dtype=torch.float64)
     style = torch.zeros(1, 32, dtype=torch.float64)
     # (to 1e-6, as the network keeps its taps in float32)
-    added = synthesis.add_rgb(rgb, x, style, 1) - synthesis.add_rgb(None, x, style,
-                                                                    1)  # type: ignore[operator]
+    added = synthesis.add_rgb(rgb, x, style, 1) - synthesis.add_rgb(None, x, style, 1)
     assert (added - upfirdn2d(rgb, f, 2, (n + 1) // 2, (n - 2) // 2) * 4).abs().max() < 1e-6
 
     # Features, after a transposed 3×3 convolution: the same, less what that has added.

@@ -108,8 +108,7 @@ def test_a_point_without_room_for_one_is_refused(generator: Generator) -> None:
 
 def test_features_that_are_the_constant_have_nothing_to_explain(generator: Generator) -> None:
     x = generator.sample(0, space="FW1")
-    assert torch.equal(with_companion(generator, x).companion.styles,
-                       x.styles)  # type: ignore[arg-type]
+    assert torch.equal(with_companion(generator, x).companion.styles, x.styles)
 
 
 def photograph(generator: Generator) -> Tensor:
