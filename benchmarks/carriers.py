@@ -52,6 +52,8 @@ def point(
     latent = generator.convert(generator.latent(styles), space)
     features = latent.features
     assert features is not None
+
+    # A random direction of W+, scaled by the covariance of W, and the distance along it.
     normal = torch.randn(styles.shape, generator=torch.Generator().manual_seed(seed))
     away = normal @ generator.statistics().w_factor.T
 
@@ -108,6 +110,7 @@ def main(
     offsets = {
         f"{name} {s:+g}": find(name).offset(generator.num_ws, s) for name, s in EDITS.items()
     }
+
     rows: dict[str, dict[str, float]] = {}
 
     def measure(name: str, feature_edit: FeatureEdit) -> None:
@@ -124,6 +127,7 @@ def main(
     for half in halves or (ResidualWarp().half_change,):
         measure(f"residual {half:g}, held still", ResidualWarp(half, damping=STILL))
         measure(f"residual {half:g}", ResidualWarp(half, damping=damping))
+
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {
         "network": network,

@@ -91,6 +91,7 @@ def main(
         preset("fast", space).replace(**fields(changed)),
     )
     loss, crop = by_name[settings.perceptual], by_name[settings.crop_perceptual]
+
     images = targets(generator, portrait, faces, first_seed)
     first = next(iter(images.values()))
     if "encoder" not in possible_inits(generator, first, Space.parse(space)):
@@ -98,6 +99,8 @@ def main(
             f"no encoder for {network} and {space}; train one with `invert train encoder`"
         )
     project(generator, first, space, settings=settings.replace(steps=0), init="encoder")  # loads it
+
+    # One row per image and run.
     rows: list[dict[str, Any]] = []
     for image_name, image in images.items():
         for name, (init, run) in runs(settings, steps).items():
@@ -105,6 +108,8 @@ def main(
             metrics = reconstruction_metrics(result.image, image, distances)
             rows.append({"image": image_name, "run": name, "seconds": seconds, **metrics})
             click.echo(json.dumps(rows[-1], sort_keys=True))
+
+    # Means over the images.
     means = {
         name: {
             key: statistics.mean(row[key] for row in rows if row["run"] == name) for key in REPORTED
@@ -113,6 +118,7 @@ def main(
     }
     for name, values in means.items():
         click.echo(f"{name:28} " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(
         json.dumps(

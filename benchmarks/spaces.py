@@ -131,6 +131,7 @@ def main(
                 err=True,
             )
 
+    # Every image from one init, in each space.
     for image_name, image in targets(generator, portrait, faces, first_seed).items():
         changes = {k: v for k, v in (("steps", steps), ("init_steps", init_steps)) if v is not None}
         settings = preset(name, chosen[0]).replace(**changes, **fields(changed))
@@ -159,6 +160,8 @@ def main(
             rows.append(row)
             write_png(to_pil(result.image)[0], out / f"{image_name}-{space}.png")
             click.echo(json.dumps(row, sort_keys=True))
+
+    # Mean ratios to the first space.
     summary: dict[str, Any] = {"torch": torch.__version__, "rows": rows, "ratios": {}}
     for space in chosen[1:]:
         for key in ("st-lpips-vgg", "mse"):

@@ -163,11 +163,14 @@ def main(repeats: int, only: str | None, path: Path | None) -> None:
         click.echo(json.dumps(PARTS[only](repeats)))
         return
     results = {name: in_own_process(name, repeats) for name in PARTS}
+
     for size in (1024, 256):
         on, off = results[f"stylegan2_{size}"], results[f"stylegan2_{size}_default_allocator"]
         on["allocator_ratio"] = off["forward_backward_s"] / on["forward_backward_s"]
+
     for name, values in results.items():
         click.echo(f"{name:34} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
+
     if path:
         path.write_text(
             json.dumps(

@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128)
     arguments = parser.parse_args()
     generator = ffhq_generator()
+
     ws = generator.sample(arguments.seeds, psi=PSI, space="W+").styles
     assert isinstance(ws, torch.Tensor)
     pictures, captions = [], []
@@ -33,6 +34,7 @@ def main() -> None:
             edited = torch.stack([w + d.offset(generator.num_ws, s) for s in STRENGTHS])
             pictures.append(render_faces(generator, edited, arguments.side))
             captions += [f"{d.name} {s:+d}" for s in STRENGTHS]
+
     contact_sheet(np.concatenate(pictures), captions, len(STRENGTHS), arguments.out)
 
 

@@ -55,7 +55,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--first-seed", type=int, default=1_000_000)
     arguments = parser.parse_args()
+
     generator = ffhq_generator()
+
+    # Most faces with psi 1, others nearer to the mean.
     rng = np.random.default_rng(arguments.first_seed)
     psi = torch.from_numpy(
         np.where(rng.random(arguments.count) < 0.6, 1, rng.uniform(0.4, 1, arguments.count))
@@ -65,6 +68,8 @@ def main() -> None:
     ).styles
     assert isinstance(ws, torch.Tensor)
     ws = generator.w_avg + psi[:, None].to(ws) * (ws - generator.w_avg)
+
+    # Labels of the faces that are detected.
     rows: dict[str, list[np.ndarray]] = {name: [] for name in ("w", *FIELDS)}
     for batch in ws.split(BATCH):
         for w, face in zip(
@@ -75,6 +80,7 @@ def main() -> None:
                 for name in FIELDS:
                     rows[name].append(face[name])
         print(f"{len(rows['w'])} faces", flush=True)
+
     half = ("w", "landmarks", "descriptor")
     arrays = {
         k: np.stack(v).astype(np.float16 if k in half else np.float32) for k, v in rows.items()

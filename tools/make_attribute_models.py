@@ -33,6 +33,7 @@ def main() -> None:
     settings = AttributeSettings()
     FOLDER.mkdir(exist_ok=True)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
+
     for name in names:
         began = time.perf_counter()
         model = train_attribute_model(generator, find(name), LAYER, settings=settings)

@@ -148,8 +148,12 @@ def labelled(generator: Generator, path: Path) -> dict[str, tuple[Tensor, Tensor
         **geometry(landmarks),
     }
     table = {name: (ws, torch.from_numpy(np.asarray(s, np.float64))) for name, s in scores.items()}
+
+    # Eyes are judged in faces that look ahead.
     ahead = torch.from_numpy(np.abs(scores["yaw"]) < FRONTAL)
     table["eyes-open"] = ws[ahead], table["eyes-open"][1][ahead]
+
+    # Scores of pixels, on fewer faces.
     few = ws[:PIXEL_FACES]
     pictures = render_faces(generator, few)
     for name, score in (("hair-dark", hair_darkness), ("light-from-left", light_from_left)):
@@ -157,6 +161,8 @@ def labelled(generator: Generator, path: Path) -> dict[str, tuple[Tensor, Tensor
             score(picture, points) for picture, points in zip(pictures, landmarks, strict=False)
         ]
         table[name] = few, torch.tensor(values, dtype=torch.float64)
+
+    # Glasses from a table of seeds.
     glasses = read_scores(GLASSES)
     table["glasses"] = style_vectors(generator, glasses.samples, psi=GLASSES_PSI), glasses.scores
     return table
@@ -176,10 +182,13 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--out", type=Path, default=FOLDER)
     arguments = parser.parse_args()
+
     generator = ffhq_generator()
     space = WSpace.from_generator(generator)
     table = labelled(generator, arguments.labels)
     plain = {r.name: learn(*table[r.name], name=r.name, space=space, kind=r.kind) for r in RECIPES}
+
+    # Each direction alone, then orthogonal to those that it should not move.
     entries: list[Direction] = []
     for r in RECIPES:
         others = [plain[name] for name in r.against]
@@ -203,6 +212,8 @@ def main() -> None:
         plain[r.name] = replace(
             plain[r.name], meaning=r.meaning, source={**plain[r.name].source, "labels": r.labels}
         )
+
+    # Files of both, with what linear models say of them.
     arguments.out.mkdir(parents=True, exist_ok=True)
     for d in entries:
         save_direction(plain[d.name], arguments.out / f"{SCORE_PREFIX}{d.name}{SUFFIX}")

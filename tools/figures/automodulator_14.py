@@ -31,6 +31,8 @@ def draw(studio: Studio) -> Figure:
     points = [studio.opened(seed, "W+") for seed in seeds]
     own = [generator.render(point) for point in points]
     found = studio.nets.measure(own)
+
+    # Every face with the named styles of every other.
     sheet = Sheet(("A below, B right", *(f"seed {seed}" for seed in seeds)), TILE)
     rows, follows = [], {}
     for layers in MATRICES:
@@ -40,6 +42,8 @@ def draw(studio: Studio) -> Figure:
             pictures = [generator.render(style_mix(generator, a, b, layers)) for b in points]
             sheet.row("", own[seeds.index(seed)], *pictures)
             mixed += pictures
+
+        # Whose attributes the mixtures have.
         faces = studio.nets.measure(mixed)
         for score in SCORES:
             with_a, with_b = follow(faces, found, score)
@@ -47,6 +51,7 @@ def draw(studio: Studio) -> Figure:
                 {"styles of B": layers, "score": score, "follows B": with_b, "follows A": with_a}
             )
             follows[layers, score] = with_a, with_b
+
     coarse, middle = follows["coarse", "yaw"], follows["middle", "yaw"]
     findings = [
         Finding("yaw follows B where its coarse styles are taken", coarse[1], at_least=0.8),

@@ -40,12 +40,17 @@ def draw(studio: Studio) -> Figure:
     generator = studio.generator
     ranges = named_ranges(generator.network)
     seeds = range(FIRST_SEED, FIRST_SEED + studio.count(SAMPLES))
+
+    # How much the scores vary over faces with nothing fixed.
     whole = studio.nets.measure(
         [generator.render(studio.opened(seed, "W+", psi=PSI)) for seed in seeds]
     )
     spread_of_all = spreads(whole)
+
     sheet = Sheet(("input", *(f"seed {seed}" for seed in seeds[:SHOWN])), TILE)
     rows: list[dict[str, str | int | float | None]] = []
+
+    # The same with some styles of a given face fixed.
     for name in FIXED:
         for given in INPUTS:
             face = studio.opened(given, "W+", psi=PSI)
@@ -58,6 +63,7 @@ def draw(studio: Studio) -> Figure:
             found = spreads(studio.nets.measure(pictures))
             relative = {f"spread of {s}": found[s] / spread_of_all[s] for s in SCORES if s in found}
             rows.append({"fixed": name, "input": given, **relative})
+
     yaw = [row.get("spread of yaw") for row in rows if row["fixed"] == "coarse"]
     findings = [
         Finding(f"spread of yaw with the coarse styles of seed {given} fixed", value, at_most=0.5)

@@ -77,11 +77,14 @@ def draw(studio: Studio) -> Figure:
         [studio.opened(seed, "W+") for seed in seeds]
         for seeds in (SHOWN, MEASURED[: studio.count(len(MEASURED))])
     )
+
+    # Scores of the unedited faces, and how much each varies.
     before = studio.nets.measure([generator.render(point) for point in measured])
     spread = {
         score: pstdev(face.scores[score] for face in before if face is not None)
         for score in OFF_TARGET
     }
+
     columns = [
         f"{name} {STRENGTH:+g}, {which}"
         for name in RANGES
@@ -91,11 +94,15 @@ def draw(studio: Studio) -> Figure:
     pictures: list[list[Tensor]] = [[generator.render(point)] for point in shown]
     rows: list[dict[str, Any]] = []
     findings, seeds = [], {}
+
+    # One direction per attribute, from its exemplars.
     for name, exemplars in (("smile", smile_exemplars), ("glasses", glasses_exemplars)):
         positive, negative, psi = exemplars(studio)
         seeds[name] = {"with": positive, "without": negative, "psi": psi}
         groups = [generator.sample(group, psi=psi).styles for group in (positive, negative)]
         direction = from_exemplars(*map(one_tensor, groups), name=name, space=space)
+
+        # Its edit on the attribute's own scales, then on all.
         ratios = []
         for limits in (RANGES[name], None):
             offset = direction.offset(generator.num_ws, STRENGTH, limits)
@@ -121,8 +128,10 @@ def draw(studio: Studio) -> Figure:
                     "pixels": means["pixels"],
                 }
             )
+
         what = f"{name}: off target per on target, on its own scales over that on all"
         findings.append(Finding(what, share(*ratios), at_most=1))
+
     for seed, row in zip(SHOWN, pictures, strict=True):
         sheet.row(f"seed {seed}", *row)
     settings = {

@@ -35,6 +35,8 @@ MAIN = DISTANCES[0]
 def draw(studio: Studio) -> Figure:
     sheet = Sheet(("image", "projection", *(f"{edit} {EDITS[edit]:+g}" for edit in SHOWN)), TILE)
     rows: list[dict[str, Any]] = []
+
+    # Each image with and without the term.
     for k, (name, image) in enumerate(faces(studio.generator, studio.count(IMAGES)).items()):
         for weight in WEIGHTS:
             projected = studio.project(image, SPACE, STEPS, dist_weight=weight)
@@ -58,6 +60,8 @@ def draw(studio: Studio) -> Figure:
                 sheet.row(
                     f"{name}, weight {weight:g}", image, made, *pictures(studio, projected.latent)
                 )
+
+    # The term's effect, averaged over the images.
     findings = [
         finding(rows, "wasserstein styles", at_most=0.5),
         finding(rows, "wasserstein features", at_most=0.5),
@@ -68,6 +72,7 @@ def draw(studio: Studio) -> Figure:
     known = [pair for pair in zip(*responses, strict=True) if None not in pair]
     grown = mean(b for _, b in known) / mean(a for a, _ in known) if known else None
     findings.append(Finding("response with the term over that without, mean", grown, at_least=1))
+
     return Figure(
         sheet, rows, findings, {"space": SPACE, "steps": STEPS, "weights": WEIGHTS, "edits": EDITS}
     )

@@ -36,9 +36,12 @@ def draw(studio: Studio) -> Figure:
     projections = {name: studio.project(image, SPACE, STEPS) for name, image in images.items()}
     points = [p.latent for p in projections.values()]
     before = studio.nets.measure([p.image for p in projections.values()])
+
     sheet = Sheet(("projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE)
     rows: list[dict[str, Any]] = []
     one_way: dict[str, dict[str, float | None]] = {}
+
+    # Each way of editing features: pictures of the first images, then means over all.
     for features in FEATURE_EDITS:
         carried = [name for name in EDITS if features != "model" or has_model(studio, name, SPACE)]
         for k, (name, projected) in enumerate(projections.items()):
@@ -57,6 +60,7 @@ def draw(studio: Studio) -> Figure:
                     edit: None if face is None else face.scores[edit]
                     for edit, face in zip(pictures, found, strict=True)
                 }
+
         for edit in carried:
             size = abs(EDITS[edit])
             mean = mean_response(
@@ -75,6 +79,8 @@ def draw(studio: Studio) -> Figure:
                     **mean,
                 }
             )
+
+    # By direction, in the order of the edits.
     rows.sort(
         key=lambda row: [f"{name} ±{abs(s):g}" for name, s in EDITS.items()].index(row["direction"])
     )

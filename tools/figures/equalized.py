@@ -29,15 +29,19 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
     generator = studio.generator
     image = portrait(generator)
     projected = studio.project(image, space, steps, dist_weight=0.0)
+
     amounts = AMOUNTS if not studio.quick else AMOUNTS[::2]
     sheet = Sheet([f"amount {amount:g}" for amount in amounts], TILE)
     rows: list[dict[str, Any]] = []
     columns = []
+
+    # One column of the sheet and one row of the table per amount.
     for amount in amounts:
         point = equalize(generator, projected.latent, amount)
         picture = generator.render(point)
         metrics = projection_metrics(generator, point, picture, image, studio.distances)
         wasserstein = metrics["wasserstein"]
+
         values, generated = distribution_parts(generator, point)["styles"]
         bars = histogram(values, generated, LIMITS["styles"], TILE)
         captions = (f"styles: W1 = {wasserstein['styles']:.3f}", f"{MAIN} {metrics[MAIN]:.3f}")
@@ -53,6 +57,7 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
                 **{f"response, {name}": value for name, value in response.items()},
             }
         )
+
     labels = (
         f"styles of {space}, {steps} steps",
         "picture",
@@ -60,6 +65,8 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
     )
     for label, tiles in zip(labels, zip(*columns, strict=True), strict=True):
         sheet.row(label, *tiles)
+
+    # What the largest amount changes against none.
     first, last = rows[0], rows[-1]
     growth = None
     if first["response, all"] and last["response, all"] is not None:
@@ -72,6 +79,7 @@ def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> 
         ),
         Finding(f"{MAIN}, amount 1 over amount 0", last[MAIN] / first[MAIN]),
     ]
+
     settings = {
         "space": space,
         "steps": steps,

@@ -29,19 +29,26 @@ def draw(studio: Studio) -> Figure:
     generator = studio.generator
     side = generator.resolution
     points = [studio.opened(seed, SPACE) for seed in SEEDS]
+
+    # Four points on one canvas of twice the size.
     cells = generator.layer(Space.parse(SPACE).first).size
     corners = [(x, y) for y in (0, cells) for x in (0, cells)]
     placements = [Placement(point, at) for point, at in zip(points, corners, strict=True)]
     canvas = place(generator, (2 * cells, 2 * cells), placements, feather=FEATHER * side)
     image = generator.render(canvas)
+
+    # The four pictures, to compare with.
     plain = [generator.render(point) for point in points]
     beside = torch.cat([torch.cat(plain[:2], 3), torch.cat(plain[2:], 3)], 2)
+
+    # The edges where the four meet: between light and dark fields.
     checks = torch.zeros(1, 1, 2 * side, 2 * side)
     checks[..., :side, side:] = checks[..., side:, :side] = 1
     rows = [
         {"picture": name, "size": f"{x.shape[3]}x{x.shape[2]} px", "edge": step_ratio(x, checks)}
         for name, x in (("four pictures side by side", beside), (f"one latent of {SPACE}", image))
     ]
+
     sheet = Sheet(
         (
             "four pictures side by side",

@@ -49,9 +49,13 @@ def draw(studio: Studio) -> Figure:
     cell = generator.cell(SPACE)
     points: dict[str, Latent] = {}
     boxes: dict[str, dict[str, Box]] = {}  # of eyes in cells
+
+    # Three eyes: two faces side by side that share one.
     for name, seeds in THREE_EYES.items():
         points[name] = three_eyes(generator, *(studio.opened(seed, SPACE) for seed in seeds))
         boxes[name] = {OWN: (5, 6, 2, 3), ADDED: (13, 6, 2, 3)}
+
+    # Eyes on a forehead, of another face or of a mixture.
     for name, seeds in FOREHEAD.items():
         face, other = (studio.opened(seed, SPACE) for seed in seeds)
         eyes = interpolate(generator, face, other, 0.5) if name == "c" else other
@@ -62,12 +66,15 @@ def draw(studio: Studio) -> Figure:
         ]
         points[name] = place(generator, (16, 16), placements, feather=cell)
         boxes[name] = {OWN: EYES, ADDED: (*placements[1].at, 8, 3)}
+
     sheet = Sheet(
         [f"{name}: seeds {a} and {b}" for name, (a, b) in {**THREE_EYES, **FOREHEAD}.items()]
     )
     before = {name: generator.render(point) for name, point in points.items()}
     sheet.row(f"mixed in {SPACE}", *before.values())
     rows = []
+
+    # Each edit changes the added eyes as much as the face's own, if the share is 1.
     for direction, strength in EDITS:
         if has_model(studio, direction, SPACE):
             tiles, shares = [], {}
@@ -88,6 +95,7 @@ def draw(studio: Studio) -> Figure:
                     **{f"share, {name}": s for name, s in shares.items()},
                 }
             )
+
     settings = {
         "three eyes": THREE_EYES,
         "forehead": FOREHEAD,

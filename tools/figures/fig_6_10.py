@@ -20,12 +20,15 @@ def draw(studio: Studio) -> Figure:
     mask = oval(studio.generator.resolution)
     sheet = Sheet(("a, projected", "b, projected", "mixed in FNSW5", "mixed in pixels"))
     rows = []
+
     for pair in pairs(studio):
         a, b = pair.pictures
         mixed = swapped(studio, pair, keep_styles=0)
         sheet.row(
             f"{pair.names[0]} with the middle of {pair.names[1]}", a, b, mixed, a + mask * (b - a)
         )
+
+        # Whose face it is, and what changed outside the oval.
         of_a, of_b, of_mixed = studio.nets.measure([a, b, mixed])
         outside = (mixed - a).abs().mean(1, keepdim=True)[mask == 0].mean().item() / 2
         rows.append(

@@ -28,6 +28,8 @@ def draw(studio: Studio) -> Figure:
             *(f"last {k} styles of a kept" if k else "all mixed" for k in KEPT),
         )
     )
+
+    # Each pair with none and with some of a's last styles kept.
     rows = []
     distances: dict[int, list[float]] = {k: [] for k in KEPT}
     for pair in pairs(studio):
@@ -46,6 +48,7 @@ def draw(studio: Studio) -> Figure:
                 **values,
             }
         )
+
     ratio = mean(distances[KEPT[1]]) / mean(distances[KEPT[0]])
     finding = Finding(
         "colour difference from a with two styles kept, over that with none", ratio, at_most=1

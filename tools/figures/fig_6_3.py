@@ -25,6 +25,8 @@ def draw(studio: Studio) -> Figure:
     targets = {pixels: shifted(image, pixels) for pixels in SHIFTS}
     sheet = Sheet([f"moved by {pixels} px" for pixels in SHIFTS])
     sheet.row("photograph", *targets.values())
+
+    # Each space with every shift.
     rows, findings = [], []
     for space in SPACES:
         tiles, values = [], {}
@@ -34,6 +36,8 @@ def draw(studio: Studio) -> Figure:
             tiles.append(Tile(projected.image, f"{MAIN} {values[pixels]:.3f}"))
         sheet.row(f"{space}, {STEPS} steps", *tiles)
         rows.append({"space": space, **{f"{pixels} px": value for pixels, value in values.items()}})
+
+        # The distance against that without a shift.
         for pixels in SHIFTS[1:]:
             change = values[pixels] / values[0] - 1
             limit = 0.1 if space == "FNW5" else None

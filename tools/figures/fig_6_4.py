@@ -34,6 +34,8 @@ def draw(studio: Studio) -> Figure:
     )
     points: dict[str, list[Latent]] = {space: [] for space in SPACES}
     distances: dict[str, list[float]] = {space: [] for space in SPACES}
+
+    # Pictures: every image in both spaces, with its edits.
     for name, image in faces(studio.generator, studio.count(IMAGES)).items():
         for space in SPACES:
             projected = studio.project(image, space, STEPS)
@@ -45,6 +47,8 @@ def draw(studio: Studio) -> Figure:
             ]
             tile = Tile(projected.image, f"{MAIN} {distances[space][-1]:.3f}")
             sheet.row(f"{name}, {space}", image if space == SPACES[0] else None, tile, *pictures)
+
+    # Means over the images, beside generated faces.
     rows = []
     for direction, strength in EDITS.items():
         generated = reference(studio, direction, abs(strength), direction)

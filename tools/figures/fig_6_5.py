@@ -29,6 +29,7 @@ def draw(studio: Studio) -> Figure:
         studio.generator.convert(studio.project(i, "FNW5", STEPS).latent, "FNSW5")
         for i in images.values()
     ]
+
     sheet = Sheet(tile=TILE)
     rows = [
         {

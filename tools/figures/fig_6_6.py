@@ -33,10 +33,12 @@ def draw(studio: Studio) -> Figure:
     sheet = Sheet(("target", "projection", *(f"{name} {s:+g}" for name, s in EDITS.items())), TILE)
     rows: list[dict[str, Any]] = []
     error: dict[str, float] = {}
+
     for space in SPACES:
         projected = studio.project(target, space, STEPS)
         error[space], elsewhere = errors(projected.image, target)
         distance = studio.measured(projected, target)[MAIN]
+
         pictures = [
             generator.render(edited(studio, projected.latent, d, s)) for d, s in EDITS.items()
         ]
@@ -54,6 +56,7 @@ def draw(studio: Studio) -> Figure:
                 "error elsewhere": elsewhere,
             }
         )
+
     ratio = error["FNW5"] / error["NW+"]
     finding = Finding("error in the place of the eye, FNW5 over NW+", ratio, at_most=1)
     return Figure(sheet, rows, [finding], {"steps": STEPS, "edits": EDITS})

@@ -44,10 +44,13 @@ def draw(studio: Studio) -> Figure:
     generator = studio.generator
     target = two_people(portrait(generator), generated(generator, SEED))
     projected = studio.project(target, "FNW5", STEPS)
+
+    # The point, and the people in its picture.
     mask = left_mask(generator.resolution)
     point = ensure_companion(generator, projected.latent)
     before = people(studio, projected.image)
     distance = studio.measured(projected, target)[MAIN]
+
     sheet = Sheet()
     sheet.row(
         f"target, and one latent of FNW5: {MAIN} {distance:.3f}",
@@ -55,6 +58,8 @@ def draw(studio: Studio) -> Figure:
         Tile(projected.image),
     )
     rows, findings = [], []
+
+    # Edits of both people, then of the left one under the mask.
     for name, strength in EDITS.items():
         tiles = []
         features, _ = feature_edit_for("auto", generator, point, find(name))
@@ -81,6 +86,7 @@ def draw(studio: Studio) -> Figure:
             if outside is not None:
                 findings.append(Finding(f"{name}: change outside the mask", outside, at_most=0.02))
         sheet.row("", *tiles)
+
     details: dict[str, Any] = {"identity": identities(before, people(studio, target))}
     windows = None if point.companion is None else point.companion.windows
     places = [] if windows is None else windows[0].int().tolist()

@@ -38,11 +38,15 @@ def draw(studio: Studio) -> Figure:
     opened = [studio.opened(seed, SPACE) for seed in seeds]
     before = studio.nets.measure([generator.render(point) for point in plain])
     ways: dict[str, list[Latent]] = {"NW+": plain, **dict.fromkeys(FEATURE_EDITS, opened)}
+
+    # The ways in which each edit can be made.
     carried = {
         name: [c for c in FEATURE_EDITS if c != "model" or has_model(studio, name, SPACE)]
         for name in EDITS
     }
     signs = [(name, sign * strength) for name, strength in EDITS.items() for sign in (-1, 1)]
+
+    # Pictures of the first faces.
     sheet = Sheet(("face", *(f"{name} {s:+g}" for name, s in signs)), TILE)
     for k in range(min(SHOWN, len(seeds))):
         for way, points in ways.items():
@@ -53,6 +57,8 @@ def draw(studio: Studio) -> Figure:
                 for name, s in signs
             ]
             sheet.row(f"seed {seeds[k]}, {way}", generator.render(points[k]), *pictures)
+
+    # Means over all faces, as shares of the change in NW+.
     rows: list[dict[str, Any]] = []
     findings = []
     for name, strength in EDITS.items():

@@ -37,11 +37,14 @@ def draw(studio: Studio) -> Figure:
     names = possible_inits(generator, next(iter(images.values())), Space.parse(SPACE))
     starts: dict[str, InitName | Latent] = {name: name for name in names}
     starts["random"] = studio.opened(RANDOM_SEED, SPACE, psi=1.0)
+
     sheet = Sheet(
         ("image", *(f"{start}, {steps} steps" for start in starts for steps in (EARLY, LATE))), TILE
     )
     generated = reference(studio, EDIT, STRENGTH, EDIT)
     rows: list[dict[str, Any]] = []
+
+    # Each image from every init, early and late: pictures, then edits.
     for name, image in images.items():
         made = {
             (start, steps): studio.project(image, SPACE, steps, dist_weight=0.0, init=init)
@@ -70,6 +73,8 @@ def draw(studio: Studio) -> Figure:
                     "identity": found["identity"],
                 }
             )
+
+    # How much closer the first init comes with more steps.
     first = names[0]
     findings = []
     for row in rows:
@@ -81,6 +86,7 @@ def draw(studio: Studio) -> Figure:
             )
             what = f"{row['image']}, start {first}: {MAIN} lower at {LATE} steps than at {EARLY} by"
             findings.append(Finding(what, 1 - row[MAIN] / early[MAIN]))
+
     settings = {
         "steps": [EARLY, LATE],
         "random seed": RANDOM_SEED,

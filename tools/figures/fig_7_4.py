@@ -36,6 +36,8 @@ def draw(studio: Studio) -> Figure:
     ]
     distances = wasserstein(random, generated)
     usual = distances.mean().item()
+
+    # Projections with more and more steps.
     images = faces(studio.generator, studio.count(IMAGES))
     sheet = Sheet(tuple(images), TILE)
     sheet.row("", *images.values())
@@ -47,6 +49,7 @@ def draw(studio: Studio) -> Figure:
             "deviation": distances.std().item(),
         }
     ]
+
     findings = []
     for steps in STEPS:
         tiles, found = [], []

@@ -58,6 +58,7 @@ def project_all(
     sheet.
     """
     columns, runs = [], []
+
     for steps, weight in ways:
         projected = studio.project(image, space, steps, dist_weight=weight)
         metrics = studio.measured(projected, image)
@@ -71,6 +72,7 @@ def project_all(
             tiles.append(Tile(bars, f"{part}: W1 = {metrics[f'wasserstein {part}']:.3f}"))
         tiles.append(Tile(projected.image, f"{MAIN} {metrics[MAIN]:.3f}"))
         columns.append([*tiles, *map(Tile, pictures(studio, projected.latent))])
+
         response = relative_responses(studio, projected.latent)
         runs.append(
             {

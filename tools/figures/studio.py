@@ -165,11 +165,13 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
     """Draw a figure and write `NAME.jpg` and `NAME.json`; the picture's path."""
     out = out or (QUICK_OUT if studio.quick else DOCS)
     out.mkdir(parents=True, exist_ok=True)
+
     began = time.perf_counter()
     studio.defaults = studio.edits = None
     figure = draw(studio)
     picture = out / f"{name}.jpg"
     figure.sheet.save(picture)
+
     facts = {
         "figure": name,
         "quick": studio.quick,

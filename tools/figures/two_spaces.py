@@ -30,6 +30,7 @@ def two_spaces_figure(studio: Studio, first: int, before: Details | None = None)
     )
     details: dict[str, Mapping[str, Any]] = dict(before or {})
     rows: list[dict[str, Any]] = []
+
     chosen = list(faces(studio.generator, first + studio.count(IMAGES)).items())[first:]
     for name, image in chosen:
         tiles = [Tile(image)]
@@ -50,6 +51,7 @@ def two_spaces_figure(studio: Studio, first: int, before: Details | None = None)
                 {"image": name, "steps": steps, **values, "ratio": values["FNW5"] / values["NW+"]}
             )
         sheet.row(name, *tiles)
+
     names = [distance.name for distance in studio.distances]
     missing = {"lpips-vgg": "its trunk is not in torch's cache"} if "lpips-vgg" not in names else {}
     settings = {"steps": list(WANTED), "not measured": missing}
