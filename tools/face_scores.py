@@ -69,17 +69,18 @@ def height(eye: Array) -> Array:
 
 
 def hair_darkness(image: Array, landmarks: Array) -> float:
-    """Log of the cheeks' luminance over that of the hair, the median over a grid on the crown and
-    beside the temples.
+    """Log of the cheeks' luminance over that of the hair.
 
-    `image` [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. Relative to the skin, so that
-    exposure cancels.
-    Hats and bald heads are noise here.
+    `image` is [H, W, 3] 8-bit sRGB, `landmarks` [68, 2] in its pixels. The hair is the median over
+    a grid on the crown and beside the temples. Relative to the skin, so that exposure cancels. Hats
+    and bald heads are noise here.
     """
     luma = image @ np.array(LUMA) / 255
     left, right = landmarks[LEFT_EYE].mean(0), landmarks[RIGHT_EYE].mean(0)
     across, middle = right - left, (left + right) / 2
     up = middle - landmarks[CHIN]
+
+    # Places over the forehead and beside the temples, in the face's own axes.
     crown = [
         middle + t * up + s * across
         for t in (0.68, 0.76, 0.84, 0.92)
@@ -92,6 +93,7 @@ def hair_darkness(image: Array, landmarks: Array) -> float:
         for s in (0.1, 0.2)
         for t in (0.4, 0.7, 1.0)
     ]
+
     hair = np.median([at(luma, p) for p in crown + temples])
     skin = np.mean([cheek(luma, landmarks, c) for c in (LEFT_CHEEK, RIGHT_CHEEK)])
     return float(np.log((skin + 0.05) / (hair + 0.05)))

@@ -34,9 +34,12 @@ def main(
     known = [path.stem for path in figure_files()]
     if unknown := set(names) - set(known):
         raise click.UsageError(f"unknown figure {min(unknown)}; known: {', '.join(known)}")
+
     chosen = [name for name in known if not names or name in names]
     if missing:
         chosen = [name for name in chosen if not ((out or DOCS) / f"{name}.jpg").exists()]
+
+    # One after the other; a figure that fails does not end the others.
     studio = open_studio(network, quick, kept, packages)
     failed = []
     for name in chosen:

@@ -15,18 +15,22 @@ DPI = 100
 def histogram(
     values: Tensor, generated: Tensor, limits: tuple[float, float], side: int
 ) -> Image.Image:
-    """Densities of all `values` (line) and of `generated` ones (filled) in a square picture; what
-    is outside is cut.
+    """Densities of `values` (line) and of `generated` ones (filled) in a square picture.
+
+    Values outside the limits are left out.
     """
     figure = Figure(figsize=(side / DPI, side / DPI), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+
+    # Densities integrate to the share of the values within the limits.
     low, high = limits
     edges = torch.linspace(low, high, BINS + 1).tolist()
     for sample, filled, colour in ((generated, True, "0.8"), (values, False, "C0")):
         counts = torch.histc(sample.detach().flatten().double(), BINS, low, high)
         density = counts / sample.numel() * BINS / (high - low)
         axes.stairs(density.tolist(), edges, fill=filled, color=colour)
+
     axes.set_xlim(low, high)
     axes.set_yticks([])
     axes.tick_params(labelsize=7)

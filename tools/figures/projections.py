@@ -59,15 +59,14 @@ class Projections:
         perceptual: PerceptualDistance | None = None,
         crop_perceptual: PerceptualDistance | None = None,
     ) -> Projected:
-        """The projection of `image` [1, 3, H, W] as `invert.project` makes it, if it is not in the
-        folder already.
+        """The projection of `image` [1, 3, H, W] by `invert.project`, or the one in the folder.
 
-        `perceptual` and `crop_perceptual` save loading what the settings name. One that is
-        interrupted is not kept; the
-        interrupt goes on.
+        `perceptual` and `crop_perceptual` save loading what the settings name. An interrupted
+        projection is not kept, and the interrupt goes on.
         """
         init = init or default_start(self.generator, image, space)
         key = projection_key(self.generator, image, space, settings, init, seed)
+
         path = self.folder / f"{key}.safetensors"
         if not path.exists():
             began = time.perf_counter()
@@ -117,9 +116,9 @@ def projection_key(
     init: Latent | InitName,
     seed: int,
 ) -> str:
-    """A hash of all that a projection depends on: the generator, the image, space, settings, start
-    and seed.
-    """
+    """A hash of all that a projection depends on: generator, image, space, settings, init, seed."""
+
+    # The init by its tensors, an encoder by its file.
     start: Any = init
     if isinstance(init, Latent):
         start = [str(init.space), *(digest(t) for t in init.tensors())]

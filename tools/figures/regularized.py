@@ -136,9 +136,12 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
             found.append(
                 Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight])
             )
+
         equal = [fall for weight, fall in falls.items() if farther[weight] <= 1 + TOLERANCE]
         what = f"{steps} steps: largest of these falls at equal {MAIN}, 1 where there is none"
         found.append(Finding(what, max(equal, default=1.0), at_least=5))
+
+    # Long runs: how much of the response to edits remains.
     for weight in LONG_WEIGHTS:
         of = {run["steps"]: run["response, all"] for run in runs if run["weight"] == weight}
         kept = of[long] / of[DEFAULT] if of[DEFAULT] and of[long] is not None else None

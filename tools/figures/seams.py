@@ -17,8 +17,7 @@ DETAIL = 2  # pixels; finer than this is detail
 
 
 def step_ratio(image: Tensor, mask: Tensor) -> float:
-    """Mean step between the pixels on both sides of a hard mask's edge, over that between
-    neighbours a little further.
+    """Mean step of pixels across the edge of a hard mask, over that a little further away.
 
     About 1 where no edge is to be seen. Straight edges only: along rows, columns, or both.
     """
@@ -26,6 +25,7 @@ def step_ratio(image: Tensor, mask: Tensor) -> float:
         area_downscale(image.clamp(-1, 1), SIDE),
         (area_downscale(mask.expand(-1, 3, -1, -1), SIDE) > 0.5),
     )
+
     across, along = 0.0, 0.0
     for axis in (2, 3):
         steps = image.diff(dim=axis).abs().mean(1)

@@ -32,6 +32,8 @@ def travel_row(
     times = [k / (FRAMES - 1) for k in range(FRAMES)]
     tiles = [Tile(picture, f"t = {t:.2f}") for picture, t in zip(pictures, times, strict=True)]
     sheet.row(f"{label}, mask travels {travel}", *tiles)
+
+    # Each picture on the way beside the plain interpolation of both latents.
     elsewhere, average = [], []
     for picture, t in list(zip(pictures, times, strict=True))[1:-1]:
         height, width = picture.shape[2:]
@@ -39,6 +41,7 @@ def travel_row(
         elsewhere.append(change_outside(picture, pictures[0], pictures[-1], mask))
         plain = generator.render(interpolate(generator, a, b, t))
         average.append(change_outside(plain, pictures[0], pictures[-1], mask))
+
     steps = [studio.distance(p, q) for p, q in pairwise(pictures)]
     return {
         "mask travels": travel,
