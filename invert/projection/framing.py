@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from invert.errors import ModelUnavailableError, UsageError
+from invert.files.file_kinds import shown
 from invert.generator import Generator
 from invert.images.alignment import (
     choose_face,
@@ -23,7 +24,7 @@ from invert.images.alignment import (
 from invert.images.crops import crop_to, crop_to_multiple, square_crop
 from invert.images.face_detection import Face, face_detector
 from invert.images.face_turns import faces_any_way_up
-from invert.images.image_files import picture_name, shown
+from invert.images.image_files import picture_name
 from invert.images.images import ReadOptions, convert_picture, read_image, to_tensor
 from invert.latents.latent import Latent
 from invert.latents.shapes import pixels
