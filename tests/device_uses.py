@@ -179,8 +179,8 @@ def tiny_distance() -> PerceptualDistance:
 @use
 def distances_of_images(w: World) -> Any:
     distance = tiny_distance().to(w.device)
-    torch.nn.init.ones_(distance.stages[0].weight)  # type: ignore[arg-type]
-    torch.nn.init.zeros_(distance.stages[0].bias)  # type: ignore[arg-type]
+    torch.nn.init.ones_(distance.stages[0].weight)
+    torch.nn.init.zeros_(distance.stages[0].bias)
     other = w.generator.render(w.latent("W"))
     measured = reconstruction_metrics(w.image, other, [distance])
     return distance(w.image, other), distance.embed(w.image), list(measured.values())

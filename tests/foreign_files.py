@@ -139,7 +139,7 @@ def ada_attributes(path: str, part: nn.Module) -> dict[str, Any]:
     if re.fullmatch(r"synthesis\.b\d+", path):
         return {"architecture": "skip", "resolution": int(path[11:])}
     weight = part._parameters["weight"]
-    fan_in = weight[0].numel()  # type: ignore[index]
+    fan_in = weight[0].numel()
     if path.startswith("mapping.fc"):
         return {"activation": "lrelu", "weight_gain": 0.01 / math.sqrt(fan_in), "bias_gain": 0.01}
     if path.endswith(".affine"):
@@ -168,7 +168,7 @@ def rosinality_module(tensors: Mapping[str, Tensor], lr_mul: float = 0.01) -> nn
 
     def attributes(path: str, part: nn.Module) -> dict[str, Any]:
         if re.fullmatch(r"style\.\d+", path):
-            width = part._parameters["weight"].shape[1]  # type: ignore[union-attr]
+            width = part._parameters["weight"].shape[1]
             return {
                 "lr_mul": lr_mul,
                 "scale": lr_mul / math.sqrt(width),

@@ -35,7 +35,7 @@ def encode(value: object, protocol: int = 4) -> bytes:
     """
 
     def many(values: object) -> bytes:
-        return b"".join(encode(item, protocol) for item in values)  # type: ignore[attr-defined]
+        return b"".join(encode(item, protocol) for item in values)
 
     if isinstance(value, Raw):
         return bytes(value)
@@ -105,7 +105,7 @@ def ada_state(root: object, *path: str) -> dict:
     """The `__dict__` of a module of G_ema, such as `("synthesis", "b8", "conv0")`, free to be
     changed.
     """
-    node = root["G_ema"]  # type: ignore[index]
+    node = root["G_ema"]
     state = node.args[0]["state"]
     for name in path:
         state = as_dict(state["_modules"])[name].args[0]["state"]
@@ -113,4 +113,4 @@ def ada_state(root: object, *path: str) -> dict:
 
 
 def as_dict(node: object) -> dict:
-    return node.items if isinstance(node, Call) else node  # type: ignore[return-value]
+    return node.items if isinstance(node, Call) else node

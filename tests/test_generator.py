@@ -113,7 +113,7 @@ def test_z_is_that_of_nvidias_generate_script() -> None:
     generator = small_generator()
     z = np.random.RandomState(7).randn(1, generator.z_dim)
     w = generator.mapping(torch.from_numpy(z))
-    assert torch.equal(generator.sample(7).styles, w)  # type: ignore[arg-type]
+    assert torch.equal(generator.sample(7).styles, w)
 
 
 def test_truncation_moves_towards_the_mean() -> None:
@@ -181,7 +181,7 @@ def test_features_made_from_w_plus_remember_the_styles_that_made_them(generator:
         for space in path:
             x = generator.convert(x, space)
         assert x.companion is not None
-        assert torch.equal(x.companion.styles, w_plus.styles)  # type: ignore[arg-type]
+        assert torch.equal(x.companion.styles, w_plus.styles)
         again = generator.convert(generator.latent(x.companion.styles), "FW5").features
         assert torch.allclose(again, generator.convert(w_plus, "FW5").features)
     maps = tuple(
@@ -245,7 +245,7 @@ def test_bad_arguments_are_refused_with_their_range() -> None:
     with pytest.raises(UsageError, match="psi"):
         generator.sample(0, psi=0.5, space="Z")
     with pytest.raises(UsageError, match="noise is"):
-        generator.render(generator.sample(0), "zero")  # type: ignore[arg-type]
+        generator.render(generator.sample(0), "zero")
     with pytest.raises(LatentError, match="expected \\[N, w_dim\\]"):
         generator.latent(torch.zeros(3))
     with pytest.raises(UsageError, match="which"):

@@ -291,7 +291,7 @@ def test_only_the_styles_that_made_the_features_matter(generator: Generator) -> 
     assert whole.features is not None
     assert torch.equal(coarse.features, whole.features)
     later = move(generator, x, d.offset(generator.num_ws, 2.0, (5, 8)), features=model)
-    assert torch.equal(later.features, x.features)  # type: ignore[arg-type]
+    assert torch.equal(later.features, x.features)
 
 
 def test_an_edit_that_the_model_cannot_carry_is_refused(generator: Generator) -> None:
@@ -491,7 +491,7 @@ def test_auto_takes_the_companion_else_the_model_and_never_falls_to_styles(
     assert chosen("residual", x) == "residual"
     assert chosen("difference", lost) == "difference"  # asked for: it says itself what it lacks
     wide = x.replace(
-        features=torch.cat([x.features, x.features], 3),  # type: ignore[list-item]
+        features=torch.cat([x.features, x.features], 3),
         rgb=None if x.rgb is None else torch.cat([x.rgb, x.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in x.noise or ()),
     )

@@ -327,7 +327,7 @@ def test_the_command_writes_a_model_that_carries_edits(folder: Path) -> None:
     x = generator.sample(0, space="FNW5").replace(companion=None)
     edited = move(generator, x, direction(generator).offset(generator.num_ws, 1.0), features=model)
     assert edited.features is not None
-    assert not torch.equal(edited.features, x.features)  # type: ignore[arg-type]
+    assert not torch.equal(edited.features, x.features)
 
 
 def test_the_command_prints_json(folder: Path) -> None:

@@ -108,7 +108,7 @@ def laughs(width: int, levels: int) -> Raw:
 @in_little_memory(MEMORY)
 def test_a_billion_laughs_are_not_told(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
-    root["training_set_kwargs"] = {"laughs": laughs(50, 30)}  # type: ignore[index]
+    root["training_set_kwargs"] = {"laughs": laughs(50, 30)}
     data = write_pickle(root)
     with at_most(1_000_000):
         read_bytes(tmp_path, data)
@@ -155,7 +155,7 @@ def test_one_array_mentioned_often_is_refused_before_it_is_copied(tmp_path: Path
     refuse_bytes(tmp_path, write_pickle(root), "the tensors ask for more bytes than the file has")
     root = root_of("tf_tiny.pkl")
     array = Raw(encode(node_of(torch.zeros(1 << 20).numpy())) + b"r\x99\x00\x00\x00")
-    variables = root[2].state["variables"]  # type: ignore[index]
+    variables = root[2].state["variables"]
     variables += [("x0", array), *((f"x{k}", again) for k in range(1, 200))]
     refuse_bytes(tmp_path, write_pickle(root), "the tensors ask for more bytes than the file has")
 

@@ -108,7 +108,7 @@ def test_every_layout_is_read_from_every_container_and_place(
     layout: str, container: str, tmp_path: Path
 ) -> None:
     with foreign_modules():
-        value = (MODULES | STATES)[layout](canonical())  # type: ignore[operator]
+        value = (MODULES | STATES)[layout](canonical())
         places = {"alone": PLACES["alone"]} if container == "safetensors" else PLACES
         files = {
             name: write(tmp_path / f"{k}", place(value), container)

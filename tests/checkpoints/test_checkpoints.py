@@ -83,11 +83,11 @@ def test_the_pickle_protocol_does_not_matter(name: str, protocol: int, tmp_path:
 def test_source_code_in_the_file_is_ignored_and_its_hash_reported(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
     source = "raise SystemExit('executed')"
-    root["G_ema"].args[0]["module_src"] = source  # type: ignore[index]
+    root["G_ema"].args[0]["module_src"] = source
     digest = hashlib.sha256(source.encode()).hexdigest()
     assert digest in read_bytes(tmp_path, write_pickle(root)).details["ignored_source_sha256"]
     root = root_of("tf_tiny.pkl")
-    root[2].state["build_module_src"] = source  # type: ignore[index]
+    root[2].state["build_module_src"] = source
     assert digest in read_bytes(tmp_path, write_pickle(root)).details["ignored_source_sha256"]
 
 

@@ -308,7 +308,7 @@ def test_a_pickled_class_of_any_name_and_age_is_read(tmp_path: Path) -> None:
         assert same_tensors(read_bytes(tmp_path, write_pickle(each)).tensors, canonical())
 
 
-def node_of_module(module: nn.Module):  # type: ignore[no-untyped-def]
+def node_of_module(module: nn.Module):
     from io import BytesIO
 
     from invert.checkpoints.pickle_machine import read_pickle

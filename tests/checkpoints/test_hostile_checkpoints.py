@@ -59,7 +59,7 @@ class Executes:
 
 def in_training_settings(node: object) -> bytes:
     root = root_of("ada_tiny.pkl")
-    root["training_set_kwargs"] = node  # type: ignore[index]
+    root["training_set_kwargs"] = node
     return write_pickle(root)
 
 
@@ -115,10 +115,10 @@ def test_a_payload_inside_an_embedded_stream_is_refused(tmp_path: Path) -> None:
 def test_source_code_is_never_executed(tmp_path: Path) -> None:
     source = f"open({str(tmp_path / 'sentinel')!r}, 'w')"
     root = root_of("ada_tiny.pkl")
-    root["G_ema"].args[0]["module_src"] = source  # type: ignore[index]
+    root["G_ema"].args[0]["module_src"] = source
     read_bytes(tmp_path, write_pickle(root))
     root = root_of("tf_tiny.pkl")
-    root[2].state["build_module_src"] = source  # type: ignore[index]
+    root[2].state["build_module_src"] = source
     read_bytes(tmp_path, write_pickle(root))
 
 

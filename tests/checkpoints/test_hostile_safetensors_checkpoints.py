@@ -88,7 +88,7 @@ def metadata(**values: object) -> Callable[[dict], object]:
 def test_damaged_safetensors_files_are_refused(
     change: object, match: str, ours: bytes, tmp_path: Path
 ) -> None:
-    refuse_bytes(tmp_path, with_header(ours, change), match)  # type: ignore[arg-type]
+    refuse_bytes(tmp_path, with_header(ours, change), match)
 
 
 def test_cut_off_or_extended_safetensors_files_are_refused(ours: bytes, tmp_path: Path) -> None:

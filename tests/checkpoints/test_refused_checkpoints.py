@@ -121,9 +121,9 @@ def test_sizes_that_a_module_states_must_be_those_of_its_tensors(
         if place == "attributes":
             module.__dict__.update(sizes)
         elif place == "mapping":
-            module.mapping.__dict__.update(sizes)  # type: ignore[union-attr]
+            module.mapping.__dict__.update(sizes)
         else:
-            module._init_kwargs = {**module._init_kwargs, **sizes}  # type: ignore[dict-item]
+            module._init_kwargs = {**module._init_kwargs, **sizes}
         path = write(tmp_path / "m", Persistent(module), "bare pickle")
     with pytest.raises(ModelFileError, match=match.replace("the generator", ".*")):
         read_checkpoint(path)
@@ -145,7 +145,7 @@ def test_sizes_that_tensorflow_states_must_be_those_of_its_variables(
     settings: dict, match: str, tmp_path: Path
 ) -> None:
     root = root_of("tf_tiny.pkl")
-    root[2].state["static_kwargs"].update(settings)  # type: ignore[index]
+    root[2].state["static_kwargs"].update(settings)
     refuse_bytes(tmp_path, write_pickle(root), match)
 
 
@@ -268,7 +268,7 @@ def test_a_mean_w_beside_a_refused_generator_hides_nothing(tmp_path: Path) -> No
 
 def test_pickled_networks_of_other_families_are_refused_by_name(tmp_path: Path) -> None:
     root = root_of("ada_tiny.pkl")
-    modules = root["G_ema"].args[0]["state"]["_modules"]  # type: ignore[index]
+    modules = root["G_ema"].args[0]["state"]["_modules"]
     (modules.items if hasattr(modules, "function") else modules)["renderer"] = None
-    root["G_ema"].args[0]["class_name"] = "TriPlaneGenerator"  # type: ignore[index]
+    root["G_ema"].args[0]["class_name"] = "TriPlaneGenerator"
     refuse_bytes(tmp_path, write_pickle(root), r"this is a TriPlaneGenerator \(EG3D")

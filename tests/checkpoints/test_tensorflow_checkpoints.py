@@ -27,7 +27,7 @@ def test_numpy_values_are_read_from_every_protocol(protocol: int, tmp_path: Path
     const = np.random.default_rng(0).normal(size=(1, 16, 4, 4)).astype("f4", order="F")
     # an array and a scalar
     values = {"4x4/Const/const": const, "4x4/Conv/noise_strength": np.float32(0.25)}
-    components = as_dict(root[2].state["components"])  # type: ignore[index]
+    components = as_dict(root[2].state["components"])
     variables = components["synthesis"].state["variables"]
     components["synthesis"].state["variables"] = [
         (name, node_of(values[name], protocol) if name in values else node)
@@ -149,7 +149,7 @@ def test_settings_that_cannot_be_expressed_are_refused_by_name(
 def tf_change(change: Callable[[dict, dict], None]) -> bytes:
     """tf_tiny.pkl after `change(state of Gs, state of its synthesis network)`."""
     root = root_of("tf_tiny.pkl")
-    state = root[2].state  # type: ignore[index]
+    state = root[2].state
     change(state, as_dict(state["components"])["synthesis"].state)
     return write_pickle(root)
 

@@ -61,8 +61,8 @@ def test_edit_says_what_carries_it_into_the_features(
     edit = ("edit", "face.pt", "--direction", direction, "--network", network)
     assert "tilt: features edited by residual" in run(*edit, "-o", "a.pt").err
     assert "features edited by" not in run(*edit, "--features", "keep", "-o", "b.pt").err
-    assert Latent.load("a.pt").companion.origin is not None  # type: ignore[union-attr]
-    assert Latent.load("b.pt").companion.origin is None  # type: ignore[union-attr]
+    assert Latent.load("a.pt").companion.origin is not None
+    assert Latent.load("b.pt").companion.origin is None
     assert Path("a.png").read_bytes() != Path("b.png").read_bytes()
     refused(
         run(*edit, "--features", "model"),

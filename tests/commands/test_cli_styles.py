@@ -34,8 +34,8 @@ def test_style_mix_takes_the_named_styles(run: Shell, network: Path, latents: li
     )
     assert out.split() == ["x.png", "x.pt"]
     a, b, x = (Latent.load(p).styles for p in (*latents, "x.pt"))
-    assert torch.equal(x[:, :2], a[:, :2])  # type: ignore[index]
-    assert torch.equal(x[:, 2:], b[:, 2:])  # type: ignore[index]
+    assert torch.equal(x[:, :2], a[:, :2])
+    assert torch.equal(x[:, 2:], b[:, 2:])
 
 
 def test_the_old_option_excludes_its_end_and_warns(
@@ -117,7 +117,7 @@ def test_samples_keep_the_other_layers_one_as_a_latent_several_as_a_row(
     )
     assert one.split() == ["seed0000.middle-sample0007.png", "seed0000.middle-sample0007.pt"]
     drawn = resample(generator, a, "middle", 7, psi=0.7)
-    assert torch.equal(Latent.load(one.split()[1]).styles, drawn.styles)  # type: ignore[arg-type]
+    assert torch.equal(Latent.load(one.split()[1]).styles, drawn.styles)
     several = succeeded(
         run("style-mix", latents[0], "--sample", "7-8", "--styles", "middle", "--network", network)
     )

@@ -85,8 +85,8 @@ def test_probabilities_are_split_at_one_half_and_other_scores_at_the_median() ->
 def test_the_sign_is_that_of_the_scores() -> None:
     space, ws, (truth, _) = planted()
     for kind in ("linear", "logistic"):
-        up = learn(ws, ws @ truth, name="x", space=space, kind=kind)  # type: ignore[arg-type]
-        down = learn(ws, -(ws @ truth), name="x", space=space, kind=kind)  # type: ignore[arg-type]
+        up = learn(ws, ws @ truth, name="x", space=space, kind=kind)
+        down = learn(ws, -(ws @ truth), name="x", space=space, kind=kind)
         assert cosine(up.vectors, truth) > 0.9
         assert cosine(up.vectors, down.vectors) < -0.95
 
@@ -287,7 +287,7 @@ def test_a_network_without_known_affines_says_so() -> None:
     class Unknown(SynthesisNetwork):
         architecture = "unknown"
         mapping: MappingNetwork
-        start = noise_const = run = finish = None  # type: ignore[assignment]
+        start = noise_const = run = finish = None
 
     with pytest.raises(UsageError, match="no affine layers are known in a unknown"):
         affines(Unknown(), 0)

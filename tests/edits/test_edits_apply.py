@@ -189,7 +189,7 @@ def test_styles_only_leaves_the_features(generator: Generator) -> None:
     assert edited.features is not None
     assert edited.companion is not None
     assert torch.equal(edited.features, x.features)
-    assert torch.allclose(edited.styles - x.styles, o[4:])  # type: ignore[operator]
+    assert torch.allclose(edited.styles - x.styles, o[4:])
     # the companion still makes these features
     made = generator.convert(generator.latent(edited.companion.styles), "FW5").features
     assert made is not None
@@ -199,7 +199,7 @@ def test_styles_only_leaves_the_features(generator: Generator) -> None:
 def test_offsets_of_later_layers_need_no_companion(generator: Generator) -> None:
     x, o = generator.sample(0, space="FNW5").replace(companion=None), offset(generator)
     o[:4] = 0
-    assert torch.equal(move(generator, x, o).features, x.features)  # type: ignore[arg-type]
+    assert torch.equal(move(generator, x, o).features, x.features)
 
 
 def test_any_object_that_displaces_carries(generator: Generator) -> None:
@@ -217,7 +217,7 @@ def test_any_object_that_displaces_carries(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5").replace(companion=None)
     edited = move(generator, x, offset(generator), features=Raise(0.25))
     assert edited.features is not None
-    assert (edited.features - x.features - 0.25).abs().max() < 1e-12  # type: ignore[operator]
+    assert (edited.features - x.features - 0.25).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("space", ["W", "NW+", "FNW5", "FNSW5"])
@@ -270,7 +270,7 @@ def test_a_wide_image_is_edited_under_a_mask_on_one_side_only() -> None:
     assert x.rgb is not None
     assert x.noise is not None
     wide = x.replace(
-        features=torch.cat([x.features, x.features], 3),  # type: ignore[list-item]
+        features=torch.cat([x.features, x.features], 3),
         rgb=torch.cat([x.rgb, x.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in x.noise),
         companion=None,
@@ -309,7 +309,7 @@ def test_what_does_not_fit_is_refused_with_the_way_out(generator: Generator) -> 
     with pytest.raises(FingerprintError):
         move(generator, small_generator(seed=5).sample(0), o)
     wide = x.replace(
-        features=torch.cat([x.features, x.features], 3),  # type: ignore[list-item]
+        features=torch.cat([x.features, x.features], 3),
         rgb=None if x.rgb is None else torch.cat([x.rgb, x.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in x.noise or ()),
     )

@@ -50,7 +50,7 @@ def test_shifted_there_and_back_the_inside_is_the_same(generator: Generator, spa
     x = generator.sample([0, 1], space=space)
     back = shift(shift(x, (4, -2)), (-4, 2))
     assert same(crop(back, (0, 2, 12, 14)), crop(x, (0, 2, 12, 14)))
-    assert not torch.equal(back.features, x.features)  # type: ignore[arg-type]
+    assert not torch.equal(back.features, x.features)
 
 
 def test_a_shift_moves_the_image_by_its_cells() -> None:
@@ -91,7 +91,7 @@ def test_a_crop_is_the_shapes_of_a_smaller_canvas(generator: Generator) -> None:
     assert small.companion is None
     whole = crop(x, (0, 0, 16, 16))
     assert same(whole, x)
-    assert torch.equal(whole.companion.styles, x.companion.styles)  # type: ignore[union-attr]
+    assert torch.equal(whole.companion.styles, x.companion.styles)
     assert whole.metadata["made_by"] == "crop"
 
 
@@ -169,7 +169,7 @@ def test_what_leaves_the_canvas_is_cut(generator: Generator) -> None:
     x, y = generator.sample(0, space="FNW5"), generator.sample(1, space="FNW5")
     cut = place(generator, (16, 16), [Placement(x), Placement(y, (-8, 12))], feather=0)
     assert cut.features is not None
-    assert torch.equal(cut.features[:, :, 12:, :8], y.features[:, :, :4, 8:])  # type: ignore[index]
+    assert torch.equal(cut.features[:, :, 12:, :8], y.features[:, :, :4, 8:])
 
 
 def test_one_latent_alone_is_itself(generator: Generator) -> None:

@@ -76,9 +76,9 @@ def test_the_order_of_values_is_kept(amount: float) -> None:
 def test_only_the_named_parts_change_and_points_do_not_mix() -> None:
     x = spread(GENERATOR, "FNW5")
     y = equalize(GENERATOR, x, 0.5, ["features"])
-    assert torch.equal(y.styles, x.styles)  # type: ignore[arg-type]
-    assert torch.equal(y.rgb, x.rgb)  # type: ignore[arg-type]
-    assert not torch.equal(y.features, x.features)  # type: ignore[arg-type]
+    assert torch.equal(y.styles, x.styles)
+    assert torch.equal(y.rgb, x.rgb)
+    assert not torch.equal(y.features, x.features)
     assert torch.equal(y.features[:1], equalize(GENERATOR, x[0], 0.5).features)
     assert y.metadata["edits"] == [{"edit": "equalize", "amount": 0.5, "parts": ["features"]}]
 

@@ -221,7 +221,7 @@ def test_what_cannot_be_mixed_is_refused(generator: Generator) -> None:
     with pytest.raises(FingerprintError):
         mix(generator, a, small_generator(seed=9).sample(0), mask)
     wide = b.replace(
-        features=torch.cat([b.features, b.features], 3),  # type: ignore[list-item]
+        features=torch.cat([b.features, b.features], 3),
         rgb=None if b.rgb is None else torch.cat([b.rgb, b.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in b.noise or ()),
     )

@@ -41,7 +41,7 @@ def same(a: Latent, b: Latent) -> bool:
 
 def wide(latent: Latent) -> Latent:
     return latent.replace(
-        features=torch.cat([latent.features, latent.features], 3),  # type: ignore[list-item]
+        features=torch.cat([latent.features, latent.features], 3),
         rgb=None if latent.rgb is None else torch.cat([latent.rgb, latent.rgb], 3),
         noise=tuple(torch.cat([n, n], 3) for n in latent.noise or ()),
     )
@@ -106,7 +106,7 @@ def test_style_mixing_commutes_with_conversion(
         mixed = style_mix(generator, x, y, styles)
         assert (generator.render(mixed) - expected).abs().max() < 1e-10
         made = generator.convert(generator.latent(mixed.companion.styles), f"FW{layer}")
-        assert (made.features - mixed.features).abs().max() < 1e-10  # type: ignore[operator]
+        assert (made.features - mixed.features).abs().max() < 1e-10
 
 
 def test_all_styles_are_the_other_and_a_cut_through_the_features_is_refused(
@@ -123,15 +123,15 @@ def test_all_styles_are_the_other_and_a_cut_through_the_features_is_refused(
 def test_resampling_draws_some_layers_and_fixes_the_others(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5")
     drawn = resample(generator, x, (6, generator.num_ws), 7, psi=0.7)
-    assert torch.equal(drawn.features, x.features)  # type: ignore[arg-type]
-    assert torch.equal(drawn.styles[:, :2], x.styles[:, :2])  # type: ignore[index]
+    assert torch.equal(drawn.features, x.features)
+    assert torch.equal(drawn.styles[:, :2], x.styles[:, :2])
     other = generator.sample(7, psi=0.7, space="W+").styles
-    assert torch.equal(drawn.styles[:, 2:], other[:, 6:])  # type: ignore[index]
+    assert torch.equal(drawn.styles[:, 2:], other[:, 6:])
     assert same(resample(generator, x, (6, generator.num_ws), 7, psi=0.7), drawn)
     assert not same(resample(generator, x, (6, generator.num_ws), 8, psi=0.7), drawn)
     assert [edit["edit"] for edit in drawn.metadata["edits"]] == ["resample"]
     batch = resample(generator, generator.sample([0, 1]), "coarse", 7)
-    assert torch.equal(batch.styles[0, :4], batch.styles[1, :4])  # type: ignore[index]
+    assert torch.equal(batch.styles[0, :4], batch.styles[1, :4])
     with pytest.raises(LatentError, match="one image size"):
         resample(generator, wide(x), "middle", 7)
 
@@ -234,7 +234,7 @@ def test_frames_that_cannot_be_made_are_refused_before_the_first(generator: Gene
     with pytest.raises(
         UsageError, match="unknown mask travel 'around'; known: right, left, down, up"
     ):
-        frames(generator, a, b, 3, "around")  # type: ignore[arg-type]
+        frames(generator, a, b, 3, "around")
     with pytest.raises(LatentError, match="one image size"):
         frames(generator, a, wide(b), 3)
     with pytest.raises(LatentError, match="one image size"):

@@ -52,7 +52,7 @@ def test_an_encoding_is_a_point_of_its_layer_with_a_companion(encoder: Encoder) 
     assert str(latent.space) == "FW5"
     assert GENERATOR.check(latent).image == (64, 64)
     assert latent.companion is not None
-    assert torch.equal(latent.companion.styles[:, 4:], latent.styles)  # type: ignore[arg-type]
+    assert torch.equal(latent.companion.styles[:, 4:], latent.styles)
 
 
 def test_a_wider_image_gives_wider_maps(encoder: Encoder) -> None:
@@ -88,7 +88,7 @@ def test_a_lite_trunk_is_told_in_the_file_and_comes_back(tmp_path: Path) -> None
     assert again.shape.trunk == "efficientnet-lite0"
     x, y = (encoder.encode(GENERATOR, picture()).companion.styles for encoder in (made, again))
     assert x is not None
-    assert torch.allclose(x, y, atol=1e-3)  # type: ignore[arg-type]
+    assert torch.allclose(x, y, atol=1e-3)
 
 
 @pytest.mark.slow

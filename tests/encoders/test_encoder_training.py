@@ -51,7 +51,7 @@ def test_some_points_mix_two_styles_and_others_do_not() -> None:
     samples = Samples(GENERATOR, 5, mixing=0.5)
     constant = [
         bool((samples.point(k).styles == samples.point(k).styles[:, :1]).all()) for k in range(20)
-    ]  # type: ignore[index, union-attr]
+    ]
     assert 0 < sum(constant) < 20
 
 
@@ -61,10 +61,10 @@ def test_some_points_are_moved_by_whole_cells_of_all_their_maps() -> None:
     seen = set()
     for k in range(8):
         a, b = still.point(k), shifted.point(k)
-        assert torch.equal(a.styles, b.styles)  # type: ignore[arg-type]
-        x, y = found_move(a.features, b.features)  # type: ignore[arg-type]
+        assert torch.equal(a.styles, b.styles)
+        x, y = found_move(a.features, b.features)
         assert (x % 2, y % 2) == (0, 0)
-        assert (x, y) == tuple(2 * d for d in found_move(a.rgb, b.rgb))  # type: ignore[arg-type]
+        assert (x, y) == tuple(2 * d for d in found_move(a.rgb, b.rgb))
         assert max(abs(x), abs(y)) <= 4
         seen.add((x, y))
     assert len(seen) > 3
@@ -96,7 +96,7 @@ def test_an_unknown_trunk_is_refused() -> None:
     with pytest.raises(
         UsageError, match="unknown trunk 'resnet'; known: efficientnet-b0, efficientnet-lite0"
     ):
-        EncoderSettings(trunk="resnet")  # type: ignore[arg-type]
+        EncoderSettings(trunk="resnet")
 
 
 def test_a_batch_has_new_samples_and_earlier_ones() -> None:
@@ -110,7 +110,7 @@ def test_a_batch_has_new_samples_and_earlier_ones() -> None:
 
 def test_training_lowers_the_error_on_a_batch() -> None:
     run = training(EncoderSettings(batch=4, fresh=4, held_out=4, image_batch=0, warmup=1, lr=2e-3))
-    run.batch = lambda step: list(range(4))  # type: ignore[method-assign]
+    run.batch = lambda step: list(range(4))
     first = [run.update()[1] for _ in range(20)]
     assert first[-1]["features"] < 0.8 * first[0]["features"]
 
@@ -216,4 +216,4 @@ def test_a_run_needs_an_end() -> None:
 )
 def test_settings_outside_their_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="expected"):
-        EncoderSettings(**changes)  # type: ignore[arg-type]
+        EncoderSettings(**changes)

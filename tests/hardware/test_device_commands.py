@@ -141,8 +141,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator.sample(0).save(folder / "w.pt")
     generator.sample(0, space="Z").save(folder / "z.pt")
     a.replace(fingerprint="0" * 64).save(folder / "other.pt")
-    wide = {"features": torch.cat([a.features, b.features], 3)}  # type: ignore[list-item]
-    wide["rgb"] = torch.cat([a.rgb, b.rgb], 3)  # type: ignore[list-item]
+    wide = {"features": torch.cat([a.features, b.features], 3)}
+    wide["rgb"] = torch.cat([a.rgb, b.rgb], 3)
     noise = tuple(n.repeat(1, 1, 1, 2) for n in a.noise or ())
     a.replace(**wide, noise=noise, companion=None).save(folder / "canvas.pt")
 

@@ -52,7 +52,7 @@ def test_tf32_is_off_inside_and_as_before_afterwards() -> None:
 
 
 def test_what_is_exact_already_is_not_touched() -> None:
-    torch.backends.cudnn.conv.fp32_precision = "none"  # type: ignore[attr-defined]
+    torch.backends.cudnn.conv.fp32_precision = "none"
     with full_precision():
         assert flags() == ["ieee", "none"]
     assert flags() == ["tf32", "none"]

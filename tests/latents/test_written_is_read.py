@@ -140,7 +140,7 @@ def test_a_string_is_a_space(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown space 'X'"):
         Latent("X", styles=torch.zeros(1, 3), fingerprint="")
     with pytest.raises(LatentError, match="expected a tensor as styles, got list"):
-        Latent("W", styles=[1.0, 2.0], fingerprint="")  # type: ignore[arg-type]
+        Latent("W", styles=[1.0, 2.0], fingerprint="")
 
 
 @pytest.mark.parametrize("start", [b"\x80\x02", b"\x1f\x8b", b"BZ"])

@@ -107,7 +107,7 @@ def test_an_edit_moves_every_image_in_its_place(generator: Generator, two: Laten
             generator.convert(generator.latent(w), "FW5").features
             for w in (styles, styles + offset(generator))
         ]
-        expected = alone[1] - alone[0]  # type: ignore[operator]
+        expected = alone[1] - alone[0]
         inner = (..., slice(SEAM, -SEAM), slice(SEAM, -SEAM))
         assert torch.allclose(change[k][inner], expected[0][inner], atol=1e-9)
     between = (
@@ -147,7 +147,7 @@ def test_what_a_mask_leaves_out_stays_and_so_does_its_companion(
         not torch.equal(a, b)
         for a, b in zip(edited.companion.styles[0], two.companion.styles[0], strict=True)
     ]
-    left = [x == 0 for x in two.companion.windows[0, :, 0].tolist()]  # type: ignore[index]
+    left = [x == 0 for x in two.companion.windows[0, :, 0].tolist()]
     assert moved == left
 
 
@@ -185,8 +185,8 @@ def test_of_windows_that_overlap_the_better_stays() -> None:
 def test_they_are_saved(two: Latent, tmp_path: Path) -> None:
     two.save(tmp_path / "two.pt")
     again = Latent.load(tmp_path / "two.pt")
-    assert torch.equal(again.companion.windows, two.companion.windows)  # type: ignore
-    assert torch.equal(again.companion.styles, two.companion.styles)  # type: ignore[union-attr]
+    assert torch.equal(again.companion.windows, two.companion.windows)
+    assert torch.equal(again.companion.styles, two.companion.styles)
 
 
 def test_companions_end_with_the_canvas_they_belong_to(generator: Generator, two: Latent) -> None:

@@ -71,7 +71,7 @@ def test_an_unlikely_point_gets_a_likely_companion(generator: Generator) -> None
 
     far = generator.latent(
         generator.w_avg + 3 * (generator.sample(0, space="W+").styles - generator.w_avg)
-    )  # type: ignore[operator]
+    )
     x = generator.convert(far, "FNW5")
     assert x.companion is not None
     found = with_companion(generator, x).companion.styles
@@ -90,9 +90,9 @@ def test_later_styles_are_the_points_own(generator: Generator) -> None:
     x = generator.sample(0, space="FNW5")
     x = x.replace(styles=x.style_tensor() + 1)
     found = with_companion(generator, x).companion.styles
-    assert torch.equal(found[:, 4:], x.styles)  # type: ignore[index,arg-type]
+    assert torch.equal(found[:, 4:], x.styles)
     spread = generator.convert(x, "FNSW5")
-    assert torch.allclose(later_styles(spread), x.styles)  # type: ignore[arg-type]
+    assert torch.allclose(later_styles(spread), x.styles)
 
 
 def test_a_point_without_room_for_one_is_refused(generator: Generator) -> None:
@@ -203,7 +203,7 @@ def test_that_of_a_long_run_explains_its_early_point(generator: Generator) -> No
     assert torch.equal(found[:, -own.shape[1] :], own)
     seen = own_companion(generator, long.early)
     assert torch.equal(found[:, : -own.shape[1]], seen[:, : -own.shape[1]])
-    assert not torch.equal(found, plain.latent.companion.styles)  # type: ignore[arg-type]
+    assert not torch.equal(found, plain.latent.companion.styles)
 
 
 def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generator) -> None:

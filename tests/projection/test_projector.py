@@ -105,13 +105,13 @@ def test_divergence_is_reported_and_the_best_point_kept() -> None:
 
     def poison(step: Step) -> None:
         if step.step == 3:  # a weight that overflows makes every later loss infinite
-            GENERATOR.network.convs[-1].bias.fill_(math.nan)  # type: ignore[union-attr, operator]
+            GENERATOR.network.convs[-1].bias.fill_(math.nan)
 
-    bias = GENERATOR.network.convs[-1].bias.clone()  # type: ignore[union-attr, operator]
+    bias = GENERATOR.network.convs[-1].bias.clone()
     try:
         result = project(GENERATOR, image, "W+", settings=PLAIN, callback=poison)
     finally:
-        GENERATOR.network.convs[-1].bias.copy_(bias)  # type: ignore[union-attr, operator]
+        GENERATOR.network.convs[-1].bias.copy_(bias)
     assert result.stop_reason == "diverged"
     assert result.best_step <= 3
     assert all(bool(t.isfinite().all()) for t in result.latent.tensors())

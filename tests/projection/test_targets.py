@@ -232,7 +232,7 @@ MASK = torch.ones(1, 1, 64, 64)
         ),
         lambda: resample(GENERATOR, POINT, "coarse", seed=-1),
         lambda: Latent("W++", torch.zeros(1, 32), ""),
-        lambda: Latent(5, torch.zeros(1, 32), ""),  # type: ignore[arg-type]
+        lambda: Latent(5, torch.zeros(1, 32), ""),
     ],
 )
 def test_numbers_out_of_range_are_refused_in_python_too(call: Callable[[], object]) -> None:
