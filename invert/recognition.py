@@ -9,7 +9,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +175,8 @@ def numpy_file(data: bytes) -> Recognized | None:
         container = "npy"
     elif data.startswith(ZIP_MAGIC) and is_npz(data):
         archive = NpzArchive(data)
+        if are_weights(archive.names):
+            raise ModelFileError("a NumPy archive of a network's weights; save its state_dict")
         found = {name: archive.read(name) for name in archive.names}
         container = "npz"
     else:
@@ -183,6 +185,11 @@ def numpy_file(data: bytes) -> Recognized | None:
         shapes = ", ".join(str(list(array.shape)) for array in list(found.values())[:4])
         raise ModelFileError(f"arrays {shapes}, none of vectors; save [w_dim] or [num_ws, w_dim]")
     return recognized
+
+
+def are_weights(names: Iterable[str]) -> bool:
+    """Whether these are names of a network's parameters."""
+    return any(name.endswith((".weight", ".bias")) for name in names)
 
 
 def is_npz(data: bytes) -> bool:
@@ -314,7 +321,7 @@ def tensors_of(content: object) -> dict[str, Tensor]:
     if set(tensors) & (POINT_KEYS | DIRECTION_KEYS):
         return tensors
     alone = not any(isinstance(v, Mapping) for v in content.values())  # no network beside it
-    return tensors if len(tensors) == 1 and alone else {}
+    return tensors if len(tensors) == 1 and alone and not are_weights(tensors) else {}
 
 
 def arrays(found: Mapping[str, Any], container: str) -> Recognized | None:

@@ -250,7 +250,7 @@ def test_generators_of_other_families_are_refused_by_name(family: str, tmp_path:
     ):
         content = place({name: torch.zeros(1) for name in FAMILIES[family]})
         with pytest.raises(ModelFileError, match=rf"supported: .*this is .*{family}") as caught:
-            read_checkpoint(saved(tmp_path / "m", content))
+            load_generator(saved(tmp_path / "m", content))
         assert "\n" not in str(caught.value)
     (tmp_path / "s").unlink(missing_ok=True)
     path = write(tmp_path / "s", {name: torch.zeros(1) for name in FAMILIES[family]}, "safetensors")

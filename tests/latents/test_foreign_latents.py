@@ -148,6 +148,7 @@ def test_the_noise_of_rosinalitys_projector_comes_along(run: Shell, network: Pat
         ("int.pt", pt(torch.zeros(1, 10, 32, dtype=torch.int64)), "is int64, expected floats"),
         ("map.npy", npy(torch.zeros(2, 3, 4, 32)), "an array [2, 3, 4, 32], expected [w_dim]"),
         ("scalar.npy", npy(torch.tensor(3.0)), "arrays [], none of vectors; save [w_dim]"),
+        ("net.npz", npz(**{"style.1.weight": WS[0]}), "a NumPy archive of a network's weights"),
         ("latents.npy", npy_of_objects,
          "an array of Python objects, which could run code when loaded"),
         ("ours.pt", lambda p: GENERATOR.sample(0).save(p),
