@@ -29,6 +29,7 @@ MAX_NUM_WS = 20
 # Where known tools keep their directions: GANSpace those of W, then of activations, and its export
 # by e4e.
 ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
+MEAN_W, NETWORK_KEYS = "latent_avg", {"g_ema", "g", "state_dict"}  # of rosinality, pSp, e4e
 COLUMN_KEY = "eigvec"  # of SeFa by rosinality; one direction per column
 LATENT_HINT = (
     "points, not a direction; `invert import-latent` takes them, and directions are learned "
@@ -135,6 +136,10 @@ def from_torch(content: object, key: str | None) -> tuple[Tensor, str | None]:
         isinstance(v, Mapping) and "latent" in v for v in content.values()
     ):
         raise ModelFileError(f"projected latents: {LATENT_HINT}")
+
+    # Nor is the mean w of a generator.
+    if key is None and set(content) >= {MEAN_W} and set(content) & NETWORK_KEYS:
+        raise ModelFileError("a network's file; `invert directions sefa` finds directions in it")
 
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
     if key is None and COLUMN_KEY in tensors:

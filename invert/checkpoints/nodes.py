@@ -99,6 +99,14 @@ def would_run(name: str) -> ModelFileError:
     )
 
 
+def not_needed(name: str) -> ModelFileError:
+    """The error for a name that runs nothing, in a file of plain tensors and data."""
+    return ModelFileError(
+        f"the pickle names {quoted(name)}, which this kind of file does not need; "
+        "it was not imported; `invert info` tells what the file is"
+    )
+
+
 def foreign(node: object, what: str) -> ModelFileError | None:
     """The error for an object of an unknown class where one is needed; None for data."""
     function = node.function if isinstance(node, Call) else node

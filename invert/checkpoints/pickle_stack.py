@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from invert.checkpoints.foreign_names import only_builds, reaches_code
-from invert.checkpoints.nodes import Call, Global, PersistentId, describe, would_run
+from invert.checkpoints.nodes import Call, Global, PersistentId, describe, not_needed, would_run
 from invert.errors import ModelFileError
 
 MAX_DEPTH = 100  # a generator's file nests 32 deep
@@ -156,7 +156,8 @@ class Machine:
         # A dotted name would make "os" + "path.join" look like "os.path" + "join".
         known = "." not in name and f"{module}.{name}" in self.allowed
         if not known and (self.strict or reaches_code(module, name)):
-            raise would_run(f"{module}.{name}")
+            harmless = not reaches_code(module, name) and only_builds(Global(module, name), ())
+            raise (not_needed if harmless else would_run)(f"{module}.{name}")
         self.push(Global(module, name))
 
     def stack_name(self, _: object) -> None:

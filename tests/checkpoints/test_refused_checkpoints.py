@@ -4,6 +4,7 @@ name.
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from foreign_files import (
 )
 from pickle_writer import call, root_of, write_pickle
 from test_hostile_torch_checkpoints import archive, stream
+from torch import nn
 
 from invert.checkpoints import read_checkpoint
 from invert.checkpoints.nodes import Global
 from invert.errors import ModelFileError
+from invert.latents.latent import Latent
 from invert.loading import load_generator
 
 # -- code
@@ -256,6 +259,20 @@ def test_generators_of_other_families_are_refused_by_name(family: str, tmp_path:
     path = write(tmp_path / "s", {name: torch.zeros(1) for name in FAMILIES[family]}, "safetensors")
     with pytest.raises(ModelFileError, match=f"this is .*{family}"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [argparse.Namespace(size=32), nn.Linear(1, 1), Path("x")])
+def test_a_harmless_class_in_place_of_a_latent_is_no_reason_for_distrust(
+    value: object, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "m.pt", {"g_ema": {}, "args": value})
+    with pytest.raises(ModelFileError, match=r"the pickle names .*`invert info` tells") as caught:
+        Latent.load(path)
+    assert "trust" not in str(caught.value)
+    for name in ("os.system", "library.function"):
+        (tmp_path / "e.pt").write_bytes(archive({"format": call(name)}, members={}))
+        with pytest.raises(ModelFileError, match="do not trust this file"):
+            Latent.load(tmp_path / "e.pt")
 
 
 def test_a_mean_w_beside_a_refused_generator_hides_nothing(tmp_path: Path) -> None:

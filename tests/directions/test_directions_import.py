@@ -46,6 +46,13 @@ def same(direction: Direction, vectors: np.ndarray) -> bool:
 # -- kinds
 
 
+@pytest.mark.parametrize("key", ["g_ema", "state_dict"])
+def test_the_mean_w_of_a_network_is_no_direction(key: str, tmp_path: Path) -> None:
+    torch.save({key: {}, "latent_avg": torch.ones(W_DIM)}, tmp_path / "net.pt")
+    with pytest.raises(ModelFileError, match="a network's file"):
+        read(tmp_path / "net.pt")
+
+
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4"])
 @pytest.mark.parametrize("shape", [(W_DIM,), (1, W_DIM), (1, 1, W_DIM)])
 def test_one_vector_in_any_float_type_and_shape(
