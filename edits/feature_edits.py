@@ -38,8 +38,8 @@ from invert.projection.companion_windows import Windows
 class Displacement(NamedTuple):
     """What is added to F_i [N, C, H, W] and R_i [N, 3, h, w]; None where they stay.
 
-    `origin` goes into the edited latent's companion (`Companion.origin`), for feature edits whose
-    way back starts there.
+    `origin` goes into the edited latent's companion (`Companion.origin`): the companion, F_i and
+    R_i before the first edit, from which :class:`ResidualWarp` always computes.
     """
 
     features: Tensor | None
@@ -78,7 +78,7 @@ class KeepFeatures:
 class CompanionDifference:
     """F_i changes as the features of the companion do, F_i(c + offset) − F_i(c); so does R_i.
 
-    Both are made with the generator's constant noise. Exact where F_i is what the companion makes.
+    Both terms have the generator's constant noise. Exact where F_i is what the companion makes.
     On a canvas each companion changes the cells of its window, and the others stay.
     """
 
@@ -102,10 +102,10 @@ class CompanionDifference:
 class ResidualWarp:
     """F_i changes as the companion does, and its residual is warped and damped with it.
 
-    F_i of a close fit holds more than its companion makes: F_i = F_i(c₀) + residual, at the origin
-    c₀, the companion before the first edit. With the companion at c,
+    F_i of a close fit holds more than its companion makes. With F_i⁰ the latent's map and c₀ its
+    companion before the first edit, residual = F_i⁰ − F_i(c₀). With the companion at c,
 
-        F_i = F_i(c) + share · warp(residual)
+        F_i' = F_i(c) + share · warp(residual)
 
     Where an edit moves things, as when a head turns, the residual moves along: it is warped by the
     optical flow of the companion's features from c₀ to c. Where an edit puts something else there,
@@ -114,10 +114,12 @@ class ResidualWarp:
         share = 1 / (1 + (|d| / half_change)⁴),   d = F_i(c) − warp(F_i(c₀))
 
     d is the change that the flow does not explain; |d| is its root mean square over the channels,
-    in units of the standard deviation of F_i(c₀) over its cells. R_i has the same flow and share.
+    in units of the standard deviation of F_i(c₀) over its cells. The fourth power is a smooth
+    switch that is at a half where |d| = half_change. R_i has the same flow and share.
 
-    The result depends on c alone and not on the way there: an edit of +s and then −s returns, and
-    the order of edits does not matter. Equal to `CompanionDifference` where the residual is zero.
+    F_i' depends on c alone and not on the way there: an edit of +s and then −s returns, and without
+    masks, or with one mask for all, the order of edits does not matter. Equal to
+    `CompanionDifference` where the residual is zero.
     """
 
     half_change: float = 1.0  # |d| that leaves half of the residual
@@ -151,7 +153,7 @@ class ResidualWarp:
         origin: Sequence[Tensor],
         companion: Tensor,
     ) -> list[Tensor]:
-        """(F_i,) or (F_i, R_i) of the windows when the companion went from its origin to here."""
+        """(F_i',) or (F_i', R_i') of the windows, the companion moved from `origin` to `companion`."""
         # The companion's maps on the straight line c₀ … c in W+.
         line = [
             torch.lerp(origin[0], companion, k / self.flow_steps)
@@ -164,7 +166,7 @@ class ResidualWarp:
         flow = self.optical_flow([maps[0] for maps in path])
         share = self.residual_share(warp(first[0], flow), last[0], first[0])
 
-        # F_i(c) + share · warp(F_i − F_i(c₀)), with F_i as it was at the origin; R_i likewise.
+        # F_i(c) + share · warp(F_i⁰ − F_i(c₀)); R_i likewise.
         residuals = [windows.cut(t) - made for t, made in zip(origin[1:], first, strict=True)]
         return [
             made + at_size(share, made.shape[2:]) * warp(residual, flow)

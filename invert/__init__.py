@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from invert.generator import Generator
     from invert.hardware.allocator import keep_large_blocks
     from invert.images.image_files import ReadOptions
+    from invert.images.images import write_png
     from invert.latents.latent import Latent
     from invert.latents.spaces import Space
     from invert.loading import load_generator
@@ -50,6 +51,7 @@ HOMES = {
     "load_perceptual": "invert.metrics.perceptual",
     "preset": "invert.projection.settings",
     "project": "invert.projection.projector",
+    "write_png": "invert.images.images",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "load_perceptual",
     "preset",
     "project",
+    "write_png",
 ]
 
 

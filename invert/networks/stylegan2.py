@@ -41,8 +41,8 @@ def demodulate(style: Tensor, weight_square: Tensor) -> Tensor:
     """Demodulation coefficients d [N, O, H, W] for a style map s [N, I, H, W]; a vector has 1×1.
 
     d_o = 1 / √(Σ_i s_i² Σ_k w_oik² + ε), [K] eq. 3; `weight_square` [O, I, 1, 1] is Σ_k w_oik².
-    [S] eq. A.1 builds all products first, [N, O, I, k, k, H, W]. Since w and s factor, the sum over
-    i and k is one 1×1 convolution of s².
+    [S] App. A.1 builds all products first, [N, O, I, k, k, H, W]. Since w and s factor, the sum
+    over i and k is one 1×1 convolution of s².
     """
     return (F.conv2d(style.square(), weight_square) + 1e-8).rsqrt()
 
@@ -58,10 +58,10 @@ class StyledConv(nn.Module):
         self.conv_clamp = conv_clamp
         self.affine = affine(t)
 
-        # Gain 2 per axis, as every other cell that the filter meets is a zero.
-        self.blur = Resample(taps, 2.0) if up else None
+        # Gain 2 per axis makes up for the zeros that the transposed convolution puts between cells.
+        self.blur = Blur(taps, 2.0) if up else None
 
-        # d is that of the raw weight w: were the gain √2 in both, it would cancel.
+        # d comes from the weight without GAIN: with it, demodulation would divide GAIN out.
         weight = t["weight"]
         self.register_buffer("weight_square", weight.square().sum([2, 3])[:, :, None, None])
         weight = (weight * GAIN).contiguous(memory_format=torch.channels_last)
@@ -82,7 +82,8 @@ class StyledConv(nn.Module):
         style = self.affine(w, x.shape[2:])
         d = demodulate(style, self.weight_square)
 
-        # Modulate, then convolve; an up-convolution is followed by the blur. d follows its size.
+        # Modulate, then convolve. An up-convolution is followed by the blur, and d, made at the
+        # input's size, is repeated to the output's.
         x = x * style
         if self.blur is None:
             x = F.conv2d(x, self.weight, padding=1)
@@ -96,7 +97,7 @@ class StyledConv(nn.Module):
         if noise is not None:
             x = x.add_(noise * self.noise_strength)
 
-        # In place: the backward passes above need neither sum.
+        # In place is safe: no backward pass reads the values that are overwritten.
         x = F.leaky_relu_(x, 0.2)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
@@ -108,6 +109,7 @@ class ToRGB(nn.Module):
         super().__init__()
         self.conv_clamp = conv_clamp
         self.affine = affine(t)
+        # Equalized learning rate: 1/√C at run time.
         self.register_buffer("weight", t["weight"] / math.sqrt(t["weight"].shape[1]))
         self.register_buffer("bias", t["bias"])
         self.weight: Tensor
@@ -128,7 +130,7 @@ class ToRGB(nn.Module):
         return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
 
-class Resample(nn.Module):
+class Blur(nn.Module):
     """The blur after a stride-2 transposed 3×3 convolution: [2H+1, 2W+1] to [2H, 2W].
 
     A separable FIR filter, one axis after the other.
@@ -180,17 +182,26 @@ class StyleGAN2(SynthesisNetwork):
         self.register_buffer("const", tensors["synthesis.b4.const"][None])
 
         # Per resolution r: up-convolution, convolution, RGB addend. The constant has no
-        # up-convolution. R_i is that of r / 2 in both layers of r, as torgb runs after the second.
+        # up-convolution. Both layers of r receive the RGB sum of size r / 2; torgb adds to it after
+        # the second.
         self.convs = nn.ModuleList()
         self.torgbs = nn.ModuleList()
         layers: list[Layer] = []
         for r in sizes:
             rgb = None if r == 4 else size_at(start, r // 2)
-            for up in (True, False)[r == 4 :]:
+            for up in (False,) if r == 4 else (True, False):
                 part = subset(tensors, f"synthesis.b{r}.{'conv0' if up else 'conv1'}.")
                 side = r // 2 if up else r
                 channels, cells = part["weight"].shape[1], size_at(start, side)
-                layers.append(Layer(len(layers) + 1, side, channels, cells, rgb, size_at(start, r)))
+                layer = Layer(
+                    index=len(layers) + 1,
+                    nominal=side,
+                    channels=channels,
+                    cells=cells,
+                    rgb_cells=rgb,
+                    noise_cells=size_at(start, r),
+                )
+                layers.append(layer)
                 self.convs.append(StyledConv(part, up, taps, conv_clamp))
             self.torgbs.append(ToRGB(subset(tensors, f"synthesis.b{r}.torgb."), conv_clamp))
 
@@ -199,7 +210,15 @@ class StyleGAN2(SynthesisNetwork):
         self.image_size = size_at(start, last)
         channels = tensors[f"synthesis.b{last}.torgb.weight"].shape[1]
         rgb = size_at(start, last // 2)
-        layers.append(Layer(len(layers) + 1, last, channels, self.image_size, rgb, None))
+        torgb = Layer(
+            index=len(layers) + 1,
+            nominal=last,
+            channels=channels,
+            cells=self.image_size,
+            rgb_cells=rgb,
+            noise_cells=None,
+        )
+        layers.append(torgb)
         self.layers = tuple(layers)
 
         # The filter that upsamples the RGB sum, with gain 2 per axis as above.

@@ -21,7 +21,7 @@ from invert.metrics.perceptual import PerceptualDistance, perceptual_size
 from invert.projection.regularizers import distribution_regularization, noise_regularization
 from invert.projection.variables import Variables
 
-CROP_SCALES = (1, 2, 4)  # a crop covers so many times its size in pixels, and is downscaled to it
+CROP_SCALES = (1, 2, 4)  # k: a crop is a window of k · size pixels, downscaled to size
 W_NOISE_END = 0.75  # fraction of the steps after which w gets no noise any more, [K] appendix D
 
 
@@ -43,17 +43,26 @@ class Terms(NamedTuple):
     """The value of the objective at one point."""
 
     loss: Tensor  # with every term, differentiable in the variables
-    fit: float  # without the terms of noise and random crops; the best point has the lowest
+    # Without the terms of noise and random crops; the best point has the lowest. While w gets
+    # noise, it is measured with that noise, which the point itself does not have.
+    fit: float
     perceptual: float  # distance of the whole image; nan without a perceptual network
     mse: float
     image: Tensor  # [1, 3, H, W] in [−1, 1] and a little beyond
 
 
 class Objective:
-    """The objective of one projection: perceptual distance + mse + regularizers.
+    """The objective of one projection: the distance of image x to target y, and regularizers.
 
-    `image` [1, 3, H, W] in [−1, 1] is the target. `generator` gives the distributions of the
-    regularizers in full precision, whatever `networks` render with. `seed` is that of the random
+        L = λ_mse · mean (x − y)²  +  λ_perc · |φ(x↓) − φ(y↓)|²
+          + λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|²
+          + λ_dist · Σ MSE(sort(S), T)  +  λ_noise · L_noise  +  λ_offset · Σ mean (o²)
+
+    The first two terms and λ_noise are in [S] algorithm 4, L_noise in [K] appendix D, λ_dist in [S]
+    eq. 7.2; the terms of random crops and of the offsets o of style maps are ours.
+
+    `image` [1, 3, H, W] in [−1, 1] is y. `generator`, in full precision, gives the distributions T;
+    `networks.generator`, which renders x, may be a copy in bfloat16. `seed` is that of the random
     numbers that :func:`optimize` draws for each stage.
     """
 
@@ -76,7 +85,7 @@ class Objective:
         """The terms at the point of `variables`, weighted as their settings say."""
         s = variables.settings
 
-        # Render the point; [K] adds noise to w in the first steps.
+        # Render the point; [K] adds noise to w in the first three quarters of the steps.
         latent = variables.latent(self.w_noise(variables, step, random))
         image = self.networks.generator.render(latent).to(self.image.dtype)
 
@@ -93,7 +102,7 @@ class Objective:
             perceptual = distance.item()
             loss = loss + s.perceptual_weight * distance
 
-        # Style maps stay near their base vectors.
+        # Style maps stay near vectors: λ_offset · Σ mean (o²), a map being a base vector plus o.
         if variables.offsets and s.offset_weight:
             loss = loss + s.offset_weight * variables.offset_penalty()
 
@@ -105,7 +114,7 @@ class Objective:
         # noise term weighs so much (4e5) that rounding errors would decide.
         fit = loss.item()
 
-        # Perceptual distance of one random crop, at full, half or quarter size.
+        # Perceptual distance of one random crop: λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|².
         if self.networks.crop is not None and s.crop_weight:
             crop = crop_distance(self.networks.crop, image, self.image, s.crop_size, random)
             loss = loss + s.crop_weight * crop
@@ -148,7 +157,7 @@ def crop_distance(
     scales = [k for k in CROP_SCALES if k * size <= min(sides)]
     k = scales[int(torch.randint(len(scales), (), generator=random))]
 
-    # The corner, in whole pixels of the downscaled image: so all crops of a scale share one grid.
+    # The corner, in whole pixels of the downscaled image: a crop is exactly a part of it.
     y, x = (k * int(torch.randint(side // k - size + 1, (), generator=random)) for side in sides)
 
     window = (..., slice(y, y + k * size), slice(x, x + k * size))
@@ -157,6 +166,10 @@ def crop_distance(
 
 
 def distribution_loss(generator: Generator, latent: Latent) -> Tensor | float:
-    """[S] eq. 7.2 summed over styles, F and R, each against its own target."""
+    """[S] eq. 7.2, Σ MSE(sort(S), T): values S of styles, F and R, T their sorted generated values.
+
+    The equation is `regularizers.distribution_regularization`, the pairs (S, T) are from
+    `metrics.distribution_distance`, and T from `latents.distributions`.
+    """
     parts = distribution_parts(generator, latent).values()
     return sum((distribution_regularization(v, t) for v, t in parts), 0.0)

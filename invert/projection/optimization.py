@@ -1,4 +1,4 @@
-"""Adam from a point to the best one near it, in any space ([S] algorithm 4, [K] appendix D)."""
+"""Optimize a latent with Adam and return the best point met ([S] algorithm 4, [K] appendix D)."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ class Projection:
 
     latent       the point of `best_step`, whatever the stop reason
     early        the best point of the first `early_steps` of the settings; None where that is
-                 `latent`
+                 `latent`. The companion is fitted to it: F_i of a longer run is farther from what
+                 styles can make
     image        [1, 3, H, W], rendered from `latent`
-    history      every step of the last stage that ran
+    history      every step of the last stage that ran, but those whose loss was not finite
     stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not
                  finite and lower rates did not help
 
-    Where the first of two stages did not make all its steps, no second one follows, and all of
-    this is of the first.
+    If the first of two stages stops early, the second is skipped and these fields describe the
+    first.
     """
 
     latent: Latent
@@ -95,7 +96,7 @@ def optimize(
     *,
     stage: Stage = "project",
 ) -> Projection:
-    """The best point on Adam's way from `init`, which is seldom the last one.
+    """The best point on Adam's path, `init` and the last point included.
 
     Best is the lowest `fit` of the objective (:class:`invert.projection.objective.Terms`). An
     interrupt ends the loop between two steps, never between a point and its snapshot. With 0 steps
@@ -141,7 +142,7 @@ def optimize(
             # Keep the best point.
             best.update(variables, step, terms.fit)
 
-            # Report the step, at the rate of the update that follows.
+            # Report the step, with the rate that its update will use.
             factor = rate * warmup_cooldown(
                 step, settings.steps, settings.warmup, settings.cooldown
             )
@@ -191,6 +192,6 @@ def render_projection(
 
 
 def new_adam(variables: Variables) -> torch.optim.Adam:
-    """An Adam without moments for the groups of the variables."""
+    """A fresh Adam, with zero moments, for the groups of the variables."""
     s = variables.settings
     return torch.optim.Adam(variables.groups(), lr=s.lr, betas=(s.beta1, s.beta2))

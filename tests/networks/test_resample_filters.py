@@ -11,7 +11,7 @@ from torch import Tensor
 from invert.checkpoints import Checkpoint
 from invert.generator import Generator
 from invert.loading import generator_from_checkpoint
-from invert.networks.stylegan2 import Resample
+from invert.networks.stylegan2 import Blur
 
 
 def upfirdn2d(x: Tensor, taps: Tensor, up: int, before: int, after: int) -> Tensor:
@@ -61,7 +61,7 @@ def test_filters_of_every_length_resample_like_the_original(taps: list[float]) -
 
     # Features, after a transposed 3×3 convolution: the same, less what that has added.
     x = torch.randn(1, 2, 9, 13, dtype=torch.float64, generator=g)
-    found = Resample(f, 2.0)(x)
+    found = Blur(f, 2.0)(x)
     assert found.shape[2:] == (8, 12)
     assert (found - upfirdn2d(x, f, 1, (n + 1) // 2 - 1, (n - 2) // 2) * 4).abs().max() < 1e-12
 
