@@ -83,7 +83,9 @@ class Generator:
 
     def cell(self, space: str | Space) -> int:
         """Pixels per side of a cell of the features that `space` starts from: F_i, or F_1."""
-        return self.resolution // self.layer(Space.parse(space).first).size
+        parsed = Space.parse(space)
+        check_layer(self.network, parsed)  # the error names the space that was asked for
+        return self.resolution // self.layer(parsed.first).size
 
     def step(self, space: str | Space) -> int:
         """Pixels per side of the least piece of a canvas: one cell, or two where R_i has half."""

@@ -186,7 +186,7 @@ def test_the_callback_sees_every_step_of_both_stages_with_its_image() -> None:
         (torch.full((1, 3, 64, 64), math.nan), "W", "finite"),
         (torch.zeros(1, 3, 64, 96), "W+", "64 px squares"),
         (torch.zeros(1, 3, 64, 68), "FNW5", "multiples of 8 px"),
-        (torch.zeros(1, 3, 64, 64), "FNW99", "layers 1 to 10"),
+        (torch.zeros(1, 3, 64, 64), "FNW99", "^FNW99: this generator has layers 1 to 10"),
     ],
 )
 def test_images_that_do_not_fit_are_refused_with_the_reason(
