@@ -153,7 +153,7 @@ class ResidualWarp:
         origin: Sequence[Tensor],
         companion: Tensor,
     ) -> list[Tensor]:
-        """(F_i',) or (F_i', R_i') of the windows, the companion moved from `origin` to `companion`."""
+        """(F_i',) or (F_i', R_i') of the windows for a companion that moved from `origin`."""
         # The companion's maps on the straight line c₀ … c in W+.
         line = [
             torch.lerp(origin[0], companion, k / self.flow_steps)
