@@ -45,7 +45,10 @@ NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # before
 @click.version_option(package_name="invert")
 @click.option("--debug", is_flag=True, help="Show a traceback instead of one line.")
 def cli(debug: bool) -> None:
-    """Put a real photograph into a pretrained StyleGAN2 and change it there."""
+    """Put a real photograph into a pretrained StyleGAN2 and change it there.
+
+    Start with `invert project PHOTO`; `invert COMMAND --help` explains each command.
+    """
 
 
 @click.group(cls=CommandGroup)

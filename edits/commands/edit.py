@@ -71,7 +71,7 @@ def features_of_carry(value: str) -> str:
     "mask_file",
     metavar="FILE",
     type=FILE,
-    help="Edit only where this picture is white; no label map.",
+    help="Edit only where this picture is white; not one of class numbers.",
 )
 @click.option(
     "--features",

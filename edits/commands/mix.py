@@ -30,7 +30,7 @@ from invert.commands.writing import write_edited
     metavar="FILE",
     type=FILE,
     required=True,
-    help="A picture: white takes B, black keeps A, grey blends; no label map.",
+    help="A picture: white takes B, black keeps A, grey blends; not one of class numbers.",
 )
 @click.option(
     "--keep-styles",

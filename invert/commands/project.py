@@ -68,7 +68,8 @@ from invert.errors import UsageError
     metavar="NAME",
     default="fast",
     show_default=True,
-    help="Settings to begin with: fast, thesis or stylegan2.",
+    help="Settings to begin with: fast (minutes on a CPU), thesis (Sypetkowski 2021) or "
+    "stylegan2 (its own projector).",
 )
 @click.option(
     "--crop",
@@ -84,7 +85,8 @@ from invert.errors import UsageError
 @click.option(
     "--init",
     metavar="INIT",
-    help="encoder, two-stage, mean, or a latent file. Default: an encoder if one fits.",
+    help="encoder, two-stage, mean, or a latent file. Default: an encoder if one fits, else "
+    "two-stage (F spaces) or mean.",
 )
 @click.option(
     "--encoder",
@@ -97,7 +99,10 @@ from invert.errors import UsageError
     "--init-steps", metavar="N", type=int, help="Updates in W+ before the F space (two-stage)."
 )
 @click.option(
-    "--steps", metavar="N", type=int, help="Updates. Default: the preset's. 0 renders the init."
+    "--steps",
+    metavar="N",
+    type=int,
+    help="Updates. Default: the preset's. 0: only render the init.",
 )
 @click.option(
     "--lr",

@@ -50,14 +50,14 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
 @click.option(
     "--backbone",
     type=click.Choice(("efficientnet-b0", "efficientnet-lite0")),
-    help="Network under the heads. Default: efficientnet-b0.",
+    help="CNN under the heads. Default: efficientnet-b0.",
 )
 @click.option(
     "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
 )
 @click.option("--batch", metavar="N", type=int, help="Images per update.")
 @click.option(
-    "--fresh", metavar="N", type=int, help="New images among them; the others are seen again."
+    "--fresh", metavar="N", type=int, help="How many of them are new; the rest are seen again."
 )
 @click.option("--lr", metavar="RATE", type=float, help="Learning rate of Adam.")
 @click.option(
