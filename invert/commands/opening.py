@@ -63,7 +63,11 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
         return open_generator(network, device)
     latent = Latent.load(path)
     known = known_network(latent, path.parent)
-    generator = None if known is None else open_generator(known, device)
+    generator, problem = None, None
+    try:
+        generator = None if known is None else open_generator(known, device)
+    except ModelFileError as error:  # a file that is no network lies in its place
+        problem = error
     if generator is not None and generator.fingerprint == latent.fingerprint:
         return generator
 
@@ -73,7 +77,7 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
         say(f"{path}: its network is {found} now, by its weights", err=True)
         return open_generator(str(found), device)
     if generator is None:
-        raise ModelFileError(missing_network(path, latent))
+        raise problem or ModelFileError(missing_network(path, latent))
     return generator  # of other weights: refused, unless --force takes it
 
 

@@ -96,6 +96,14 @@ def test_another_file_in_its_place_is_not_taken_for_it(run: Shell, latent: Path)
     succeeded(run("render", latent, "--force"))
 
 
+def test_a_file_that_is_no_network_in_its_place_hides_no_other(run: Shell, latent: Path) -> None:
+    Path("nets/mine.safetensors").rename("kept.safetensors")
+    Path("nets/mine.safetensors").write_bytes(b"junk")
+    assert "its network is kept.safetensors now" in run("render", latent).err
+    Path("kept.safetensors").unlink()
+    refused(run("render", latent), 4, "nets/mine.safetensors: no known model format")
+
+
 def test_a_network_that_is_nowhere_is_asked_for(run: Shell, latent: Path) -> None:
     Path("nets/mine.safetensors").rename("nets/hidden.safetensors")
     for command in (
