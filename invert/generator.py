@@ -222,7 +222,7 @@ class Generator:
             raise FingerprintError(
                 f"expected a latent of {self.name or 'this generator'} ({self.fingerprint[:12]}), "
                 f"got one of {origin or 'another'} ({latent.fingerprint[:12]}); "
-                "load that generator, or use --force (Generator.adopt)"
+                "load that generator with --network, or use --force (Generator.adopt)"
             )
         return check_fit(self.network, latent)
 
@@ -364,7 +364,8 @@ class Generator:
             return None
         if label is None or whole(label) is None or not 0 <= label < self.c_dim:
             raise UsageError(
-                f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}"
+                f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}; "
+                "name one with --class"
             )
         return (
             torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()

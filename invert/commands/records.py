@@ -112,10 +112,16 @@ READERS = {
 
 
 def file_digest(path: Path) -> str | None:
-    """SHA-256 of a regular file; None of anything else and of what cannot be read."""
+    """SHA-256 of a regular file; None of anything else and of what cannot be read.
+
+    None of more than 4 GiB too: no command reads a larger file.
+    """
+    from invert.checkpoints.source import MAX_FILE_BYTES
+
     digest = hashlib.sha256()
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
             return None
         with open(path, "rb") as file:
             while block := file.read(1 << 20):

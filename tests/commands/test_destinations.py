@@ -327,3 +327,11 @@ def test_a_network_is_converted_again_from_another_kind_of_file(run: Shell, netw
     succeeded(run("convert-network", network, "x.safetensors"))
     succeeded(run("convert-network", "same.pt", "x.safetensors"))
     refused(run("convert-network", twin_of(network), "x.safetensors"), 2, EXISTS)
+
+
+def test_a_photograph_of_many_gigabytes_is_refused_before_it_is_read(
+    run: Shell, network: Path
+) -> None:
+    with open("huge.png", "wb") as file:
+        file.truncate(1 << 40)  # sparse: hashing it would take hours
+    refused(run("project", "huge.png", "--network", network, "--space", "W", *QUICK), 3, "huge.png")
