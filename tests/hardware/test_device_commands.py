@@ -20,6 +20,7 @@ from simulated_device import DEVICE, simulated_device
 import cli
 from directions.direction import Direction, unit
 from directions.direction_files import load_direction, save_direction
+from edits.attributes.files import save_attribute_model
 from edits.attributes.training import AttributeSettings, train_attribute_model
 from invert.checkpoints import write_checkpoint
 from invert.encoders.encoder import new_encoder
@@ -207,7 +208,8 @@ def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared:
     generator = generator_from_checkpoint(small_checkpoint(), name="small")
     tilt = load_direction(prepared / "tilt.safetensors")
     quick = AttributeSettings(samples=8, held_out=2, steps=0, rank=4)
-    train_attribute_model(generator, tilt, 5, settings=quick).save(prepared / "model.safetensors")
+    model = train_attribute_model(generator, tilt, 5, settings=quick)
+    save_attribute_model(model, prepared / "model.safetensors")
     edit = "edit bare.pt --direction tilt.safetensors --strength 1 --features model.safetensors"
     succeeded(run_in(f"{edit} {NET}", "sim"))
 
