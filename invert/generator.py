@@ -364,8 +364,8 @@ class Generator:
             return None
         if label is None or whole(label) is None or not 0 <= label < self.c_dim:
             raise UsageError(
-                f"this generator is conditional: expected a label in [0, {self.c_dim}), got {label}; "
-                "name one with --class"
+                f"this generator is conditional: expected a label in [0, {self.c_dim}), "
+                f"got {label}; name one with --class"
             )
         return (
             torch.eye(self.c_dim, device=self.device, dtype=self.dtype)[label].expand(n, -1).clone()
