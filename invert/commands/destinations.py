@@ -207,8 +207,8 @@ def is_ours(output: Path, destinations: Destinations) -> bool:
     shown = record.get("latent")
     if not isinstance(shown, str):
         return False
-    if destinations.made_from == (f"latent {shown}",):  # a plain picture of the one source
-        return True
+    if destinations.made_by == "render" and destinations.made_from == (f"latent {shown}",):
+        return True  # the source's own picture, drawn again
     twins = [path for path in destinations.outputs if path.suffix in LATENT_SUFFIXES]
     return any(
         digest_of_latent_file(twin) == shown and is_ours(twin, destinations) for twin in twins

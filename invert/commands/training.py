@@ -133,7 +133,7 @@ def encoder(
     from tqdm import tqdm
 
     from invert.encoders.training import EncoderSettings, EncoderStep
-    from invert.encoders.training_run import train_encoder
+    from invert.encoders.training_run import check_run, train_encoder
     from invert.errors import UsageError
     from invert.metrics.perceptual import load_perceptual
 
@@ -155,7 +155,9 @@ def encoder(
     destinations = claim(
         "train encoder", [output], network=network, settings=[init], overwrite=overwrite
     )
-    check_folder(output.with_suffix(".run"))
+    folder = output.with_suffix(".run")
+    check_folder(folder)
+    check_run(folder, resume=resume)
     destinations.announce()
 
     generator = open_generator(network, device)

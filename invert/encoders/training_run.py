@@ -89,6 +89,13 @@ def alone_in(folder: Path) -> Iterator[Path]:
         ) from error
 
 
+def check_run(folder: Path, *, resume: bool) -> None:
+    """Raise :class:`UsageError` unless a run is there exactly where one is to go on."""
+    if (folder / "run.pt").exists() != resume:
+        what = "no run to resume; train first" if resume else "a run is there; use --resume"
+        raise UsageError(f"{folder}: {what}, or name another output")
+
+
 @interrupts.postponed()
 def train_in(
     folder: Path,
@@ -107,13 +114,7 @@ def train_in(
 ) -> dict[str, Any]:
     """What :func:`train_encoder` does, in a folder that is ours."""
     state, history = folder / "run.pt", folder / "history.jsonl"
-    if state.exists() != resume:
-        what = (
-            f"{folder}: a run is there; use --resume"
-            if state.exists()
-            else f"{folder}: no run to resume; train first"
-        )
-        raise UsageError(f"{what}, or name another output")
+    check_run(folder, resume=resume)
     if resume and start is not None:
         raise UsageError("a run that goes on has its weights; give a start or resume")
     first = None if start is None else load_encoder(start, generator)

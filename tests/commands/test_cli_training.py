@@ -81,7 +81,9 @@ def test_training_goes_on_and_says_what_it_reached(
     run: Shell, network: Path, encoder: Path
 ) -> None:
     more = ("train", "encoder", "--network", network, "--steps", "2", *QUICKLY, "-o", encoder)
-    refused(run(*more), 2, "a run is there; use --resume")
+    again = run(*more)
+    refused(again, 2, "a run is there; use --resume")
+    assert "replaces" not in again.err
     facts = json.loads(succeeded(run(*more, "--resume", "--json")))
     assert facts["steps"] == 2
     assert facts["held_out"]["features"] > 0

@@ -148,6 +148,21 @@ def test_results_are_replaced_with_a_word_and_other_files_are_refused(
         assert contents() == made
 
 
+def test_the_picture_of_a_latent_is_replaced_by_the_same_picture_alone(points: Shell) -> None:
+    succeeded(points("generate", "--seeds", "3", "--network", NET, "--out", "."))
+    before = contents()
+    more = ("--network", NET, "-o", "seed0003.png")
+
+    strip = ("edit", "seed0003.pt", "--direction", "q.safetensors", "--strip", "0:1:2")
+    refused(points(*strip, *more), 2, f"seed0003.png: {EXISTS}")
+    refused(points("stats", "seed0003.pt", *more), 2, f"seed0003.png: {EXISTS}")
+    assert contents() == before
+
+    again = points("render", "seed0003.pt", *more)
+    succeeded(again)
+    assert "replaces seed0003.png" in again.err
+
+
 def test_project_refuses_what_it_did_not_make_from_this_photograph(
     run: Shell, network: Path
 ) -> None:
