@@ -192,7 +192,7 @@ def project_a_file(w: World) -> Any:
     photograph = make_photo(w.folder / "photos" / "face.png")
     for framing in (Framing(), Framing(keep_size=True)):
         job = ProjectionJob(Space.parse("FNW5"), quick("FNW5"), 0, framing, progress_format="gif")
-        project_file(w.generator, photograph, OutputPaths.of(w.folder, "face"), job)
+        project_file(w.generator, photograph, OutputPaths.in_folder(w.folder, "face"), job)
     latent = Latent.load(w.folder / "face.pt")
     assert {t.device.type for t in latent.tensors()} == {"cpu"}
     assert describe_latent(latent)["space"] == "FNW5"

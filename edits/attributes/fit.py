@@ -67,7 +67,9 @@ class NormalEquations:
     energy: float
 
     @classmethod
-    def of(cls, y: Tensor, moved: Tensor, strength: Tensor, kernel_size: int) -> NormalEquations:
+    def from_coordinates(
+        cls, y: Tensor, moved: Tensor, strength: Tensor, kernel_size: int
+    ) -> NormalEquations:
         """Of coordinates [N, K, H, W] before and after c steps, c [N, 1, 1, 1]."""
         # c·x: the neighbourhoods of all cells as rows.
         reach = kernel_size // 2

@@ -214,7 +214,9 @@ def least_squares(
         return reduce(
             add,
             (
-                NormalEquations.of(*ends(still, pairs), pairs.strength, settings.kernel_size)
+                NormalEquations.from_coordinates(
+                    *ends(still, pairs), pairs.strength, settings.kernel_size
+                )
                 for pairs in sample
             ),
         )

@@ -141,7 +141,7 @@ def attribute(
 
     distance = None
     if settings.perceptual_steps:
-        distance = load_perceptual(perceptual, trunk=lpips_weights, device=generator.device)
+        distance = load_perceptual(perceptual, lpips_weights=lpips_weights, device=generator.device)
     with training_bar(chosen.name) as report:
         model = train_attribute_model(
             generator, chosen, layer, settings=settings, perceptual=distance, callback=report

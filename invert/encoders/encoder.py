@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invert.encoders.backbones import LAST_WIDTH, WIDTHS, TrunkName, load_imagenet, new_trunk
+from invert.encoders.backbones import LAST_WIDTH, WIDTHS, BackboneName, load_imagenet, new_backbone
 from invert.encoders.encoder_heads import MapHead, StyleHead
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
@@ -19,9 +19,9 @@ from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 
-# pixels of a training-size image as the trunk sees it; a 1024 px image at ¼ ([S] algorithm 3)
+# pixels of a training-size image as the backbone sees it; a 1024 px image at ¼ ([S] algorithm 3)
 INPUT_SIDE = 256
-MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the trunk and F_i, and R_i
+MAP_WIDTH, RGB_WIDTH = 320, 32  # channels between the backbone and F_i, and R_i
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,15 @@ class EncoderShape:
     num_ws: int
     w_dim: int
     resolution: int  # of the generator, in pixels
-    trunk: TrunkName = "efficientnet-b0"
+    trunk: BackboneName = "efficientnet-b0"  # the backbone; files have this name
 
     @classmethod
-    def of(
-        cls, generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0"
+    def from_generator(
+        cls, generator: Generator, layer: int, backbone: BackboneName = "efficientnet-b0"
     ) -> EncoderShape:
-        """The shape for a generator's layer. Raises :class:`UsageError` where the trunk has no such
-        cells.
+        """The shape for a generator's layer.
+
+        Raises :class:`UsageError` where the backbone has no such cells.
         """
         cells = generator.layer(layer)
         half = cells.nominal // 2 if cells.rgb_is_half else cells.nominal
@@ -58,7 +59,7 @@ class EncoderShape:
             num_ws=generator.num_ws,
             w_dim=generator.w_dim,
             resolution=generator.network.nominal_resolution,
-            trunk=trunk,
+            trunk=backbone,
         )
 
         # Both maps must have cells of one of the strides that the backbone has.
@@ -74,17 +75,18 @@ class EncoderShape:
 
     @property
     def input_side(self) -> int:
-        """Side in pixels at which the trunk sees a training-size image that is a square."""
+        """Side in pixels at which the backbone sees a training-size image that is a square."""
         return min(INPUT_SIDE, self.resolution)
 
     def can_see(self, generator: Generator, images: Tensor) -> bool:
-        """Whether images [N, 3, H, W] are whole feature cells and not too small for the trunk."""
+        """Whether images [N, 3, H, W] are whole feature cells, and not too small."""
         step, scale = generator.step(Space("W+", self.layer)), self.input_side / self.resolution
         return all(side % step == 0 and side * scale >= max(WIDTHS) for side in images.shape[2:])
 
     def input_size(self, generator: Generator, images: Tensor) -> tuple[int, int]:
-        """(h, w) at which the trunk sees images [N, 3, H, W]. Raises :class:`UsageError` for what
-        it cannot see.
+        """(h, w) at which the backbone sees images [N, 3, H, W].
+
+        Raises :class:`UsageError` for what it cannot see.
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise UsageError(f"expected images [N, 3, H, W], got {list(images.shape)}")
@@ -117,7 +119,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.shape = shape
         self.fingerprint = ""  # of the generator it was trained for
-        self.trunk = new_trunk(shape.trunk)
+        self.trunk = new_backbone(shape.trunk)
 
         # F_i, in units of its spread over generated images.
         self.feature_head = MapHead(shape.input_side // shape.size, MAP_WIDTH, shape.channels)
@@ -139,7 +141,7 @@ class Encoder(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Encoding:
-        """The encoding of images [N, 3, h, w] in [−1, 1] at the trunk's scale."""
+        """The encoding of images [N, 3, h, w] in [−1, 1] at the backbone's scale."""
         activations = self.trunk.extract_endpoints(
             images.contiguous(memory_format=torch.channels_last)
         )
@@ -154,7 +156,7 @@ class Encoder(nn.Module):
         size F_i can cover.
 
         Raises :class:`FingerprintError` for another generator, :class:`UsageError` for a size that
-        is not whole cells or that the trunk cannot see.
+        is not whole cells or that the backbone cannot see.
         """
         if generator.fingerprint != self.fingerprint:
             raise FingerprintError(
@@ -183,15 +185,17 @@ class Encoder(nn.Module):
         )
 
 
-def new_encoder(generator: Generator, layer: int, trunk: TrunkName = "efficientnet-b0") -> Encoder:
+def new_encoder(
+    generator: Generator, layer: int, backbone: BackboneName = "efficientnet-b0"
+) -> Encoder:
     """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean
     whatever it sees.
 
-    The trunk has random weights if it is efficientnet-b0, those of ImageNet if it is
+    The backbone has random weights if it is efficientnet-b0, those of ImageNet if it is
     efficientnet-lite0.
     """
-    encoder = Encoder(EncoderShape.of(generator, layer, trunk))
-    if trunk == "efficientnet-lite0":
+    encoder = Encoder(EncoderShape.from_generator(generator, layer, backbone))
+    if backbone == "efficientnet-lite0":
         load_imagenet(encoder.trunk)
     encoder.fingerprint = generator.fingerprint
     encoder.w_avg.copy_(generator.w_avg)

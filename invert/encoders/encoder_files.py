@@ -72,7 +72,7 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
     # The network that its shape describes, filled with its tensors.
     try:
         shape = EncoderShape(**metadata["shape"])
-        if shape != EncoderShape.of(generator, shape.layer, shape.trunk):
+        if shape != EncoderShape.from_generator(generator, shape.layer, shape.trunk):
             raise ValueError("its shapes are not this generator's")
 
         encoder = Encoder(shape)

@@ -1,4 +1,4 @@
-"""The heads of an encoder: maps and styles from the activations of its trunk."""
+"""The heads of an encoder: maps and styles from the activations of its backbone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STYLE_WIDTH = 256  # of the style head's hidden layer; its outputs are a quarter
 
 
 class MapHead(nn.Module):
-    """A map at one stride from the trunk's activations of half that stride and all coarser ones.
+    """A map at one stride from the backbone's activations of half that stride and all coarser ones.
 
     They are brought to one size and mixed by 3×3 convolutions, so that a cell knows its neighbours
     and what the whole is, and a wider image gives a wider map.

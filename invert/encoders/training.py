@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from invert import interrupts
 from invert.arguments import check_kinds
 from invert.checkpoints.safe_torch import load_tensors
-from invert.encoders.backbones import TRUNK_NAMES, TrunkName
+from invert.encoders.backbones import BACKBONE_NAMES, BackboneName
 from invert.encoders.encoder import Encoder, Encoding, new_encoder
 from invert.encoders.samples import SEEDS, Samples
 from invert.errors import ModelFileError, UsageError
@@ -45,7 +45,7 @@ class EncoderSettings:
     4 fresh samples a step with, 2 without).
     """
 
-    trunk: TrunkName = "efficientnet-b0"
+    trunk: BackboneName = "efficientnet-b0"  # the backbone; files have this name
     batch: int = 12
     fresh: int = 4  # new samples per step; the rest of the batch are earlier ones again
     lr: float = 5e-4
@@ -60,8 +60,8 @@ class EncoderSettings:
     def __post_init__(self) -> None:
         check_kinds(self)
 
-        if self.trunk not in TRUNK_NAMES:
-            raise UsageError(f"unknown trunk {self.trunk!r}; known: {', '.join(TRUNK_NAMES)}")
+        if self.trunk not in BACKBONE_NAMES:
+            raise UsageError(f"unknown backbone {self.trunk!r}; known: {', '.join(BACKBONE_NAMES)}")
 
         if not 1 <= self.fresh <= self.batch or not 0 <= self.image_batch <= self.batch:
             raise UsageError(
@@ -112,7 +112,7 @@ class EncoderTraining:
             settings,
             perceptual,
         )
-        # The trunk's initial weights come from the CPU's global generator, whatever the device.
+        # The backbone's initial weights come from the CPU's global generator, whatever the device.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.seed)
             self.model = new_encoder(generator, layer, settings.trunk).to(

@@ -53,7 +53,7 @@ def train_encoder(
     whose weights are the first; the encoder's file holds a `record` of what it was made from
     (:mod:`invert.files.provenance`). Raises :class:`UsageError` for a run that is there already and
     not to be resumed, not there and to be resumed, or under way in another process, and for a start
-    of another layer or trunk.
+    of another layer or backbone.
     """
     with alone_in(output.with_suffix(".run")) as folder:
         return train_in(

@@ -151,16 +151,16 @@ def load_perceptual(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    trunk: Path | str | None = None,
+    lpips_weights: Path | str | None = None,
     cache_dir: Path | str | None = None,
     progress: Progress | None = None,
 ) -> PerceptualDistance:
     """The distance of that name, one of PERCEPTUAL.
 
     The weights of "st-lpips-…" come from :func:`invert.weights.ensure`, which gets `cache_dir` and
-    `progress`. "lpips-…" takes its heads from the package lpips, and its backbone from `trunk`, a
-    weights file of torchvision's, or from torch's cache if the file is there; backbones are never
-    downloaded.
+    `progress`. "lpips-…" takes its heads from the package lpips, and its backbone from
+    `lpips_weights`, a weights file of torchvision's, or from torch's cache if the file is there;
+    backbones are never downloaded.
 
     Raises UsageError for an unknown name, ModelUnavailableError when weights are not to be had, and
     ModelFileError when a file is not what it should be.
@@ -172,9 +172,9 @@ def load_perceptual(
         )
 
     if name in _LPIPS:
-        distance = _load_lpips(name, Path(trunk) if trunk is not None else None)
-    elif trunk is not None:
-        raise UsageError(f"{name} has its own trunk; trunk= is for {', '.join(_LPIPS)}")
+        distance = _load_lpips(name, Path(lpips_weights) if lpips_weights is not None else None)
+    elif lpips_weights is not None:
+        raise UsageError(f"{name} has its own backbone; lpips_weights= is for {', '.join(_LPIPS)}")
     else:
         distance = _load_st_lpips(name, ensure(name, cache_dir=cache_dir, progress=progress))
     return distance.to(device=device, dtype=dtype)
@@ -193,14 +193,19 @@ def _load_st_lpips(name: str, path: Path) -> PerceptualDistance:
         ) from error
 
 
-def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
+def _load_lpips(name: str, lpips_weights: Path | None) -> PerceptualDistance:
     build, weights, cuts = _LPIPS[name]
     file_name = Path(urlsplit(weights.url).path).name
-    path = trunk if trunk is not None else Path(torch.hub.get_dir()) / "checkpoints" / file_name
+    path = (
+        lpips_weights
+        if lpips_weights is not None
+        else Path(torch.hub.get_dir()) / "checkpoints" / file_name
+    )
     if not path.exists():
         raise ModelUnavailableError(
             f"{path}: no such file; {name} needs torchvision's {file_name}, which is not "
-            "downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
+            "downloaded for you: put it there, give its path as lpips_weights=, "
+            "or use st-lpips-alex"
         )
 
     # Only the convolutions: the classifier's layers, most of the weights, are never made.
@@ -217,7 +222,7 @@ def _load_lpips(name: str, trunk: Path | None) -> PerceptualDistance:
     except RuntimeError as error:
         raise ModelFileError(
             f"{path}: expected torchvision's {file_name}, got other weights; "
-            "give its path as trunk="
+            "give its path as lpips_weights="
         ) from error
 
     stages = [features[start:stop] for start, stop in zip((0, *cuts), cuts, strict=False)]

@@ -71,7 +71,9 @@ def find_encoder(generator: Generator, image: Tensor, space: Space) -> Path | No
         return None
     for layer in range(space.layer or generator.num_ws, 1, -1):
         path = bundled_encoder(generator, layer)
-        if path is not None and EncoderShape.of(generator, layer).can_see(generator, image):
+        if path is not None and EncoderShape.from_generator(generator, layer).can_see(
+            generator, image
+        ):
             return path
     return None
 

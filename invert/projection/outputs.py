@@ -34,7 +34,7 @@ class OutputPaths:
     report: Path
 
     @classmethod
-    def of(cls, folder: Path, name: str, picture: str = "") -> OutputPaths:
+    def in_folder(cls, folder: Path, name: str, picture: str = "") -> OutputPaths:
         """The files of one name in `folder`; `picture` stands in the image's name after it."""
         # not with_suffix: a name may contain dots
         ends = (".pt", f"{picture}.png", ".compare.png", ".json")
@@ -73,8 +73,8 @@ def output_paths(
 def candidates(folder: Path, stem: str) -> Iterator[OutputPaths]:
     """The files of a stem in the order of preference: NAME, NAME.projected, NAME-2 and so on."""
     for name in chain([stem], (f"{stem}-{count}" for count in count_from(2))):
-        yield OutputPaths.of(folder, name)
-        yield OutputPaths.of(folder, name, picture=".projected")
+        yield OutputPaths.in_folder(folder, name)
+        yield OutputPaths.in_folder(folder, name, picture=".projected")
 
 
 def name_on_disk(path: Path) -> str:

@@ -154,7 +154,7 @@ def distance(
     name: str, generator: Generator, lpips_weights: Path | None = None
 ) -> PerceptualDistance:
     """A perceptual distance on the generator's device, loaded once for all photographs of a run."""
-    return load_perceptual(name, device=generator.device, trunk=lpips_weights)
+    return load_perceptual(name, device=generator.device, lpips_weights=lpips_weights)
 
 
 def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:

@@ -63,7 +63,10 @@ def test_least_squares_finds_a_planted_kernel(size: int) -> None:
     y = torch.randn(4, 6, 12, 9, generator=g, dtype=torch.float64)
     c = torch.tensor([-3.0, -0.5, 1.0, 4.0], dtype=torch.float64)[:, None, None, None]
     moved = y + c * truth.velocity(y, None, torch.ones(1, 1, 1, 1, dtype=torch.float64))
-    parts = [NormalEquations.of(y[k : k + 2], moved[k : k + 2], c[k : k + 2], size) for k in (0, 2)]
+    parts = [
+        NormalEquations.from_coordinates(y[k : k + 2], moved[k : k + 2], c[k : k + 2], size)
+        for k in (0, 2)
+    ]
     equations = parts[0] + parts[1]
     found = equations.kernel(0.0)
     assert (found - truth.kernel).abs().max() < 1e-6
@@ -84,9 +87,9 @@ def test_the_ridge_is_training_under_noise() -> None:
         0.5 * torch.randn(y.shape, generator=g, dtype=y.dtype),
     )
     noise *= y.square().mean().sqrt()
-    ridge = NormalEquations.of(y, moved, c, 1).kernel(0.25)
+    ridge = NormalEquations.from_coordinates(y, moved, c, 1).kernel(0.25)
     assert (
-        NormalEquations.of(y + noise, moved + noise, c, 1).kernel(0.0) - ridge
+        NormalEquations.from_coordinates(y + noise, moved + noise, c, 1).kernel(0.0) - ridge
     ).abs().max() < 0.02
 
 

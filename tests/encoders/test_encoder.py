@@ -80,7 +80,7 @@ def test_an_untrained_encoder_finds_the_mean_whatever_it_sees() -> None:
 
 
 def test_a_lite_trunk_is_told_in_the_file_and_comes_back(tmp_path: Path) -> None:
-    made = Encoder(EncoderShape.of(GENERATOR, 5, "efficientnet-lite0")).eval()
+    made = Encoder(EncoderShape.from_generator(GENERATOR, 5, "efficientnet-lite0")).eval()
     made.fingerprint = GENERATOR.fingerprint
     assert not any("_se_" in name for name in made.state_dict())
     save_encoder(made, tmp_path / "e.safetensors", {})
@@ -150,7 +150,7 @@ def test_the_start_of_a_projection_is_named_in_the_latent() -> None:
 
 def test_a_layer_finer_than_the_trunk_is_refused() -> None:
     with pytest.raises(UsageError, match="layer 9 has 64×64 cells, expected 1/2 to 1/32"):
-        EncoderShape.of(GENERATOR, 9)
+        EncoderShape.from_generator(GENERATOR, 9)
 
 
 def test_another_generator_is_refused(encoder: Encoder, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_held_out_samples_are_not_those_of_training() -> None:
 
 def test_an_unknown_trunk_is_refused() -> None:
     with pytest.raises(
-        UsageError, match="unknown trunk 'resnet'; known: efficientnet-b0, efficientnet-lite0"
+        UsageError, match="unknown backbone 'resnet'; known: efficientnet-b0, efficientnet-lite0"
     ):
         EncoderSettings(trunk="resnet")
 

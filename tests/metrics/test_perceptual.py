@@ -230,9 +230,9 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_a_trunk_is_refused_where_none_is_needed(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"st-lpips-vgg has its own trunk; trunk= is for lpips-alex"
+        UsageError, match=r"st-lpips-vgg has its own backbone; lpips_weights= is for lpips-alex"
     ):
-        load_perceptual("st-lpips-vgg", trunk=tmp_path / "vgg.pth", cache_dir=tmp_path)
+        load_perceptual("st-lpips-vgg", lpips_weights=tmp_path / "vgg.pth", cache_dir=tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "shape", "head"])
@@ -262,7 +262,7 @@ TRUNKS = {
 }
 
 
-def random_trunk(name: str) -> dict[str, Tensor]:
+def random_backbone(name: str) -> dict[str, Tensor]:
     """A state dictionary with the features' names and shapes of torchvision's classifier."""
     random = torch.Generator().manual_seed(0)
     with torch.device("meta"):
@@ -280,8 +280,8 @@ def random_trunk(name: str) -> dict[str, Tensor]:
 def test_lpips_agrees_with_the_package_on_any_trunk(tmp_path: Path, name: str) -> None:
     import lpips
 
-    state = random_trunk(name)
-    torch.save(state, tmp_path / "trunk.pth")
+    state = random_backbone(name)
+    torch.save(state, tmp_path / "backbone.pth")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package calls torchvision in a way that is going away
         original = lpips.LPIPS(net=name.removeprefix("lpips-"), pnet_rand=True, verbose=False)
@@ -289,7 +289,7 @@ def test_lpips_agrees_with_the_package_on_any_trunk(tmp_path: Path, name: str) -
         # In the package a layer keeps its number, behind the name of its slice.
         original.net.get_parameter(key).data = state[f"features.{key.split('.', 1)[1]}"]
     x, y = pictures(2, (64, 70)), pictures(2, (64, 70), seed=2)
-    found = load_perceptual(name, trunk=tmp_path / "trunk.pth")(x, y)
+    found = load_perceptual(name, lpips_weights=tmp_path / "backbone.pth")(x, y)
     with torch.no_grad():
         torch.testing.assert_close(found, original(x, y).flatten(), rtol=1e-5, atol=1e-7)
 
@@ -309,36 +309,39 @@ def test_a_trunk_in_torchs_cache_is_found_and_one_that_is_not_is_named(torch_cac
         load_perceptual("lpips-alex")
     assert str(caught.value) == (
         f"{path}: no such file; lpips-alex needs torchvision's alexnet-owt-7be5be79.pth, which is "
-        "not downloaded for you: put it there, give its path as trunk=, or use st-lpips-alex"
+        "not downloaded for you: put it there, give its path as lpips_weights=, "
+        "or use st-lpips-alex"
     )
-    torch.save(random_trunk("lpips-alex"), path)
+    torch.save(random_backbone("lpips-alex"), path)
     assert load_perceptual("lpips-alex").name == "lpips-alex"
 
 
 def test_a_trunk_that_is_none_is_refused_by_path(tmp_path: Path) -> None:
-    path = tmp_path / "trunk.pth"
+    path = tmp_path / "backbone.pth"
     path.write_bytes(b"no weights")
-    with pytest.raises(ModelFileError, match=r"trunk\.pth: not a readable weights file"):
-        load_perceptual("lpips-alex", trunk=path)
+    with pytest.raises(ModelFileError, match=r"backbone\.pth: not a readable weights file"):
+        load_perceptual("lpips-alex", lpips_weights=path)
     torch.save([1, 2], path)
-    with pytest.raises(ModelFileError, match=r"trunk\.pth: expected a state dictionary, got list"):
-        load_perceptual("lpips-alex", trunk=path)
-    torch.save(random_trunk("lpips-squeeze"), path)
     with pytest.raises(
-        ModelFileError, match=r"trunk\.pth: expected torchvision's alexnet-owt-7be5be79\.pth"
+        ModelFileError, match=r"backbone\.pth: expected a state dictionary, got list"
     ):
-        load_perceptual("lpips-alex", trunk=path)
+        load_perceptual("lpips-alex", lpips_weights=path)
+    torch.save(random_backbone("lpips-squeeze"), path)
+    with pytest.raises(
+        ModelFileError, match=r"backbone\.pth: expected torchvision's alexnet-owt-7be5be79\.pth"
+    ):
+        load_perceptual("lpips-alex", lpips_weights=path)
 
 
 def test_lpips_without_its_package_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(random_trunk("lpips-squeeze"), tmp_path / "trunk.pth")
+    torch.save(random_backbone("lpips-squeeze"), tmp_path / "backbone.pth")
     monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(
         ModelUnavailableError, match="needs the package lpips for its heads: pip install lpips"
     ):
-        load_perceptual("lpips-squeeze", trunk=tmp_path / "trunk.pth")
+        load_perceptual("lpips-squeeze", lpips_weights=tmp_path / "backbone.pth")
 
 
 # --- the real weights

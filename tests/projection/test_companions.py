@@ -149,7 +149,9 @@ def test_the_steps_of_the_search_are_those_of_the_settings(generator: Generator)
 def test_an_interrupt_while_it_is_sought_keeps_the_point(generator: Generator) -> None:
     image, init = photograph(generator), generator.sample(5, space="FNW5")
     whole = project(generator, image, "FNW5", settings=QUICK, init=init)
-    stopped = project(Interrupted.of(generator), image, "FNW5", settings=QUICK, init=init)
+    stopped = project(
+        Interrupted.from_generator(generator), image, "FNW5", settings=QUICK, init=init
+    )
     assert (
         stopped.stop_reason == stopped.latent.metadata["projection"]["stop_reason"] == "interrupted"
     )
@@ -163,7 +165,7 @@ class Interrupted(Generator):
     """
 
     @classmethod
-    def of(cls, generator: Generator) -> Interrupted:
+    def from_generator(cls, generator: Generator) -> Interrupted:
         interrupted = copy.copy(generator)
         interrupted.__class__ = cls
         assert isinstance(interrupted, Interrupted)

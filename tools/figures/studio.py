@@ -31,7 +31,7 @@ from invert.projection.initialization import InitName
 from invert.projection.settings import preset
 
 DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
-OPTIONAL_DISTANCE = "lpips-vgg"  # reported where its trunk is in torch's cache
+OPTIONAL_DISTANCE = "lpips-vgg"  # reported where its backbone is in torch's cache
 START_STEPS = 100  # of a two-stage start; short projections spend a third on it
 QUICK_STEPS = 5
 QUICK_COUNT = 2
@@ -64,7 +64,7 @@ class Studio:
 
     @cached_property
     def distances(self) -> list[PerceptualDistance]:
-        """ST-LPIPS on both trunks, and LPIPS where its trunk is."""
+        """ST-LPIPS with both backbones, and LPIPS where its backbone is."""
         found = [load_perceptual(name) for name in DISTANCES]
         with contextlib.suppress(ModelUnavailableError):
             found.append(load_perceptual(OPTIONAL_DISTANCE))
