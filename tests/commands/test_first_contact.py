@@ -16,10 +16,7 @@ import pytest
 from networks import small_generator
 from shell import QUICK, Result, Shell, make_photo, one_line, refused, succeeded
 
-import cli
 from invert.latents.latent import Latent
-
-ROOT = Path(cli.__file__).parent
 
 
 def python(
@@ -156,7 +153,11 @@ def test_a_module_that_hides_ours_is_named(package: bool, tmp_path: Path) -> Non
     )
     done = python(script, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{theirs} hides the module 'directions' of invert, {ROOT}" in done.stdout
+
+    # Other processes take the installed package, which may lie elsewhere than this one's.
+    place = python("-c", "import invert; print(invert.__file__)", folder=tmp_path).stdout.strip()
+    root = Path(place).parents[1]
+    assert f"{theirs} hides the module 'directions' of invert, {root}" in done.stdout
 
 
 # -- Streams that end before the work does.
