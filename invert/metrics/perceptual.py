@@ -13,19 +13,17 @@ CVPR 2018. ST-LPIPS: A. Ghildyal and F. Liu, "Shift-tolerant Perceptual Similari
 from __future__ import annotations
 
 import copy
-import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from invert.checkpoints.safe_torch import load_tensors
-from invert.errors import ModelFileError, ModelUnavailableError, UsageError, did_you_mean
+from invert.errors import ModelFileError, UsageError, did_you_mean
 from invert.metrics.shift_tolerant import alexnet_stages, vgg16_stages
+from invert.metrics.torchvision_files import FILES as TORCHVISION_FILES
+from invert.metrics.torchvision_files import torchvision_parts
 from invert.weights import ensure
 from invert.weights.wheels import Progress
 
@@ -40,27 +38,7 @@ EPSILON = 1e-10
 
 _ST_LPIPS = {"st-lpips-alex": alexnet_stages, "st-lpips-vgg": vgg16_stages}
 
-# Of torchvision's classifiers: constructor, pinned weights, and the numbers of layers after which
-# LPIPS compares activations.
-_LPIPS = {
-    "lpips-alex": (
-        torchvision.models.alexnet,
-        torchvision.models.AlexNet_Weights.IMAGENET1K_V1,
-        (2, 5, 8, 10, 12),
-    ),
-    "lpips-vgg": (
-        torchvision.models.vgg16,
-        torchvision.models.VGG16_Weights.IMAGENET1K_V1,
-        (4, 9, 16, 23, 30),
-    ),
-    "lpips-squeeze": (
-        torchvision.models.squeezenet1_1,
-        torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1,
-        (2, 5, 8, 10, 11, 12, 13),
-    ),
-}
-
-PERCEPTUAL = (*_ST_LPIPS, *_LPIPS)
+PERCEPTUAL = (*_ST_LPIPS, *TORCHVISION_FILES)
 NICKNAMES = {
     "lpips": "lpips-alex",
     "alex": "st-lpips-alex",
@@ -171,10 +149,13 @@ def load_perceptual(
             f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}{near}"
         )
 
-    if name in _LPIPS:
-        distance = _load_lpips(name, Path(lpips_weights) if lpips_weights is not None else None)
+    if name in TORCHVISION_FILES:
+        path = Path(lpips_weights) if lpips_weights is not None else None
+        distance = PerceptualDistance(name, *torchvision_parts(name, path))
     elif lpips_weights is not None:
-        raise UsageError(f"{name} has its own backbone; lpips_weights= is for {', '.join(_LPIPS)}")
+        raise UsageError(
+            f"{name} has its own backbone; lpips_weights= is for {', '.join(TORCHVISION_FILES)}"
+        )
     else:
         distance = _load_st_lpips(name, ensure(name, cache_dir=cache_dir, progress=progress))
     return distance.to(device=device, dtype=dtype)
@@ -191,68 +172,6 @@ def _load_st_lpips(name: str, path: Path) -> PerceptualDistance:
         raise ModelFileError(
             f"{path}: not the weights of {name} ({error}); delete it to make it anew"
         ) from error
-
-
-def _load_lpips(name: str, lpips_weights: Path | None) -> PerceptualDistance:
-    build, weights, cuts = _LPIPS[name]
-    file_name = Path(urlsplit(weights.url).path).name
-    path = (
-        lpips_weights
-        if lpips_weights is not None
-        else Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    )
-    if not path.exists():
-        raise ModelUnavailableError(
-            f"{path}: no such file; {name} needs torchvision's {file_name}, which is not "
-            "downloaded for you: put it there, give its path as lpips_weights=, "
-            "or use st-lpips-alex"
-        )
-
-    # Only the convolutions: the classifier's layers, most of the weights, are never made.
-    prefix = "features."
-    state = {
-        key.removeprefix(prefix): value
-        for key, value in _load_state(path).items()
-        if key.startswith(prefix)
-    }
-    with torch.device("meta"):
-        features = build(weights=None).features
-    try:
-        features.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise ModelFileError(
-            f"{path}: expected torchvision's {file_name}, got other weights; "
-            "give its path as lpips_weights="
-        ) from error
-
-    stages = [features[start:stop] for start, stop in zip((0, *cuts), cuts, strict=False)]
-    return PerceptualDistance(name, stages, _lpips_heads(name, len(stages)))
-
-
-def _lpips_heads(name: str, depths: int) -> list[Tensor]:
-    # Found, not imported: the package would import plotting and notebook libraries for its trainer.
-    package = importlib.util.find_spec("lpips")
-    if package is None or package.origin is None:
-        raise ModelUnavailableError(
-            f"{name} needs the package lpips for its heads: pip install lpips"
-        )
-    state = _load_state(
-        Path(package.origin).parent / "weights" / "v0.1" / f"{name.removeprefix('lpips-')}.pth"
-    )
-    return [state[f"lin{depth}.model.1.weight"].flatten() for depth in range(depths)]
-
-
-def _load_state(path: Path) -> Mapping[str, Tensor]:
-    try:
-        state = load_tensors(path)
-    except ModelFileError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise ModelFileError(
-            f"{path}: not a readable weights file ({reason}); get it again"
-        ) from error
-    if not isinstance(state, Mapping):
-        raise ModelFileError(f"{path}: expected a state dictionary, got {type(state).__name__}")
-    return state
 
 
 def perceptual_size(side: int, image: Tensor) -> tuple[int, int]:

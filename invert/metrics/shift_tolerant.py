@@ -5,18 +5,17 @@ every second pixel. A. Ghildyal and F. Liu, "Shift-tolerant Perceptual Similarit
 2022; the blur is that of R. Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML
 2019.
 
-Tensors are `conv{k}.weight` and `conv{k}.bias`, k counting from 0 in order of use.
+Everything else is as in :mod:`invert.metrics.backbones`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-VGG16_CONVOLUTIONS = (2, 2, 3, 3, 3)  # per stage
+from invert.metrics import backbones
+from invert.metrics.backbones import Pool, Tensors
 
 
 class BlurPool(nn.Module):
@@ -93,38 +92,16 @@ class BlurredConv(nn.Module):
         return self.blur(F.conv2d(padded, self.weight, self.bias))
 
 
-def alexnet_stages(tensors: Mapping[str, Tensor]) -> list[nn.Module]:
+def alexnet_stages(tensors: Tensors) -> list[nn.Module]:
     """AlexNet's five stages, each ending in a ReLU. Raises KeyError when a tensor is missing."""
-    layers: list[list[nn.Module]] = [
-        [BlurredConv(tensors["conv0.weight"], tensors["conv0.bias"]), nn.ReLU(inplace=True)],
-        [*_pool(3, tensors, 0), *_convolution(tensors, 1)],
-        [*_pool(3, tensors, 1), *_convolution(tensors, 2)],
-        _convolution(tensors, 3),
-        _convolution(tensors, 4),
-    ]
-    return [nn.Sequential(*stage) for stage in layers]
+    first = BlurredConv(tensors["conv0.weight"], tensors["conv0.bias"])
+    return backbones.alexnet_stages(tensors, first=first, pool=_pool(3))
 
 
-def vgg16_stages(tensors: Mapping[str, Tensor]) -> list[nn.Module]:
+def vgg16_stages(tensors: Tensors) -> list[nn.Module]:
     """VGG16's five stages, each ending in a ReLU. Raises KeyError when a tensor is missing."""
-    stages: list[nn.Module] = []
-    index = 0
-    for count in VGG16_CONVOLUTIONS:
-        layers = _pool(2, tensors, index - 1) if index else []
-        for _ in range(count):
-            layers += _convolution(tensors, index)
-            index += 1
-        stages.append(nn.Sequential(*layers))
-    return stages
+    return backbones.vgg16_stages(tensors, pool=_pool(2))
 
 
-def _convolution(tensors: Mapping[str, Tensor], index: int) -> list[nn.Module]:
-    weight, bias = tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"]
-    outputs, inputs, side, _ = weight.shape
-    convolution = nn.Conv2d(inputs, outputs, side, padding=side // 2)
-    convolution.load_state_dict({"weight": weight, "bias": bias})
-    return [convolution, nn.ReLU(inplace=True)]
-
-
-def _pool(side: int, tensors: Mapping[str, Tensor], after: int) -> list[nn.Module]:
-    return [nn.MaxPool2d(side, stride=1), BlurPool(tensors[f"conv{after}.weight"].shape[0])]
+def _pool(side: int) -> Pool:
+    return lambda channels: [nn.MaxPool2d(side, stride=1), BlurPool(channels)]

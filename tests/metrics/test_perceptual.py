@@ -4,6 +4,7 @@ originals.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -301,6 +302,12 @@ def torch_cache(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     yield tmp_path / "hub" / "checkpoints"
     torch.hub.set_dir(before)
+
+
+def test_distances_do_not_import_torchvision_nor_the_package_lpips() -> None:
+    code = "import sys, invert.metrics.perceptual; print({'torchvision', 'lpips'} & {*sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
 
 
 def test_a_trunk_in_torchs_cache_is_found_and_one_that_is_not_is_named(torch_cache: Path) -> None:
