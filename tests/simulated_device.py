@@ -10,7 +10,7 @@ refuses float64, as MPS does.
 The rules are CUDA's. Operands lie on one device, except that a CPU tensor without dimensions goes
 with everything elementwise, that CPU tensors may index into the device, and that copies go
 anywhere. A random generator belongs to the device that it fills. What the CPU has to wait for is
-counted (`Device.host_reads`).
+counted (`Device.host_reads`). Its module has graphs as torch.cuda does (:mod:`simulated_graphs`).
 
 Limits: operations that change a tensor's shape in place are refused. There is one device, sim:0.
 """
@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+import simulated_graphs
 import torch
+from simulated_graphs import GRAPHS
 from torch import Tensor
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
@@ -73,6 +75,20 @@ class Device:
     def _is_in_bad_fork(self) -> bool:
         return False
 
+    # Streams and graphs, under the names that torch.cuda has.
+    CUDAGraph = simulated_graphs.SimGraph
+    Stream = simulated_graphs.SimStream
+    graph = staticmethod(simulated_graphs.graph)
+    graph_pool_handle = staticmethod(object)
+    stream = staticmethod(simulated_graphs.stream)
+    device = staticmethod(nullcontext)
+
+    def current_stream(self, device: object = None) -> simulated_graphs.SimStream:
+        return GRAPHS.stream
+
+    def synchronize(self, device: object = None) -> None:
+        GRAPHS.refuse("synchronize")
+
 
 DEVICE = Device()
 LIBRARIES: list[torch.library.Library] = []  # what they registered goes when they go
@@ -116,6 +132,7 @@ class SimTensor(Tensor):
         raise TypeError("can't convert sim:0 tensor to numpy. Use Tensor.cpu() to copy it first.")
 
     def tolist(self) -> Any:
+        GRAPHS.refuse("aten::tolist")
         DEVICE.host_reads["aten::tolist"] += 1
         return self.memory.tolist()
 
@@ -137,8 +154,12 @@ def compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     check_generator(func, kwargs.get("generator"), wanted)
     if wanted is not None:
         named["device"] = "cpu"
-    result = func(*memories, **named)
     count_read(func, args, wanted)
+    if GRAPHS.recording is not None:
+        check_recordable(func, args, tensors, wanted)
+        result = GRAPHS.recording.run(func, memories, named)
+    else:
+        result = func(*memories, **named)
 
     # What it wrote into is given back as it came; what it made lies where it was wanted, else here.
     written = {id(t.memory if type(t) is SimTensor else t): t for t in tensors}
@@ -219,7 +240,19 @@ def count_read(func: Any, args: Sequence[Any], wanted: str | None) -> None:
     packet = func.overloadpacket
     to_cpu = wanted == "cpu" or (packet is aten.copy_ and type(args[0]) is not SimTensor)
     if packet in READS or to_cpu:
+        GRAPHS.refuse(func.name())
         DEVICE.host_reads[func.name()] += 1
+
+
+def check_recordable(
+    func: Any, args: Sequence[Any], tensors: Sequence[Tensor], wanted: str | None
+) -> None:
+    """Raise RuntimeError where a recorded operation reads the CPU: its value would be frozen."""
+    masks = args[1] if func.overloadpacket in INDEXING else ()
+    if any(t is not None and t.dtype in (torch.bool, torch.uint8) for t in masks):
+        GRAPHS.refuse(f"{func.name()} by a mask")
+    if any(type(t) is not SimTensor for t in tensors):
+        GRAPHS.refuse(f"{func.name()} of a tensor of the CPU")
 
 
 def register() -> None:
@@ -251,6 +284,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, **_: Any) -> Sim
 
 
 def copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
+    GRAPHS.refuse("a copy between the CPU and the device")
     values = source.memory if isinstance(source, SimTensor) else source
     (target.memory if isinstance(target, SimTensor) else target).copy_(values)
     return target

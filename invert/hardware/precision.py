@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,13 +30,69 @@ def full_precision(wanted: bool = True) -> Iterator[None]:
     enough to follow gradients, but pictures differ by some thousandths from those of a CPU. So what
     is shown, saved or measured is computed in here.
     """
-    backends: Any = torch.backends
-    kinds = (backends.cuda.matmul, backends.cudnn.conv)
-    rounding = [kind for kind in kinds if wanted and kind.fp32_precision == TF32]
-    try:
-        for kind in rounding:
-            kind.fp32_precision = FLOAT32
+    with FLAGS.wish(FLOAT32 if wanted else None):
         yield
+
+
+@contextmanager
+def fast_steps(*, rounding: bool = True, tune: bool = False) -> Iterator[None]:
+    """Products and convolutions of float32 may be in TF32, if `rounding`; as before afterwards.
+
+    For the steps of an optimization, whose results are computed again. Where :func:`full_precision`
+    is in force, around it or in another thread, it stays in force.
+
+    `tune` lets cuDNN time its kernels once per shape and take the fastest. That takes seconds, so
+    it pays for many steps of few shapes only.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = tune or before
+    try:
+        with FLAGS.wish(TF32 if rounding else None):
+            yield
     finally:
-        for kind in rounding:
-            kind.fp32_precision = TF32
+        torch.backends.cudnn.benchmark = before
+
+
+@dataclass
+class Flags:
+    """torch's two flags of TF32, which belong to the process, under the wishes of all threads.
+
+    While anyone wishes full precision there is full precision; else TF32 is on while anyone wishes
+    that; and when the last wish has gone the flags are what they were before the first.
+    """
+
+    wishes: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def wish(self, precision: str | None) -> Iterator[None]:
+        """One more wish within the block, or none."""
+        if precision is None:
+            yield
+            return
+        self.change(precision, self.wishes.append)
+        try:
+            yield
+        finally:
+            self.change(precision, self.wishes.remove)
+
+    def change(self, precision: str, how: Any) -> None:
+        """Add or take away a wish, and set the flags to what follows from those that are left."""
+        backends: Any = torch.backends
+        kinds = (backends.cuda.matmul, backends.cudnn.conv)
+        with self.lock:
+            if not self.wishes:
+                self.before = [kind.fp32_precision for kind in kinds]
+            how(precision)
+
+            # What is exact already is left alone, under whatever name it is.
+            for kind, before in zip(kinds, self.before, strict=True):
+                flag = TF32 if TF32 in self.wishes else before
+                if FLOAT32 in self.wishes and flag == TF32:
+                    flag = FLOAT32 if before == TF32 else before
+                if kind.fp32_precision != flag:
+                    kind.fp32_precision = flag
+
+
+FLAGS = Flags()  # of the process, as torch's are

@@ -13,7 +13,7 @@ from networks import small_generator
 from directions.direction import Direction, unit
 from edits.along_direction import edit, move
 from invert.encoders.encoder import new_encoder
-from invert.hardware.precision import full_precision, widened
+from invert.hardware.precision import FLAGS, fast_steps, full_precision, widened
 from invert.latents.statistics import map_distributions
 from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.reconstruction import reconstruction_metrics
@@ -67,6 +67,45 @@ def test_flags_set_by_their_old_names_are_kept() -> None:
     assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def test_steps_round_where_nothing_is_kept() -> None:
+    for kind in KINDS:
+        kind.fp32_precision = "ieee"
+    with fast_steps():
+        assert flags() == ["tf32", "tf32"]
+        with full_precision():
+            assert flags() == ["ieee", "ieee"]
+        assert flags() == ["tf32", "tf32"]
+    assert flags() == ["ieee", "ieee"]
+    with full_precision(), fast_steps():
+        assert flags() == ["ieee", "ieee"]
+    with fast_steps(rounding=False):
+        assert flags() == ["ieee", "ieee"]
+
+
+def test_kernels_are_timed_in_steps_that_ask_for_it_only() -> None:
+    assert not torch.backends.cudnn.benchmark
+    with fast_steps(), fast_steps(tune=True):
+        assert torch.backends.cudnn.benchmark
+        with fast_steps():
+            assert torch.backends.cudnn.benchmark
+    with fast_steps():
+        assert not torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_threads_that_overlap_leave_the_flags_as_they_were() -> None:
+    torch.backends.cuda.matmul.fp32_precision = "none"
+    before = flags()
+    steps, exact = fast_steps(), full_precision()
+    steps.__enter__()
+    exact.__enter__()  # another thread renders
+    steps.__exit__(None, None, None)
+    assert flags() == ["none", "ieee"]
+    exact.__exit__(None, None, None)
+    assert flags() == before
+    assert not FLAGS.wishes
 
 
 def seen_by(module: torch.nn.Module, function: Callable[[], Any]) -> set[str]:
