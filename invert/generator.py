@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invert.arguments import check_psi, check_seed, check_seeds, whole
+from invert.arguments import MAX_PIXELS, check_psi, check_seed, check_seeds, whole
 from invert.errors import FingerprintError, LatentError, UsageError
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
@@ -211,8 +211,8 @@ class Generator:
         check_fit(self.network, latent)
         return latent
 
-    def check(self, latent: Latent) -> Shapes:
-        """The sizes of a latent of this generator.
+    def check(self, latent: Latent, *, max_pixels: int = MAX_PIXELS) -> Shapes:
+        """The sizes of a latent of this generator, whose image may have `max_pixels`.
 
         Raises :class:`FingerprintError` for a latent of another one, :class:`LatentError` for parts
         of the wrong sizes.
@@ -224,7 +224,7 @@ class Generator:
                 f"got one of {origin or 'another'} ({latent.fingerprint[:12]}); "
                 "load that generator with --network, or use --force (Generator.adopt)"
             )
-        return check_fit(self.network, latent)
+        return check_fit(self.network, latent, max_pixels=max_pixels)
 
     def adopt(self, latent: Latent) -> Latent:
         """The latent claimed for this generator whatever made it; sizes must still fit."""

@@ -26,7 +26,13 @@ class Shapes:
     image: Size
 
 
-def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None) -> Shapes:
+def shapes(
+    network: SynthesisNetwork,
+    space: Space,
+    features: Size | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> Shapes:
     """The sizes for F_i of `features` cells at layer `space.first`; by default those of training.
 
     Raises :class:`SpaceError` for a layer that the generator does not have, and
@@ -46,10 +52,10 @@ def shapes(network: SynthesisNetwork, space: Space, features: Size | None = None
         return h * size[0] // first.cells[0], w * size[1] // first.cells[1]
 
     image = scaled(network.image_size)
-    if image[0] * image[1] > MAX_PIXELS:
+    if image[0] * image[1] > max_pixels:
         raise LatentError(
             f"{space} of {w}×{h} cells is an image of {image[1]}×{image[0]} px, "
-            f"the limit is {MAX_PIXELS / 1e6:g} Mpx; use fewer cells"
+            f"the limit is {max_pixels / 1e6:g} Mpx; use fewer cells"
         )
     layers = network.layers[space.first - 1 :]
     return Shapes(
@@ -76,7 +82,7 @@ def check_layer(network: SynthesisNetwork, space: Space) -> None:
         )
 
 
-def check_fit(network: SynthesisNetwork, latent: Latent) -> Shapes:
+def check_fit(network: SynthesisNetwork, latent: Latent, *, max_pixels: int = MAX_PIXELS) -> Shapes:
     """The latent's sizes, if every part fits the network.
 
     Raises :class:`LatentError` or :class:`SpaceError` otherwise.
@@ -86,7 +92,7 @@ def check_fit(network: SynthesisNetwork, latent: Latent) -> Shapes:
     # F_i may have any size; all other maps have sizes relative to it.
     features = latent.features
     size = None if features is None else (features.shape[2], features.shape[3])
-    expected = shapes(network, space, size)
+    expected = shapes(network, space, size, max_pixels=max_pixels)
     channels = network.layers[space.first - 1].channels
     if features is not None and features.shape[1] != channels:
         raise LatentError(f"{space} needs {channels} feature channels, got {features.shape[1]}")

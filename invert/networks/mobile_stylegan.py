@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from invert.errors import ModelFileError
-from invert.networks.network import Affine, Layer, MappingNetwork, SynthesisNetwork
+from invert.networks.network import Affine, Layer, MappingNetwork, Style, SynthesisNetwork
+from invert.networks.receptive_field import read_by_conv
 from invert.networks.stylegan2_tensors import mapping_depth, subset
+from invert.networks.windows import Interval
 
 
 class HaarSynthesis(torch.autograd.Function):
@@ -106,7 +108,7 @@ class SeparableConv(nn.Module):
         self.noise_strength: Tensor
         self.noise_const: Tensor
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, w: Style, noise: Tensor | None) -> Tensor:
         """F_{i+1} from F_i, of twice the size where the layer upsamples."""
         # Upsample: four bands of each channel, modulated by a style of their own.
         if self.up_affine is not None:
@@ -192,7 +194,17 @@ class MobileStyleGAN(SynthesisNetwork):
         self.layers = tuple(layers)
         self.image_size = (2 * height, 2 * width)
 
-    def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+    def reads(self, index: int, cells: Interval) -> Interval:
+        """3×3, on even layers and for the image after a Haar transform, which reads half."""
+        if index < self.num_ws:
+            conv = self.convs[index - 1]
+            assert isinstance(conv, SeparableConv)
+            cells = read_by_conv(cells)
+            if conv.up_affine is None:
+                return cells
+        return cells[0] // 2, -(-cells[1] // 2)
+
+    def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image, from its wavelets."""
         bands = F.conv2d(x * self.head_affine(style, x.shape[2:]), self.head_weight, self.head_bias)
         return HaarSynthesis.apply(bands)

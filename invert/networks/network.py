@@ -14,7 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from invert.networks.windows import Interval, StyleWindow
+
 Size = tuple[int, int]  # height and width
+Style = Tensor | StyleWindow  # [N, w_dim], a map [N, w_dim, h, w], or a window of one
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,12 @@ class Affine(nn.Module):
         self.weight: Tensor
         self.bias: Tensor
 
-    def forward(self, w: Tensor, size: Sequence[int]) -> Tensor:
+    def forward(self, w: Style, size: Sequence[int]) -> Tensor:
         """[N, C, 1, 1] from w [N, w_dim]; [N, C, *size] from a style map [N, w_dim, h, w]."""
+        if isinstance(w, StyleWindow):
+            style = F.conv2d(w.styles, self.weight[:, :, None, None], self.bias)
+            return w.resized(style, (size[0], size[1]))
+
         # A 1×1 map is the vector it stands for, so that conversions keep every bit of the image.
         if w.ndim == 4 and tuple(w.shape[2:]) == (1, 1):
             w = w.flatten(1)
@@ -163,7 +170,7 @@ class SynthesisNetwork(nn.Module, ABC):
         self,
         x: Tensor,
         rgb: Tensor | None,
-        styles: Sequence[Tensor],
+        styles: Sequence[Style],
         noise: Sequence[Tensor | None],
         first: int,
         stop: int,
@@ -178,19 +185,30 @@ class SynthesisNetwork(nn.Module, ABC):
             rgb = self.rgb_after(i, x, rgb, styles[i + 1 - first])
         return x, rgb
 
-    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
+    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor | None:
         """The RGB sum after layer `index` has made `x`, or None; `style` is the next layer's."""
         return rgb
 
     @abstractmethod
-    def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+    def reads(self, index: int, cells: Interval) -> Interval:
+        """The cells of F_index that layer `index` reads, along an axis, for `cells` of its output.
+
+        The output of the last layer is the image.
+        """
+
+    def rgb_reads(self, cells: Interval) -> Interval:
+        """The cells of an RGB sum that are read for `cells` of it at twice the size."""
+        raise NotImplementedError(f"{self.architecture} has no RGB sum")
+
+    @abstractmethod
+    def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image [N, 3, H, W], about [−1, 1], from the last layer's input."""
 
     def synthesize(
         self,
         x: Tensor,
         rgb: Tensor | None,
-        styles: Sequence[Tensor],
+        styles: Sequence[Style],
         noise: Sequence[Tensor | None],
         first: int = 1,
     ) -> Tensor:

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invert.networks.network import Affine, Layer, MappingNetwork, SynthesisNetwork
+from invert.networks.network import Affine, Layer, MappingNetwork, Style, SynthesisNetwork
+from invert.networks.receptive_field import read_by_blur, read_by_conv, read_by_upsampling
 from invert.networks.stylegan2_tensors import (
     check_stylegan2,
     mapping_depth,
@@ -27,6 +28,7 @@ from invert.networks.stylegan2_tensors import (
     size_at,
     subset,
 )
+from invert.networks.windows import Interval
 
 # What the official networks have; checkpoints that do not say otherwise are read with them.
 DEFAULT_LR_MULTIPLIER = 0.01  # of the mapping network
@@ -76,7 +78,7 @@ class StyledConv(nn.Module):
         self.noise_strength: Tensor
         self.noise_const: Tensor
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, w: Style, noise: Tensor | None) -> Tensor:
         """F_{i+1} [N, O, …] from F_i [N, I, H, W], of twice the size where the layer upsamples."""
         # Style s = A(w) per input channel, and the demodulation that undoes its scale.
         style = self.affine(w, x.shape[2:])
@@ -115,7 +117,7 @@ class ToRGB(nn.Module):
         self.weight: Tensor
         self.bias: Tensor
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Style) -> Tensor:
         """The addend [N, 3, H, W] from features [N, C, H, W]."""
         style = self.affine(w, x.shape[2:])
 
@@ -140,11 +142,12 @@ class Blur(nn.Module):
         super().__init__()
         self.register_buffer("taps", taps / taps.sum() * gain)  # gain per axis
         self.taps: Tensor
+        self.before = (len(taps) + 1) // 2 - 1  # zeros in front
 
     def forward(self, x: Tensor) -> Tensor:
         """The blurred map, one cell smaller in each axis."""
         channels, n = x.shape[1], len(self.taps)
-        before, after = (n + 1) // 2 - 1, (n - 2) // 2
+        before, after = self.before, (n - 2) // 2
         x = F.pad(x, (before, after, before, after))
 
         # conv2d correlates, hence the flip; down the columns, then along the rows.
@@ -225,16 +228,33 @@ class StyleGAN2(SynthesisNetwork):
         self.register_buffer("rgb_taps", torch.outer(taps, taps) / taps.sum() ** 2 * 4)
         self.rgb_taps: Tensor
 
-    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor | None:
+    def reads(self, index: int, cells: Interval) -> Interval:
+        """3×3, or the up-convolution: the blur, then the transposed convolution; torgb is 1×1."""
+        if index == self.num_ws:
+            return cells
+        conv = self.convs[index - 1]
+        assert isinstance(conv, StyledConv)
+        if conv.blur is None:
+            return read_by_conv(cells)
+        return read_by_upsampling(
+            read_by_blur(cells, len(conv.blur.taps), conv.blur.before), taps=3, before=0
+        )
+
+    def rgb_reads(self, cells: Interval) -> Interval:
+        """Those under the filter of the skip connection."""
+        n = self.rgb_taps.shape[0]
+        return read_by_upsampling(cells, taps=n, before=(n - 2) // 2)
+
+    def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor | None:
         """The RGB sum after layer `index`: odd layers complete a resolution and add to it."""
         completes = index % 2 == 1 and index + 1 < self.num_ws  # the last torgb is in `finish`
         return self.add_rgb(rgb, x, style, index // 2) if completes else rgb
 
-    def finish(self, x: Tensor, rgb: Tensor | None, style: Tensor) -> Tensor:
+    def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image: the RGB sum with the last resolution's addend."""
         return self.add_rgb(rgb, x, style, len(self.torgbs) - 1)
 
-    def add_rgb(self, rgb: Tensor | None, x: Tensor, style: Tensor, block: int) -> Tensor:
+    def add_rgb(self, rgb: Tensor | None, x: Tensor, style: Style, block: int) -> Tensor:
         """The RGB sum after block `block`: the old sum upsampled, plus this block's addend."""
         y = self.torgbs[block](x, style)
         if rgb is None:

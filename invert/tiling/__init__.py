@@ -1,0 +1,1 @@
+"""Pictures without end: a point is rendered window by window, each as it is in the whole."""
