@@ -17,7 +17,7 @@ from torch import Tensor
 
 from invert.arguments import check_integer, check_seed
 from invert.errors import UsageError
-from invert.networks.windows import Window
+from invert.networks.windows import Interval
 
 BLOCK = 32  # cells per side; another value is another noise
 MAX_PLACE = 2**40  # cells from the origin; counters hold 2⁶³
@@ -40,18 +40,18 @@ class PlacedNoise:
         check_seed(self.seed)
         check_integer("field", self.field, 0, MAX_FIELD)
 
-    def values(self, channels: int, window: Window) -> Tensor:
-        """The values [channels, H, W], float32, of the window's cells, which may be below 0.
+    def window(self, channels: int, rows: Interval, columns: Interval) -> Tensor:
+        """The values [channels, H, W], float32, of the cells in rows × columns, which may be < 0.
 
         Channel c does not depend on how many channels are drawn. Raises :class:`UsageError` for an
         empty window and for places beyond 2⁴⁰ cells from the origin.
         """
-        (top, bottom), (left, right) = window.rows, window.columns
-        far = max(abs(place) for place in (top, bottom, left, right))
+        (top, bottom), (left, right) = rows, columns
+        far = max(abs(place) for place in (*rows, *columns))
         if bottom <= top or right <= left or channels < 1 or far > MAX_PLACE:
             raise UsageError(
-                "expected a window of at least 1×1 cells within ±2⁴⁰, "
-                f"got {window} and {channels} channels"
+                f"expected a window of at least 1×1 cells within ±2⁴⁰, got rows {rows}, "
+                f"columns {columns}, {channels} channels"
             )
 
         # Every block that the window touches; of each, the cells that lie inside.

@@ -197,7 +197,7 @@ class MobileStyleGAN(SynthesisNetwork):
     def reads(self, index: int, cells: Interval) -> Interval:
         """3×3, on even layers and for the image after a Haar transform, which reads half."""
         if index < self.num_ws:
-            conv = self.convs[index - 1]
+            conv = self.conv(index)
             assert isinstance(conv, SeparableConv)
             cells = read_by_conv(cells)
             if conv.up_affine is None:

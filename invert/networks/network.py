@@ -162,9 +162,13 @@ class SynthesisNetwork(nn.Module, ABC):
         """F_1, the learned constant, [1, C, h, w]."""
         return self.const
 
+    def conv(self, index: int) -> nn.Module:
+        """The convolution of layer `index`."""
+        return self.convs[index - 1]
+
     def noise_const(self, index: int) -> Tensor:
         """The noise map [1, 1, H, W] that layer `index` was saved with."""
-        return self.convs[index - 1].noise_const  # type: ignore[return-value]
+        return self.conv(index).noise_const  # type: ignore[return-value]
 
     def run(
         self,
@@ -181,7 +185,7 @@ class SynthesisNetwork(nn.Module, ABC):
         """
         x = x.contiguous(memory_format=torch.channels_last)
         for i in range(first, stop):
-            x = self.convs[i - 1](x, styles[i - first], noise[i - first])
+            x = self.conv(i)(x, styles[i - first], noise[i - first])
             rgb = self.rgb_after(i, x, rgb, styles[i + 1 - first])
         return x, rgb
 

@@ -232,7 +232,7 @@ class StyleGAN2(SynthesisNetwork):
         """3×3, or the up-convolution: the blur, then the transposed convolution; torgb is 1×1."""
         if index == self.num_ws:
             return cells
-        conv = self.convs[index - 1]
+        conv = self.conv(index)
         assert isinstance(conv, StyledConv)
         if conv.blur is None:
             return read_by_conv(cells)

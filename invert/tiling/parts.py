@@ -102,7 +102,7 @@ class LatentParts:
 
 def placed_noise(network: SynthesisNetwork, seed: int, layer: int, window: Window) -> Tensor:
     """The noise map of a layer on the plane of `seed`; field 0 is left to F_i."""
-    values = PlacedNoise(seed, field=layer).values(1, window)
+    values = PlacedNoise(seed, field=layer).window(1, window.rows, window.columns)
     return values[None].to(network.start())
 
 
