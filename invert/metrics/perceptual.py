@@ -21,11 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from invert.errors import ModelFileError, UsageError, did_you_mean
-from invert.metrics.shift_tolerant import alexnet_stages, vgg16_stages
+from invert.metrics import backbones, shift_tolerant
 from invert.metrics.torchvision_files import FILES as TORCHVISION_FILES
 from invert.metrics.torchvision_files import torchvision_parts
 from invert.weights import ensure
-from invert.weights.wheels import Progress
+from invert.weights.downloads import Progress
 
 MINIMUM_SIDE = 32
 # pixels; a projection compares a 1024 px image at ¼, and no image below this
@@ -36,9 +36,15 @@ SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
 
-_ST_LPIPS = {"st-lpips-alex": alexnet_stages, "st-lpips-vgg": vgg16_stages}
+# what makes the stages of a registered model from its tensors
+_STAGES = {
+    "st-lpips-alex": shift_tolerant.alexnet_stages,
+    "st-lpips-vgg": shift_tolerant.vgg16_stages,
+    "lpips-alex": backbones.alexnet_stages,
+    "lpips-vgg": backbones.vgg16_stages,
+}
 
-PERCEPTUAL = (*_ST_LPIPS, *TORCHVISION_FILES)
+PERCEPTUAL = (*_STAGES, "lpips-squeeze")
 NICKNAMES = {
     "lpips": "lpips-alex",
     "alex": "st-lpips-alex",
@@ -135,10 +141,9 @@ def load_perceptual(
 ) -> PerceptualDistance:
     """The distance of that name, one of PERCEPTUAL.
 
-    The weights of "st-lpips-…" come from :func:`invert.weights.ensure`, which gets `cache_dir` and
-    `progress`. "lpips-…" takes its heads from the package lpips, and its backbone from
-    `lpips_weights`, a weights file of torchvision's, or from torch's cache if the file is there;
-    backbones are never downloaded.
+    Weights come from :func:`invert.weights.ensure`, which gets `cache_dir` and `progress`. For
+    "lpips-…" a weights file of torchvision's may be the backbone instead (`lpips_weights`). There
+    is no registered "lpips-squeeze": it needs that file, there or in torch's cache.
 
     Raises UsageError for an unknown name, ModelUnavailableError when weights are not to be had, and
     ModelFileError when a file is not what it should be.
@@ -149,22 +154,22 @@ def load_perceptual(
             f"expected a perceptual distance, one of {', '.join(PERCEPTUAL)}; got {name!r}{near}"
         )
 
-    if name in TORCHVISION_FILES:
-        path = Path(lpips_weights) if lpips_weights is not None else None
-        distance = PerceptualDistance(name, *torchvision_parts(name, path))
-    elif lpips_weights is not None:
+    if lpips_weights is not None and name not in TORCHVISION_FILES:
         raise UsageError(
             f"{name} has its own backbone; lpips_weights= is for {', '.join(TORCHVISION_FILES)}"
         )
+    if lpips_weights is not None or name not in _STAGES:
+        path = Path(lpips_weights) if lpips_weights is not None else None
+        distance = PerceptualDistance(name, *torchvision_parts(name, path))
     else:
-        distance = _load_st_lpips(name, ensure(name, cache_dir=cache_dir, progress=progress))
+        distance = _load_registered(name, ensure(name, cache_dir=cache_dir, progress=progress))
     return distance.to(device=device, dtype=dtype)
 
 
-def _load_st_lpips(name: str, path: Path) -> PerceptualDistance:
+def _load_registered(name: str, path: Path) -> PerceptualDistance:
     tensors = load_file(path)
     try:
-        stages = _ST_LPIPS[name](tensors)
+        stages = _STAGES[name](tensors)
         return PerceptualDistance(
             name, stages, [tensors[f"head{depth}"] for depth in range(len(stages))]
         )

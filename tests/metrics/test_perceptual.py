@@ -14,18 +14,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from invert.errors import ModelFileError, ModelUnavailableError, UsageError
 from invert.metrics.perceptual import PERCEPTUAL, PerceptualDistance, load_perceptual
 from invert.metrics.shift_tolerant import BlurPool, BlurredConv
-from invert.weights import MODELS
+from invert.weights import MODELS, ensure
 from invert.weights.weights_file import write_weights
 
 ALEXNET_SIDES = (11, 5, 3, 3, 3)
 VGG16_SIDES = (3,) * 13
 # convolution that ends each
-DEPTHS = {"st-lpips-alex": (0, 1, 2, 3, 4), "st-lpips-vgg": (1, 3, 6, 9, 12)}
+DEPTHS = {
+    "st-lpips-alex": (0, 1, 2, 3, 4),
+    "st-lpips-vgg": (1, 3, 6, 9, 12),
+    "lpips-alex": (0, 1, 2, 3, 4),
+    "lpips-vgg": (1, 3, 6, 9, 12),
+}
 
 
 def small_weights(name: str, channels: int = 4) -> dict[str, Tensor]:
@@ -132,7 +138,7 @@ def test_a_trunk_that_sees_nothing_gives_zero_and_a_finite_gradient(
 
 @pytest.mark.parametrize("name", DEPTHS)
 @pytest.mark.parametrize("size", [(32, 32), (33, 50), (64, 47)])
-def test_shift_tolerant_distances_are_those_of_a_literal_reading(
+def test_distances_are_those_of_a_literal_reading(
     tmp_path: Path, name: str, size: tuple[int, int]
 ) -> None:
     # The definition without a shortcut: dense convolutions and pools, then reflect, blur, take
@@ -151,16 +157,19 @@ def test_shift_tolerant_distances_are_those_of_a_literal_reading(
     def activations(image: Tensor) -> Iterator[Tensor]:
         shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
         image = (image - shift[:, None, None]) / scale[:, None, None]
-        alex = name == "st-lpips-alex"
+        alex, tolerant = name.endswith("alex"), name.startswith("st-")
         pooled = (1, 2) if alex else (2, 4, 7, 10)
         for index, side in enumerate(ALEXNET_SIDES if alex else VGG16_SIDES):
             if index in pooled:
-                image = blur(F.max_pool2d(image, 3 if alex else 2, stride=1))
-            padding = 2 if side == 11 else side // 2
-            image = F.conv2d(
-                image, tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"], padding=padding
-            )
-            image = F.relu(blur(image) if alex and index == 0 else image)
+                stride = 1 if tolerant else 2
+                image = F.max_pool2d(image, 3 if alex else 2, stride=stride)
+                image = blur(image) if tolerant else image
+            first = alex and index == 0
+            weight, bias = tensors[f"conv{index}.weight"], tensors[f"conv{index}.bias"]
+            stride = 4 if first and not tolerant else 1
+            padding = 2 if first else side // 2
+            image = F.conv2d(image, weight, bias, stride=stride, padding=padding)
+            image = F.relu(blur(image) if first and tolerant else image)
             if index in DEPTHS[name]:
                 yield image
 
@@ -311,16 +320,16 @@ def test_distances_do_not_import_torchvision_nor_the_package_lpips() -> None:
 
 
 def test_a_trunk_in_torchs_cache_is_found_and_one_that_is_not_is_named(torch_cache: Path) -> None:
-    path = torch_cache / "alexnet-owt-7be5be79.pth"
+    path = torch_cache / "squeezenet1_1-b8a52dc0.pth"
     with pytest.raises(ModelUnavailableError) as caught:
-        load_perceptual("lpips-alex")
+        load_perceptual("lpips-squeeze")
     assert str(caught.value) == (
-        f"{path}: no such file; lpips-alex needs torchvision's alexnet-owt-7be5be79.pth, which is "
-        "not downloaded for you: put it there, give its path as lpips_weights=, "
-        "or use st-lpips-alex"
+        f"{path}: no such file; lpips-squeeze needs torchvision's squeezenet1_1-b8a52dc0.pth, "
+        "which is not downloaded for you: put it there, give its path as lpips_weights=, "
+        "or use lpips-alex"
     )
-    torch.save(random_backbone("lpips-alex"), path)
-    assert load_perceptual("lpips-alex").name == "lpips-alex"
+    torch.save(random_backbone("lpips-squeeze"), path)
+    assert load_perceptual("lpips-squeeze").name == "lpips-squeeze"
 
 
 def test_a_trunk_that_is_none_is_refused_by_path(tmp_path: Path) -> None:
@@ -373,6 +382,54 @@ def recorded_pictures() -> tuple[Tensor, Tensor]:
     x = torch.stack([torch.sin((row * (c + 1) + 2 * column) / 7) for c in range(3)])
     y = torch.stack([torch.cos(row * column / (60 + 10 * c)) for c in range(3)])
     return x.float()[None], (0.7 * x + 0.3 * y).float()[None]
+
+
+# A value that the documentation of torchmetrics 0.10 gives for the package lpips with torchvision's
+# weights: the mean over ten pairs drawn after seed 123 and the making of the package's network.
+TORCHMETRICS_VGG = 0.3493
+
+
+@pytest.mark.slow
+def test_lpips_vgg_is_what_torchmetrics_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lpips
+
+    def unfilled(pretrained: bool) -> nn.Module:
+        return torchvision.models.vgg16.__wrapped__(weights=None, init_weights=False)
+
+    monkeypatch.setattr(lpips.pretrained_networks.tv, "vgg16", unfilled)
+    with torch.random.fork_rng():
+        torch.manual_seed(123)
+        lpips.LPIPS(net="vgg", verbose=False)
+        x, y = (torch.rand(10, 3, 100, 100) * 2 - 1 for _ in range(2))
+    assert load_perceptual("lpips-vgg")(x, y).mean().item() == pytest.approx(
+        TORCHMETRICS_VGG, abs=5e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lpips-alex", "lpips-vgg"])
+def test_registered_lpips_is_the_package_on_the_same_backbone(tmp_path: Path, name: str) -> None:
+    import lpips
+
+    tensors = load_file(ensure(name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package calls torchvision in a way that is going away
+        original = lpips.LPIPS(net=name.removeprefix("lpips-"), pnet_rand=True, verbose=False)
+
+    # The package's own heads, and our backbone in torchvision's network, in order of layers.
+    for depth in range(5):
+        head = getattr(original, f"lin{depth}").model[1].weight
+        assert torch.equal(head.flatten(), tensors[f"head{depth}"])
+    parameters = dict(original.net.named_parameters())
+    for place, key in enumerate(sorted(parameters, key=lambda key: int(key.split(".")[1]) * 2)):
+        parameters[key].data = tensors[f"conv{place // 2}.{key.rsplit('.', 1)[1]}"]
+
+    for size in [(64, 64), (65, 90), (256, 256)]:
+        x, y = pictures(2, size), pictures(2, size, seed=2)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                load_perceptual(name)(x, y), original(x, y).flatten(), rtol=0, atol=1e-6
+            )
 
 
 @pytest.mark.slow

