@@ -21,6 +21,7 @@ from invert.latents import network_files
 from invert.latents.conversion import constant_noise, convert_latent, layer_styles
 from invert.latents.early_maps import early_maps
 from invert.latents.latent import Latent
+from invert.latents.previews import preview_images
 from invert.latents.shapes import Shapes, check_fit, check_layer, shapes
 from invert.latents.spaces import Space, check_conversion
 from invert.latents.statistics import Statistics, cached_map_distributions, random_z, w_statistics
@@ -283,6 +284,37 @@ class Generator:
                 image = torch.cat(
                     [self._render_one(point, noise_maps) for point, noise_maps in points]
                 )
+        return image if keep_grad else image.clone()
+
+    @property
+    def preview_sizes(self) -> tuple[int, ...]:
+        """The sizes that :meth:`preview` can make, ascending."""
+        return tuple(self.network.preview_stops)
+
+    def preview(self, latent: Latent, size: int, *, one_pass: bool = False) -> Tensor:
+        """Smaller images [N, 3, h, w] of a latent, by the layers up to `size` alone.
+
+        `size`, one of `preview_sizes`, is the longer side in pixels where images have the training
+        size. A StyleGAN2 gives its RGB sum of that resolution; a MobileStyleGAN runs its remaining
+        layers at that resolution. Either is near to the downscaled image, not equal to it. Points
+        are computed one by one, or all in `one_pass`, which is faster and rounds otherwise.
+        Gradients flow as in :meth:`render`. Raises :class:`UsageError` for another size.
+        """
+        sizes = self.check(latent)
+        keep_grad = needs_grad(latent)
+        with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
+            latent = latent.to(self.device, self.dtype)
+            maps = self._noise(latent, "const", sizes, 0)
+            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+                if one_pass or len(latent) == 1:
+                    image = preview_images(self.network, latent, maps, size)
+                else:
+                    parts = (
+                        preview_images(self.network, latent[k], [m[k : k + 1] for m in maps], size)
+                        for k in range(len(latent))
+                    )
+                    image = torch.cat(list(parts))
+            image = image.to(self.dtype)
         return image if keep_grad else image.clone()
 
     def _noise(self, latent: Latent, mode: NoiseMode, sizes: Shapes, seed: int) -> list[Tensor]:

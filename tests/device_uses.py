@@ -78,7 +78,8 @@ def sample_and_render(w: World) -> Any:
     generator = w.generator
     images = [generator.render(w.latent(space)) for space in SPACES]
     images.append(generator.render(w.latent("W"), "random", seed=1))
-    images.append(generator.render(Latent.cat([w.latent("FNW5"), w.latent("FNW5", 1)])))
+    pair = Latent.cat([w.latent("FNW5"), w.latent("FNW5", 1)])
+    images += [generator.render(pair), generator.preview(pair, 32, one_pass=True)]
     samples = [generator.sample([0, 1], psi=0.5, space=space) for space in ("W", "FNSW5")]
     labelled = w.conditional.sample(0, label=1, space="Z")
     return images, samples, labelled, w.conditional.render(labelled), w.mobile.sample(1)

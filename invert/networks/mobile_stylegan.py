@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from invert.errors import ModelFileError
+from invert.networks.coarse import band_kernel, coarse_kernel
 from invert.networks.network import Affine, Layer, MappingNetwork, Style, SynthesisNetwork
 from invert.networks.receptive_field import read_by_conv
 from invert.networks.stylegan2_tensors import mapping_depth, subset
@@ -121,11 +122,49 @@ class SeparableConv(nn.Module):
         else:
             x = F.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
             x = F.conv2d(x, self.weight, self.bias)
+        return self.activate(x, noise)
 
-        # Noise and leaky ReLU, in place: the backward passes above need neither sum.
+    def activate(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """Noise and leaky ReLU, in place: the backward passes of convolutions need neither sum."""
         if noise is not None:
             x = x.add_(noise * self.noise_strength)
         return F.leaky_relu_(x, 0.2)
+
+    def halved(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """About F_{i+1} averaged over 2×2 cells, of the size of F_i; the layer upsamples.
+
+        Exact up to the leaky ReLU, which is that of the average.
+        """
+        assert self.up_affine is not None
+        assert self.depthwise is not None
+
+        # All four bands are modulated and convolved where they are, and never synthesized.
+        style = self.up_affine(w, x.shape[2:]) * self.affine(w, x.shape[2:]).repeat(1, 4, 1, 1)
+        x = F.conv2d(x * style, band_kernel(self.depthwise), padding=1, groups=x.shape[1])
+        ll, lh, hl, hh = x.chunk(4, 1)
+
+        x = F.conv2d(ll + lh + hl + hh, self.weight, self.bias)
+        return self.activate(x, mean_noise(noise, x))
+
+    def coarse(self, x: Tensor, w: Tensor, noise: Tensor | None, ratio: int) -> Tensor:
+        """About F_{i+1} averaged over `ratio`² cells, from F_i averaged over areas as large."""
+        assert self.depthwise is not None
+
+        # Of the Haar bands the average sees the low one.
+        if self.up_affine is not None:
+            low = x.shape[1] // 4
+            x = x[:, :low] * self.up_affine(w, x.shape[2:])[:, :low]
+
+        x = x * self.affine(w, x.shape[2:])
+        kernel = coarse_kernel(self.depthwise, ratio)
+        x = F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+        x = F.conv2d(x, self.weight, self.bias)
+        return self.activate(x, mean_noise(noise, x))
+
+
+def mean_noise(noise: Tensor | None, like: Tensor) -> Tensor | None:
+    """A noise map averaged to the cells of `like`."""
+    return None if noise is None else F.adaptive_avg_pool2d(noise, (like.shape[2], like.shape[3]))
 
 
 class MobileStyleGAN(SynthesisNetwork):
@@ -203,6 +242,39 @@ class MobileStyleGAN(SynthesisNetwork):
             if conv.up_affine is None:
                 return cells
         return cells[0] // 2, -(-cells[1] // 2)
+
+    @property
+    def preview_stops(self) -> dict[int, int]:
+        """Size → layer: at each resolution the run stops before the layer that would double it."""
+        return {
+            layer.size: layer.index for layer in self.layers[1:] if layer.noise_cells != layer.cells
+        }
+
+    def preview(
+        self,
+        x: Tensor,
+        rgb: Tensor | None,
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        size: int,
+    ) -> Tensor:
+        """About the downscaled image: the remaining layers, run on averages at the size of F_i.
+
+        Exact at half of the full size, where no layer but the last one remains.
+        """
+        stop = self.preview_stops[size]
+        for i in range(stop, self.num_ws):
+            conv, k = self.conv(i), i - stop
+            assert isinstance(conv, SeparableConv)
+            if i == stop:
+                x = conv.halved(x, styles[k], noise[k])
+            else:
+                ratio = self.layers[i].size // size
+                x = conv.coarse(x, styles[k], noise[k], ratio)
+
+        # The average of four cells is their low band.
+        x = x * self.head_affine(styles[-1], x.shape[2:])
+        return F.conv2d(x, self.head_weight[:3], self.head_bias[:3])
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image, from its wavelets."""

@@ -193,6 +193,34 @@ class SynthesisNetwork(nn.Module, ABC):
         """The RGB sum after layer `index` has made `x`, or None; `style` is the next layer's."""
         return rgb
 
+    @property
+    def preview_stops(self) -> dict[int, int]:
+        """Sizes of smaller pictures that the network can make, ascending: size → layer to stop at.
+
+        A size is the longer side in pixels where images have the training size. With an RGB sum
+        these are its resolutions, and a run stops before the first layer that receives the sum.
+        """
+        stops: dict[int, int] = {}
+        for layer in self.layers:
+            if layer.rgb_size is not None:
+                stops.setdefault(layer.rgb_size, layer.index)
+        return stops
+
+    def preview(
+        self,
+        x: Tensor,
+        rgb: Tensor | None,
+        styles: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        size: int,
+    ) -> Tensor:
+        """The smaller picture [N, 3, h, w] from F_i and R_i, with i = `preview_stops[size]`.
+
+        `styles` and `noise` are those from layer i on.
+        """
+        assert rgb is not None, "a network without RGB sums has a preview of its own"
+        return rgb
+
     @abstractmethod
     def reads(self, index: int, cells: Interval) -> Interval:
         """The cells of F_index that layer `index` reads, along an axis, for `cells` of its output.
