@@ -37,10 +37,12 @@ from edits.mixer import mix
 from edits.plots import distribution_figure
 from edits.style_mixing import combine, frames, interpolate, resample, style_mix
 from invert.describe import describe_latent
+from invert.encoders.batches import Batches
 from invert.encoders.encoder import Encoder, new_encoder
 from invert.encoders.encoder_files import load_encoder, save_encoder
+from invert.encoders.rendering import Renderer
 from invert.encoders.samples import Samples
-from invert.encoders.training import EncoderSettings
+from invert.encoders.settings import EncoderSettings
 from invert.encoders.training_run import train_encoder
 from invert.latents.companion import Companion
 from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
@@ -355,11 +357,10 @@ def attribute_model(w: World) -> Any:
 @inexact
 def train_encode_and_resume(w: World) -> Any:
     path = w.folder / "encoder.safetensors"
-    tiny = EncoderSettings(batch=2, fresh=1, held_out=2, image_batch=1, image_every=1, half=True)
-    train_encoder(
-        w.generator, 5, path, settings=tiny, steps=1, perceptual=tiny_distance().to(w.device)
-    )
-    train_encoder(w.generator, 5, path, settings=tiny, steps=2, resume=True)
+    tiny = EncoderSettings(batch=2, held_out=2, dist_weight=0.0, perceptual=("tiny",), half=True)
+    distances = [tiny_distance().to(w.device)]
+    train_encoder(w.generator, 5, path, settings=tiny, steps=1, perceptual=distances)
+    train_encoder(w.generator, 5, path, settings=tiny, steps=2, resume=True, perceptual=distances)
     encoder = load_encoder(path, w.generator)
     start = encoder_init(w.generator, w.image, Space.parse("FNW5"), encoder)
     return encoder.encode(w.generator, w.image), start
@@ -367,10 +368,14 @@ def train_encode_and_resume(w: World) -> Any:
 
 @use
 def samples_of_training(w: World) -> Any:
-    samples = Samples(w.generator, 5, seed=3, side=32)
-    labelled = Samples(w.conditional, 3, seed=1, side=32).point(2)
+    encoding, noise = Samples(w.generator, 5, seed=3).points(1, 2)
+    images = Renderer(w.generator, 5, 32).without_gradients(encoding, noise)
+    batch = Batches(
+        Samples(w.mobile, 5), Renderer(w.mobile, 5, 64), EncoderSettings(batch=3, image_batch=1)
+    )[0]
+    labelled = Samples(w.conditional, 3, seed=1).points(2, 1).encoding
     pairs = PairSampler(w.conditional, 3, w.direction.offset(10, 1.0), 2.0).pairs(range(2))
-    return samples.point(1), tuple(samples.encodings([0, 1])), labelled, pairs
+    return tuple(encoding), noise, images, tuple(labelled), pairs, batch.images, batch.noise
 
 
 @use

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,18 @@ from invert.commands.options import (
 )
 from invert.commands.parsing import check_range
 from invert.commands.terminal import LONGEST_LABEL, printable, say
+from invert.errors import UsageError
+
+DEFAULT_MINUTES = 120.0
+PARTS = ("features", "styles", "rgb")
 
 
 @click.command(
     cls=Command,
     sections={
         "Initialization": ("init", "backbone", "resume"),
-        "Optimization": ("batch", "fresh", "lr", "seed", "half"),
-        "Image terms": ("image_batch", "image_every", "perceptual"),
+        "Optimization": ("batch", "lr", "seed", "half"),
+        "Image terms": ("image_batch", "warped", "image_every", "image_weight", "perceptual"),
     },
     renamed={"--trunk": Renamed("--backbone"), "--start": Renamed("--init")},
 )
@@ -36,15 +41,18 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
     "--layer", metavar="I", default=5, show_default=True, help="The layer i of F_i to predict."
 )
 @click.option(
-    "--hours",
-    metavar="HOURS",
+    "--minutes",
+    metavar="MINUTES",
     type=float,
-    default=2.0,
-    show_default=True,
-    help="Total training time, resumed runs included.",
+    help="Total training time, resumed runs included; the rate falls to zero over it. "
+    "Default: 120, or no limit with --steps.",
 )
+@click.option("--hours", metavar="HOURS", type=float, help="The same in hours.")
 @click.option(
-    "--steps", metavar="N", type=int, help="Stop after this many updates in all, whatever the time."
+    "--steps",
+    metavar="N",
+    type=int,
+    help="Stop after this many updates in all; the rate falls to zero over them.",
 )
 @click.option("--init", metavar="FILE", type=FILE, help="Begin with the weights of this encoder.")
 @click.option(
@@ -55,10 +63,7 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
 @click.option(
     "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
 )
-@click.option("--batch", metavar="N", type=int, help="Images per update.")
-@click.option(
-    "--fresh", metavar="N", type=int, help="How many of them are new; the rest are seen again."
-)
+@click.option("--batch", metavar="N", type=int, help="New samples per update. Default: 12.")
 @click.option("--lr", metavar="RATE", type=float, help="Learning rate of Adam.")
 @click.option(
     "--seed",
@@ -69,23 +74,34 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
     help="Seed of the samples and of new weights.",
 )
 @click.option(
-    "--half", is_flag=True, help="Render samples in bfloat16, for processors that have it."
+    "--half/--no-half",
+    default=None,
+    help="Compute in bfloat16. Default: on every device but a CPU.",
 )
 @click.option(
     "--image-batch",
     metavar="N",
     type=int,
-    help="Images per update that are rendered and compared. Default: 0.",
+    help="How many of them are rendered from their encodings and compared. Default: a quarter.",
+)
+@click.option(
+    "--warped",
+    metavar="N",
+    type=int,
+    help="Warped images per update, compared in the same way. Default: a quarter of the batch.",
 )
 @click.option(
     "--image-every", metavar="N", type=int, help="Compare images in every N-th update only."
 )
 @click.option(
+    "--image-weight", metavar="WEIGHT", type=float, help="Of each image term. Default: 2."
+)
+@click.option(
     "--perceptual",
     metavar="NAME",
-    default="st-lpips-alex",
-    show_default=True,
-    help="Distance of these images; none for the pixels alone.",
+    multiple=True,
+    help="Distance of these images; may be repeated; none for the pixels alone. "
+    "Default: st-lpips-alex and st-lpips-vgg.",
 )
 @click.option(
     "-o",
@@ -101,19 +117,21 @@ from invert.commands.terminal import LONGEST_LABEL, printable, say
 @device_option
 def encoder(
     layer: int,
-    hours: float,
+    minutes: float | None,
+    hours: float | None,
     steps: int | None,
     init: Path | None,
     backbone: Any,
     resume: bool,
     batch: int | None,
-    fresh: int | None,
     lr: float | None,
     seed: int,
-    half: bool,
+    half: bool | None,
     image_batch: int | None,
+    warped: int | None,
     image_every: int | None,
-    perceptual: str,
+    image_weight: float | None,
+    perceptual: tuple[str, ...],
     output: Path,
     overwrite: bool,
     as_json: bool,
@@ -122,34 +140,37 @@ def encoder(
 ) -> None:
     """Train an encoder: an image to F_i, R_i and styles.
 
-    It learns from images of the generator alone (Sypetkowski 2021, algorithm 3) and
-    predicts in one pass what `invert project` starts from. Ctrl-C saves the run and
-    writes the encoder as it is; --resume continues.
+    It learns from images of the generator (Sypetkowski 2021, algorithm 3) and from
+    warped ones, which it compares with its own renderings, and predicts in one pass what
+    `invert project` starts from. Every minute the encoder is written as it is; Ctrl-C
+    writes it, too, and --resume continues.
 
     \b
     Example:
-      invert train encoder --layer 5 --hours 2 -o encoder.safetensors
+      invert train encoder --layer 5 --minutes 120 -o encoder.safetensors
     """
     from tqdm import tqdm
 
-    from invert.encoders.training import EncoderSettings, EncoderStep
-    from invert.encoders.training_run import check_run, train_encoder
-    from invert.errors import UsageError
-    from invert.metrics.perceptual import load_perceptual
+    from invert.encoders.settings import EncoderSettings
+    from invert.encoders.training import EncoderStep
+    from invert.encoders.training_run import check_run, load_distances, train_encoder
 
-    check_range("hours", hours, 0, 10_000)
+    limit = time_limit(minutes, hours, steps)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
     changes = without_none(
         trunk=backbone,
         batch=batch,
-        fresh=fresh,
         lr=lr,
         image_batch=image_batch,
+        warped=warped,
         image_every=image_every,
+        image_weight=image_weight,
         half=half,
         seed=seed,
     )
+    if perceptual:
+        changes["perceptual"] = () if perceptual == ("none",) else perceptual
     settings = EncoderSettings(**changes)
 
     destinations = claim(
@@ -161,18 +182,20 @@ def encoder(
     destinations.announce()
 
     generator = open_generator(network, device)
-    distance = None
-    if settings.image_batch and perceptual != "none":
-        distance = load_perceptual(perceptual, device=generator.device, dtype=generator.dtype)
+    distances = load_distances(generator, settings)
     label = printable(output.name, LONGEST_LABEL)
     with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
 
         def update(step: EncoderStep) -> None:
+            left = {}
+            if limit is not None:
+                left["left"] = f"{max(0.0, limit - step.seconds / 60):.0f}min"
             bar.set_postfix(
                 loss=f"{step.loss:.3f}",
                 F=f"{step.features:.3f}",
                 w=f"{step.styles:.3f}",
-                left=f"{max(0.0, hours * 60 - step.seconds / 60):.0f}min",
+                images=f"{step.images_per_second:.1f}/s",
+                **left,
                 refresh=False,
             )
             bar.update(step.step - bar.n)
@@ -183,10 +206,10 @@ def encoder(
             output,
             settings=settings,
             steps=steps,
-            hours=hours,
+            minutes=limit,
             resume=resume,
             start=init,
-            perceptual=distance,
+            perceptual=distances,
             callback=update,
             record=destinations.record,
         )
@@ -194,7 +217,25 @@ def encoder(
     if as_json:
         click.echo(json.dumps({"file": str(output), **report}, sort_keys=True))
     else:
-        shares = ", ".join(f"{name} {value:.3f}" for name, value in report["held_out"].items())
-        say(f"{output}  {report['steps']} steps, held-out variance left unexplained: {shares}")
+        speed = f"{report['images_per_second']:.1f} images per second"
+        say(f"{output}  {report['steps']} steps, {speed}; held out: {held_out(report['held_out'])}")
     if report["stop_reason"] == "interrupted":
         raise KeyboardInterrupt
+
+
+def time_limit(minutes: float | None, hours: float | None, steps: int | None) -> float | None:
+    """Minutes to train for at most; None where only steps are given."""
+    if minutes is not None and hours is not None:
+        raise UsageError("--minutes and --hours both say how long to train; give one of them")
+    if hours is not None:
+        return 60 * check_range("hours", hours, 0, 10_000)
+    if minutes is not None:
+        return check_range("minutes", minutes, 0, 600_000)
+    return None if steps is not None else DEFAULT_MINUTES
+
+
+def held_out(measured: Mapping[str, float]) -> str:
+    """Shares of variance missed, and distances of the images, in words."""
+    shares = [f"{name} {measured[name]:.3f}" for name in PARTS if name in measured]
+    others = [f"{name} {value:.4f}" for name, value in measured.items() if name not in PARTS]
+    return f"variance missed: {', '.join(shares)}" + "".join(f", {other}" for other in others)

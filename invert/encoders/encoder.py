@@ -107,6 +107,16 @@ class Encoding(NamedTuple):
     rgb: Tensor | None
     styles: Tensor
 
+    def rows(self, part: slice) -> Encoding:
+        """Some of the N."""
+        rgb = None if self.rgb is None else self.rgb[part]
+        return Encoding(self.features[part], rgb, self.styles[part])
+
+    def to(self, like: Tensor) -> Encoding:
+        """On the device and in the precision of a tensor."""
+        rgb = None if self.rgb is None else self.rgb.to(like)
+        return Encoding(self.features.to(like), rgb, self.styles.to(like))
+
 
 class Encoder(nn.Module):
     """An EfficientNet with a head each for F_i, R_i and the styles.

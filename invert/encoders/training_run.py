@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +18,16 @@ from filelock import FileLock, Timeout
 
 from invert import interrupts
 from invert.encoders.encoder_files import load_encoder, save_encoder
-from invert.encoders.training import EncoderSettings, EncoderStep, EncoderTraining
+from invert.encoders.settings import EncoderSettings
+from invert.encoders.training import EncoderStep, EncoderTraining
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
 from invert.files.leftovers import recover
 from invert.files.regular_files import read_regular
 from invert.generator import Generator
-from invert.metrics.perceptual import PerceptualDistance
+from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 
-SAVE_SECONDS = 120.0
+SAVE_SECONDS = 60.0
 TEST_EVERY = 200  # steps
 MAX_HISTORY_BYTES = 64 << 20
 
@@ -38,22 +39,27 @@ def train_encoder(
     *,
     settings: EncoderSettings,
     steps: int | None = None,
-    hours: float | None = None,
+    minutes: float | None = None,
     resume: bool = False,
     start: Path | None = None,
-    perceptual: PerceptualDistance | None = None,
+    perceptual: Sequence[PerceptualDistance] | None = None,
     callback: Callable[[EncoderStep], object] = lambda step: None,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train until `steps` or `hours` in all are reached, write the encoder to `output`, return its
-    facts.
+    """Train until `steps` or `minutes` in all are reached, write the encoder to `output`, return
+    its facts.
 
-    The folder OUTPUT.run holds the images, `run.pt` (where `resume` goes on) and `history.jsonl`.
-    An interrupted run is saved as it is and the encoder written. `start` is the file of an encoder
-    whose weights are the first; the encoder's file holds a `record` of what it was made from
-    (:mod:`invert.files.provenance`). Raises :class:`UsageError` for a run that is there already and
-    not to be resumed, not there and to be resumed, or under way in another process, and for a start
-    of another layer or backbone.
+    Every minute the averaged weights are written to `output`, and the folder OUTPUT.run gets
+    `run.pt`, where `resume` goes on, and `history.jsonl`. A run that was killed goes on from there
+    and ends as if it had not been, if the rate falls over `steps`: the same steps give the same
+    encoder, bit for bit on a CPU. An interrupted run is saved as it is and the encoder written.
+
+    `start` is the file of an encoder whose weights are the first. `perceptual` are the distances
+    that the settings name, if they are loaded already. The encoder's file holds a `record` of what
+    it was made from (:mod:`invert.files.provenance`).
+
+    Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
+    to be resumed, or under way in another process, and for a start of another layer or backbone.
     """
     with alone_in(output.with_suffix(".run")) as folder:
         return train_in(
@@ -63,7 +69,7 @@ def train_encoder(
             output,
             settings=settings,
             steps=steps,
-            hours=hours,
+            minutes=minutes,
             resume=resume,
             start=start,
             perceptual=perceptual,
@@ -79,7 +85,6 @@ def alone_in(folder: Path) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     recover(folder)
-    recover(folder / "images")
     try:
         with FileLock(folder / "lock", timeout=0):
             yield folder
@@ -105,10 +110,10 @@ def train_in(
     *,
     settings: EncoderSettings,
     steps: int | None,
-    hours: float | None,
+    minutes: float | None,
     resume: bool,
     start: Path | None,
-    perceptual: PerceptualDistance | None,
+    perceptual: Sequence[PerceptualDistance] | None,
     callback: Callable[[EncoderStep], object],
     record: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -118,53 +123,79 @@ def train_in(
     if resume and start is not None:
         raise UsageError("a run that goes on has its weights; give a start or resume")
     first = None if start is None else load_encoder(start, generator)
+
     with interrupts.immediate():  # nothing to keep yet
-        training = EncoderTraining(generator, layer, settings, perceptual, folder / "images")
+        distances = load_distances(generator, settings) if perceptual is None else perceptual
+        training = EncoderTraining(generator, layer, settings, distances)
         if first is not None and start is not None:
             training.begin_from(first, start.name)
         if resume:
             training.resume(state)
     if resume:
         forget_later_steps(history, training.step)
-    saved = time.perf_counter()
+
+    saved, earlier = time.perf_counter(), training.seconds
+    tested: dict[str, float] = {}
 
     def each(step: EncoderStep) -> None:
-        nonlocal saved
+        nonlocal saved, tested
         if step.held_out:
+            tested = step.held_out
             with history.open("a") as file:
                 file.write(json.dumps(asdict(step), sort_keys=True) + "\n")
         if time.perf_counter() - saved > SAVE_SECONDS:
             training.save(state)
+            facts = facts_of(training, "under way", tested)
+            save_encoder(training.result, output, facts, record)
             saved = time.perf_counter()
         callback(step)
 
+    # The training itself, until it is over or interrupted.
     stop_reason = "done"
     try:
         training.run(
             steps=steps,
-            seconds=None if hours is None else hours * 3600,
+            seconds=None if minutes is None else minutes * 60,
             callback=each,
             test_every=TEST_EVERY,
         )
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     training.save(state)
-    facts = {
-        "generator": generator.name,
-        "layer": layer,
-        "settings": asdict(settings),
+    facts = facts_of(training, stop_reason, training.test())
+    save_encoder(training.result, output, facts, record)
+
+    if interrupts.taken():  # while it was tested and written
+        facts["stop_reason"] = "interrupted"
+    seconds = training.seconds - earlier
+    return {**facts, "images_per_second": training.seen / seconds if seconds else 0.0}
+
+
+def load_distances(generator: Generator, settings: EncoderSettings) -> list[PerceptualDistance]:
+    """The perceptual distances that the settings name, on the generator's device."""
+    return [
+        load_perceptual(name, device=generator.device, dtype=generator.dtype)
+        for name in settings.perceptual
+    ]
+
+
+def facts_of(
+    training: EncoderTraining, stop_reason: str, held_out: Mapping[str, float]
+) -> dict[str, Any]:
+    """What the encoder's file says about how it was made and measured."""
+    return {
+        "generator": training.generator.name,
+        "layer": training.layer,
+        "settings": asdict(training.settings),
         "start": training.start,
         "steps": training.step,
         "hours": training.seconds / 3600,
-        "samples": training.step * settings.fresh,
-        "held_out": training.test(),
+        "samples": training.step * training.settings.batch,
+        "held_out": dict(held_out),
         "stop_reason": stop_reason,
+        "device": training.device.type,
         "torch": torch.__version__,
     }
-    save_encoder(training.result, output, facts, record)
-    if interrupts.taken():  # while it was tested and written
-        facts["stop_reason"] = "interrupted"
-    return facts
 
 
 def forget_later_steps(history: Path, step: int) -> None:

@@ -10,18 +10,7 @@ from pathlib import Path
 import pytest
 from shell import QUICK, Shell, refused, succeeded
 
-QUICKLY = [
-    "--perceptual",
-    "none",
-    "--batch",
-    "4",
-    "--fresh",
-    "2",
-    "--image-batch",
-    "1",
-    "--image-every",
-    "2",
-]
+QUICKLY = ["--perceptual", "none", "--batch", "2"]
 
 
 @pytest.fixture
@@ -87,6 +76,8 @@ def test_training_goes_on_and_says_what_it_reached(
     facts = json.loads(succeeded(run(*more, "--resume", "--json")))
     assert facts["steps"] == 2
     assert facts["held_out"]["features"] > 0
+    assert facts["held_out"]["mse"] > 0
+    assert facts["images_per_second"] > 0
 
 
 def test_starts_that_cannot_be_are_refused(
@@ -121,5 +112,15 @@ def test_training_commands_that_cannot_be_are_refused(run: Shell, network: Path)
     refused(run(*train, "-o", "e.safetensors", "--layer", "9"), 2, "layer 9 has 64×64 cells")
     refused(
         run(*train, "-o", "e.safetensors", "--hours", "-1"), 2, "hours is a number in [0, 10000]"
+    )
+    refused(
+        run(*train, "-o", "e.safetensors", "--hours", "1", "--minutes", "1"),
+        2,
+        "--minutes and --hours both say how long to train; give one of them",
+    )
+    refused(
+        run(*train, "-o", "e.safetensors", "--warped", "3"),
+        2,
+        "warped is from 0 to batch, which is 2; got 3",
     )
     refused(run(*train, "-o", "e.safetensors", "--resume"), 2, "no run to resume; train first")

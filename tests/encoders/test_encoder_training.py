@@ -1,159 +1,217 @@
-"""Training an encoder: its data, that it learns, that a stopped run goes on exactly."""
+"""Training an encoder: that it learns, that a stopped run goes on exactly, what it writes."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from networks import small_generator, small_mobile
+from networks import small_generator
+from searches import short_searches
 
+import invert.encoders.training_run
+from invert.encoders.encoder import Encoding
 from invert.encoders.encoder_files import load_encoder
-from invert.encoders.samples import Samples
-from invert.encoders.training import EncoderSettings, EncoderStep, EncoderTraining
+from invert.encoders.settings import EncoderSettings
+from invert.encoders.training import EncoderStep, EncoderTraining, cosine, share_of
 from invert.encoders.training_run import alone_in, train_encoder
 from invert.errors import ModelFileError, UsageError
-from invert.images.images import area_downscale
 
 GENERATOR = small_generator()
-SMALL = EncoderSettings(batch=4, fresh=2, held_out=4, image_batch=1, image_every=2, warmup=1)
+SMALL = EncoderSettings(
+    batch=4, held_out=4, held_out_images=2, warmup=1, ema=0.5, dist_weight=0.0, perceptual=()
+)
+PLAIN = EncoderSettings(batch=4, held_out=4, image_batch=0, warped=0, warmup=1, perceptual=())
 
 
-def training(settings: EncoderSettings = SMALL, folder: Path | None = None) -> EncoderTraining:
-    return EncoderTraining(GENERATOR, 5, settings, None, folder)
+@pytest.fixture(autouse=True)
+def quick():
+    with short_searches():
+        yield
+
+
+def training(settings: EncoderSettings = SMALL) -> EncoderTraining:
+    return EncoderTraining(GENERATOR, 5, settings, [])
 
 
 @pytest.mark.parametrize(
-    "generator", [GENERATOR, small_generator(c_dim=3), small_mobile()], ids=lambda g: g.name
+    ("changes", "reason"),
+    [
+        ({"trunk": "resnet"}, "unknown backbone 'resnet'; known: efficientnet-b0"),
+        ({"batch": 0}, "batch is at least 1, got 0"),
+        ({"batch": 2, "warped": 3}, "warped is from 0 to batch, which is 2; got 3"),
+        ({"batch": 2, "image_batch": -1}, "image_batch is from 0 to batch, which is 2; got -1"),
+        ({"image_every": 0}, "image_every is at least 1, got 0"),
+        (
+            {"held_out": 4, "held_out_images": 5},
+            "held_out_images is from 0 to held_out, which is 4",
+        ),
+        ({"lr": 0.0}, "expected lr > 0"),
+        ({"seed": 512}, r"seed is an integer in \[0, 512\), got 512"),
+    ],
 )
-def test_a_sample_is_its_point_its_image_and_its_encoding(generator, tmp_path: Path) -> None:
-    samples = Samples(generator, 5, seed=3, side=32)
-    point = samples.point(7)
-    encoding = samples.encodings([2, 7])
-    assert str(point.space) == "FNW5"
-    assert torch.equal(encoding.features[1:], point.features)
-    assert torch.equal(encoding.styles[1:, 4:], point.styles)
-    assert (encoding.rgb is None) == (point.rgb is None)
-    small = area_downscale(generator.render(point).clamp(-1, 1), (32, 32))
-    assert (samples.image(7) - small).abs().mean() < 0.05  # JPEG
-    kept = Samples(generator, 5, seed=3, side=32, folder=tmp_path)
-    assert torch.equal(kept.image(7), samples.image(7))
-    assert torch.equal(kept.image(7), samples.image(7))
-    assert [path.name for path in tmp_path.iterdir()] == ["0000007.jpg"]
+def test_settings_that_cannot_be_are_refused(changes, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        EncoderSettings(**changes)
 
 
-def test_sets_of_samples_are_numbered() -> None:
-    with pytest.raises(UsageError, match=r"seed is an integer in \[0, 1024\), got 1024"):
-        Samples(GENERATOR, 5, seed=1024)
+def test_a_small_batch_needs_no_other_setting() -> None:
+    assert (EncoderSettings(batch=1).compared, EncoderSettings(batch=1).unknown) == (1, 1)
+    assert (EncoderSettings(batch=24).compared, EncoderSettings(batch=24).unknown) == (6, 6)
 
 
-def test_some_points_mix_two_styles_and_others_do_not() -> None:
-    samples = Samples(GENERATOR, 5, mixing=0.5)
-    constant = [
-        bool((samples.point(k).styles == samples.point(k).styles[:, :1]).all()) for k in range(20)
-    ]
-    assert 0 < sum(constant) < 20
+def test_held_out_faces_are_not_those_of_training() -> None:
+    run = training()
+    batch = run.batches[0].points.styles
+    assert not torch.equal(batch[:1], run.held_out.points.encoding.styles[:1])
 
 
-def test_some_points_are_moved_by_whole_cells_of_all_their_maps() -> None:
-    """In this generator F_5 has 16 cells a side and R_5 8, of which a fifth is 2."""
-    still, shifted = (Samples(GENERATOR, 5, moved=share) for share in (0.0, 1.0))
-    seen = set()
-    for k in range(8):
-        a, b = still.point(k), shifted.point(k)
-        assert torch.equal(a.styles, b.styles)
-        x, y = found_move(a.features, b.features)
-        assert (x % 2, y % 2) == (0, 0)
-        assert (x, y) == tuple(2 * d for d in found_move(a.rgb, b.rgb))
-        assert max(abs(x), abs(y)) <= 4
-        seen.add((x, y))
-    assert len(seen) > 3
-    moved = sum(
-        not torch.equal(Samples(GENERATOR, 5).point(k).features, still.point(k).features)
-        for k in range(20)
+def test_training_lowers_all_errors_on_a_batch() -> None:
+    run = training(EncoderSettings(**{**vars(SMALL), "lr": 2e-3}))
+    run.batches = dict.fromkeys(range(5), run.batches[0])
+    losses = [run.update(0.0) for _ in range(5)]
+    for first, last in zip(
+        (*losses[0].missed.values(), losses[0].images),
+        (*losses[-1].missed.values(), losses[-1].images),
+        strict=True,
+    ):
+        assert last < 0.9 * first
+
+
+def test_image_terms_reach_the_encoder_and_are_zero_for_the_point_itself() -> None:
+    run = training()
+    batch = run.batches[0]
+    m, count = batch.warped, len(batch.targets)
+    noise = [t[m:] for t in batch.noise]
+    exact = run.terms(
+        run.renderer(batch.points.rows(slice(0, count - m)), noise), batch.targets[m:]
     )
-    assert 0 < moved < 10
+    assert exact["mse"] < 0.03  # what exceeds [−1, 1] is not in the target
+    encoding = run.encode(batch.images).rows(slice(0, count))
+    run.terms(run.renderer(encoding, batch.noise), batch.targets)["mse"].backward()
+    for head in (run.model.feature_head, run.model.rgb_head, run.model.style_head):
+        assert head.leave.weight.grad.abs().max() > 0
 
 
-def found_move(before: torch.Tensor, after: torch.Tensor) -> tuple[int, int]:
-    """By how many cells (right, down) the content of a map went."""
-    side = before.shape[3]
-    for x in range(-side // 4, side // 4 + 1):
-        for y in range(-side // 4, side // 4 + 1):
-            there = after[:, :, max(y, 0) : side + min(y, 0), max(x, 0) : side + min(x, 0)]
-            here = before[:, :, max(-y, 0) : side + min(-y, 0), max(-x, 0) : side + min(-x, 0)]
-            if torch.equal(here, there):
-                return x, y
-    raise AssertionError("not moved by whole cells")
+def test_the_distribution_term_holds_the_features_of_warped_images() -> None:
+    """Its weight is all that differs, and it changes what is learned from warped images alone."""
+    made = []
+    for weight in (0.0, 10.0):
+        settings = EncoderSettings(
+            **{**vars(SMALL), "image_batch": 0, "image_weight": 0.0, "dist_weight": weight}
+        )
+        run = training(settings)
+        made.append(run.update(0.0))
+    assert made[1].loss > made[0].loss
+    assert torch.equal(made[0].missed["styles"], made[1].missed["styles"])
 
 
-def test_held_out_samples_are_not_those_of_training() -> None:
-    run = training()
-    assert not torch.equal(run.samples.image(0), run.held_out.image(0))
+def test_updates_without_image_terms_see_no_warped_images() -> None:
+    run = training(EncoderSettings(**{**vars(SMALL), "image_every": 2}))
+    assert [len(run.batches[k].images) for k in range(3)] == [5, 4, 5]
+    assert run.update(0.0).images is not None
+    assert run.update(0.0).images is None
+    assert run.seen == 9
 
 
-def test_an_unknown_trunk_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match="unknown backbone 'resnet'; known: efficientnet-b0, efficientnet-lite0"
-    ):
-        EncoderSettings(trunk="resnet")
+def test_the_rate_rises_and_falls_to_zero_over_steps_or_time() -> None:
+    assert [cosine(share) for share in (0, 0.5, 1, 2)] == pytest.approx([1, 0.5, 0, 0])
+    assert share_of(5, 10, 1e9, 60) == 0.5
+    assert share_of(5, None, 30, 60) == 0.5
+    assert share_of(5, None, 30, None) == 0
+    steps: list[EncoderStep] = []
+    run = training(EncoderSettings(**{**vars(PLAIN), "warmup": 2}))
+    run.run(steps=2, seconds=None, callback=steps.append, test_every=1)
+    assert [step.rate for step in steps] == pytest.approx([0.5 * PLAIN.lr, 0.5 * PLAIN.lr])
 
 
-def test_a_batch_has_new_samples_and_earlier_ones() -> None:
-    run = training(EncoderSettings(batch=12, fresh=4))
-    batch = run.batch(10)
-    assert batch[:4] == [40, 41, 42, 43]
-    assert all(0 <= k < 44 for k in batch)
-    assert batch == run.batch(10)
-    assert batch != run.batch(11)
+def test_a_run_over_a_time_ends_with_it_and_goes_on_with_its_rest() -> None:
+    run = training(PLAIN)
+    run.run(steps=None, seconds=0.1, callback=lambda step: None, test_every=1000)
+    assert 0.1 <= run.seconds < 5
+    made = run.step
+    run.run(steps=None, seconds=0.1, callback=lambda step: None, test_every=1000)
+    assert run.step == made > 0
 
 
-def test_training_lowers_the_error_on_a_batch() -> None:
-    run = training(EncoderSettings(batch=4, fresh=4, held_out=4, image_batch=0, warmup=1, lr=2e-3))
-    run.batch = lambda step: list(range(4))
-    first = [run.update()[1] for _ in range(20)]
-    assert first[-1]["features"] < 0.8 * first[0]["features"]
+def test_half_precision_learns_as_full_does() -> None:
+    full, half = (
+        training(EncoderSettings(**{**vars(SMALL), "half": half})) for half in (False, True)
+    )
+    a, b = full.update(0.0), half.update(0.0)
+    assert {p.dtype for p in half.model.parameters()} == {torch.float32}
+    assert b.loss == pytest.approx(float(a.loss), rel=0.05)
+    assert b.loss != a.loss
 
 
-def test_image_terms_reach_the_encoder() -> None:
-    run = training()
-    target = run.samples.encodings([0])
-    image = run.samples.image(0)
-    exact = run.image_terms(target, [0], image)
-    assert exact < 0.01  # nothing but JPEG is missing
-    found = run.model(image)
-    run.image_terms(found, [0], image).backward()
-    assert run.model.feature_head.leave.weight.grad is not None
-    assert run.model.feature_head.leave.weight.grad.abs().max() > 0
+def test_a_loss_that_is_not_finite_says_what_to_do() -> None:
+    run = training(PLAIN)
+    with torch.no_grad():
+        run.model.style_head.leave.bias.fill_(float("nan"))
+    with pytest.raises(UsageError, match=r"not finite at step 1; begin again .*--init.*--lr"):
+        run.run(steps=2, seconds=None, callback=lambda step: None, test_every=1)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    whole = training(folder=tmp_path / "a")
-    for _ in range(4):
-        whole.update()
-    part = training(folder=tmp_path / "b")
-    for _ in range(2):
-        part.update()
-    part.save(tmp_path / "run.pt")
-    rest = training(folder=tmp_path / "b")
-    rest.resume(tmp_path / "run.pt")
-    for _ in range(2):
-        rest.update()
-    assert rest.step == whole.step == 4
-    for x, y in zip(
-        whole.average.state_dict().values(), rest.average.state_dict().values(), strict=True
-    ):
-        assert torch.equal(x, y)
+class Killed(Exception):
+    """Stands for the end of the process: nothing is written after it."""
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_encoder(path, GENERATOR).state_dict()
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was saved at step 1, went on to step 2 and died there."""
+    monkeypatch.setattr(invert.encoders.training_run, "TEST_EVERY", 1)
+    whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
+    train_encoder(GENERATOR, 5, whole, settings=SMALL, steps=3)
+
+    def die(step: EncoderStep) -> None:
+        monkeypatch.setattr(invert.encoders.training_run, "SAVE_SECONDS", 1e9)
+        if step.step == 2:
+            raise Killed
+
+    monkeypatch.setattr(invert.encoders.training_run, "SAVE_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        train_encoder(GENERATOR, 5, killed, settings=SMALL, steps=3, callback=die)
+    assert killed.exists()  # the encoder as it was at step 1
+    steps: list[int] = []
+    train_encoder(
+        GENERATOR,
+        5,
+        killed,
+        settings=SMALL,
+        steps=3,
+        resume=True,
+        callback=lambda step: steps.append(step.step),
+    )
+    assert steps == [2, 3]
+    a, b = weights(whole), weights(killed)
+    assert all(torch.equal(t, b[name]) for name, t in a.items())
+
+    histories = [
+        [json.loads(line) for line in (path.with_suffix(".run") / "history.jsonl").open()]
+        for path in (whole, killed)
+    ]
+    for one, other in zip(*histories, strict=True):
+        assert {k: v for k, v in one.items() if "second" not in k} == {
+            k: v for k, v in other.items() if "second" not in k
+        }
+    assert set(histories[0][0]["held_out"]) == {"features", "styles", "rgb", "mse"}
 
 
 def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path: Path) -> None:
     output = tmp_path / "encoder.safetensors"
     seen: list[EncoderStep] = []
     facts = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=2, callback=seen.append)
-    assert [step.step for step in seen] == [1, 2]
+    assert seen[-1].step == 2
     assert facts["steps"] == 2
-    assert facts["samples"] == 4
-    assert set(facts["held_out"]) == {"features", "styles", "rgb"}
+    assert facts["samples"] == 8
+    assert facts["images_per_second"] > 0
+    assert set(facts["held_out"]) == {"features", "styles", "rgb", "mse"}
     with pytest.raises(UsageError, match=r"encoder\.run: a run is there; use --resume"):
         train_encoder(GENERATOR, 5, output, settings=SMALL, steps=3)
     again = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=3, resume=True)
@@ -169,13 +227,12 @@ def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
     train_encoder(GENERATOR, 5, first, settings=SMALL, steps=2)
     facts = train_encoder(GENERATOR, 5, second, settings=SMALL, steps=0, start=first)
     assert facts["start"] == "first.safetensors"
-    a, b = (load_encoder(path, GENERATOR).state_dict() for path in (first, second))
+    a, b = weights(first), weights(second)
     assert all(torch.equal(t, b[name]) for name, t in a.items())
     again = train_encoder(GENERATOR, 5, second, settings=SMALL, steps=1, resume=True)
     assert again["start"] == "first.safetensors"
-    assert not torch.equal(
-        a["style_head.leave.weight"], load_encoder(second, GENERATOR).style_head.leave.weight
-    )
+    name = "style_head.leave.weight"
+    assert not torch.equal(a[name], weights(second)[name])
     with pytest.raises(UsageError, match="give a start or resume"):
         train_encoder(GENERATOR, 5, second, settings=SMALL, steps=2, resume=True, start=first)
     with pytest.raises(
@@ -196,11 +253,20 @@ def test_two_runs_in_one_folder_are_refused_while_both_live(tmp_path: Path) -> N
     assert train_encoder(GENERATOR, 5, output, settings=SMALL, steps=1)["steps"] == 1
 
 
+def test_an_encoding_keeps_rows_of_all_its_parts() -> None:
+    encoding = Encoding(torch.arange(3.0), None, torch.arange(3.0))
+    assert [t if t is None else t.tolist() for t in encoding.rows(slice(1, None))] == [
+        [1, 2],
+        None,
+        [1, 2],
+    ]
+
+
 def test_a_run_of_other_settings_or_no_run_at_all_is_not_resumed(tmp_path: Path) -> None:
     run = training()
     run.save(tmp_path / "run.pt")
     with pytest.raises(ModelFileError, match="a run of another generator, layer or settings"):
-        training(EncoderSettings(batch=4, fresh=1, held_out=4)).resume(tmp_path / "run.pt")
+        training(PLAIN).resume(tmp_path / "run.pt")
     (tmp_path / "run.pt").write_bytes(b"nothing")
     with pytest.raises(ModelFileError, match="not a training run that can go on"):
         run.resume(tmp_path / "run.pt")
@@ -209,11 +275,3 @@ def test_a_run_of_other_settings_or_no_run_at_all_is_not_resumed(tmp_path: Path)
 def test_a_run_needs_an_end() -> None:
     with pytest.raises(UsageError, match="expected a number of steps or a time"):
         training().run(steps=None, seconds=None, callback=print, test_every=1)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"fresh": 13}, {"image_batch": 13}, {"lr": 0.0}, {"ema": 1.0}, {"held_out": 0}]
-)
-def test_settings_outside_their_range_are_refused(changes: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="expected"):
-        EncoderSettings(**changes)

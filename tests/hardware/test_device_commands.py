@@ -95,7 +95,7 @@ OPTIMIZING = {
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --features residual {NET}",
-    "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --fresh 1 --lr 1e-3 "
+    "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --warped 1 --lr 1e-3 "
     f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 "
     f"--init encoder.safetensors -o t.safetensors --json {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
