@@ -4,12 +4,20 @@ two-stage start.
     python benchmarks/encoder.py                      # the portrait and nine generated faces, FNW5
     python benchmarks/encoder.py --faces 0 --steps 50
     python benchmarks/encoder.py --faces 1 --first-seed 2003 --set beta2=0.999  # one setting
+    python benchmarks/encoder.py --alone                        # the encoder itself, in two minutes
+    python benchmarks/encoder.py --alone --encoder FILE         # another one
 
 Generated faces are seeds 1000, 1001, … (`--first-seed`) at psi 0.7 with random noise, which no
 encoder was trained on. Three projections per image with the default settings: from the encoder in 0
 steps (its seconds are encoding and rendering), from the encoder in `--steps`, and from two stages
 in all their steps. Prints one line per projection, and means. Needs an encoder for the network and
 layer.
+
+`--alone` measures what the encoder sees, without projecting: the portrait, and 64 generated faces
+(sample seed 3, which no encoder was trained on). For both it gives the distances of the encoding's
+image (0 steps, constant noise) at the encoder's size, for the faces also the shares of variance
+missed; and the seconds that encoding one photograph takes. LPIPS is measured where its weights are
+at hand.
 """
 
 from __future__ import annotations
@@ -17,6 +25,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +35,15 @@ from spaces import FIRST_SEED, fields, targets
 from torch import Tensor
 
 import invert
-from invert.errors import UsageError
+from invert.encoders.encoder import Encoder
+from invert.encoders.encoder_files import bundled_encoder, load_encoder
+from invert.encoders.held_out import HeldOut
+from invert.encoders.image_terms import ImageTerms
+from invert.encoders.samples import Samples
+from invert.encoders.spread import measure_spread
+from invert.errors import ModelUnavailableError, UsageError
 from invert.generator import Generator
+from invert.images.images import area_downscale, read_image, to_tensor
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import reconstruction_metrics
@@ -36,6 +52,8 @@ from invert.projection.projector import Projection, project
 from invert.projection.settings import ProjectionSettings, preset
 
 DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
+IF_THERE = ("lpips-alex", "lpips-vgg")
+HELD_OUT_SEED = 3
 REPORTED = (*DISTANCES, "mse", "seconds")
 
 
@@ -67,24 +85,87 @@ def timed_projection(
     return result, time.perf_counter() - began
 
 
+def here(names: Sequence[str]) -> Iterator[PerceptualDistance]:
+    """Those distances whose weights are at hand; says which are not."""
+    for name in names:
+        try:
+            yield load_perceptual(name)
+        except ModelUnavailableError as error:
+            click.echo(f"without {name}: {error}", err=True)
+
+
+def alone(
+    generator: Generator, encoder: Encoder, portrait: Tensor, faces: int
+) -> dict[str, dict[str, float]]:
+    """What the encoder sees in the portrait and in generated faces, and how fast."""
+    distances = [*map(load_perceptual, DISTANCES), *here(IF_THERE)]
+    side, layer = encoder.shape.input_side, encoder.shape.layer
+    samples = Samples(generator, layer, HELD_OUT_SEED)
+    held_out = HeldOut(samples, measure_spread(samples, faces), side, faces, faces, distances)
+
+    # The portrait, timed the second time.
+    encoder.encode(generator, portrait)
+    wall, cpu = time.perf_counter(), time.process_time()
+    latent = encoder.encode(generator, portrait)
+    seconds = {
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "threads": float(torch.get_num_threads()),
+    }
+    image, target = (
+        area_downscale(x, held_out.renderer.size) for x in (generator.render(latent), portrait)
+    )
+    with torch.inference_mode():
+        measured = ImageTerms(distances)(image, target)
+    shown = {name: value.item() for name, value in measured.items()}
+    return {"portrait": {**shown, **seconds}, f"{faces} faces": held_out.measure(encoder)}
+
+
+def report_alone(
+    generator: Generator, file: Path | None, layer: int, portrait: Path, faces: int, out: Path
+) -> None:
+    """Print and write what the encoder in a file, by default the package's, is worth alone."""
+    file = file or bundled_encoder(generator, layer)
+    if file is None:
+        raise UsageError(f"no encoder for {generator.name} and layer {layer}; give one (--encoder)")
+    encoder = load_encoder(file, generator)
+    measured = alone(generator, encoder, to_tensor(read_image(portrait)), faces)
+    for name, values in measured.items():
+        click.echo(f"{name:10} " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+    write_results(out, {"torch": torch.__version__, "encoder": file.name, **measured})
+
+
+def write_results(out: Path, results: dict[str, Any]) -> None:
+    """Write them as JSON."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=2))
+
+
 @click.command()
 @click.option("--network", default="ffhq-mobile")
 @click.option("--portrait", type=click.Path(path_type=Path), default=Path("examples/portrait.png"))
-@click.option("--faces", default=9)
+@click.option("--faces", type=int, help="Generated faces. Default: 9, or 64 with --alone.")
 @click.option("--first-seed", default=FIRST_SEED)
 @click.option("--space", default="FNW5")
 @click.option("--steps", default=100)
 @click.option(
     "--set", "changed", multiple=True, metavar="NAME=VALUE", help="A field of ProjectionSettings."
 )
+@click.option("--alone", "by_itself", is_flag=True, help="The encoder without projections.")
+@click.option("--encoder", "file", type=click.Path(path_type=Path), help="For --alone.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/encoder.json"))
 def main(
-    network: str, portrait: Path, faces: int, first_seed: int, space: str, steps: int,
-    changed: tuple[str, ...],
+    network: str, portrait: Path, faces: int | None, first_seed: int, space: str, steps: int,
+    changed: tuple[str, ...], by_itself: bool, file: Path | None,
     out: Path,
 ) -> None:  # fmt: skip
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
+    if by_itself:
+        layer = Space.parse(space).first
+        report_alone(generator, file, layer, portrait, 64 if faces is None else faces, out)
+        return
+    faces = 9 if faces is None else faces
     distances = [load_perceptual(name) for name in DISTANCES]
     by_name, settings = (
         {d.name: d for d in distances},
@@ -119,12 +200,7 @@ def main(
     for name, values in means.items():
         click.echo(f"{name:28} " + "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(
-        json.dumps(
-            {"torch": torch.__version__, "space": space, "rows": rows, "means": means}, indent=2
-        )
-    )
+    write_results(out, {"torch": torch.__version__, "space": space, "rows": rows, "means": means})
 
 
 if __name__ == "__main__":

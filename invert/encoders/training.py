@@ -167,8 +167,8 @@ class EncoderTraining:
 
             # What it found, now and then.
             over = self.step == steps or (seconds is not None and self.seconds >= seconds)
-            tests = self.step % test_every == 0
-            if tests or over or self.seconds - read_seconds > READ_SECONDS:
+            tests = over or self.step % test_every == 0
+            if tests or self.seconds - read_seconds > READ_SECONDS:
                 speed = (self.seen - read_images) / (self.seconds - read_seconds)
                 callback(self.told(losses, speed, tests))
                 self.seconds = time.perf_counter() - began

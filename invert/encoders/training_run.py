@@ -135,17 +135,19 @@ def train_in(
         forget_later_steps(history, training.step)
 
     saved, earlier = time.perf_counter(), training.seconds
-    tested: dict[str, float] = {}
+    tested, measured = -1, dict[str, float]()  # the step, and what was found
+    if first is not None:
+        tested, measured = 0, training.test()
+        add_line(history, {"step": 0, "seconds": 0.0, "held_out": measured})
 
     def each(step: EncoderStep) -> None:
-        nonlocal saved, tested
+        nonlocal saved, tested, measured
         if step.held_out:
-            tested = step.held_out
-            with history.open("a") as file:
-                file.write(json.dumps(asdict(step), sort_keys=True) + "\n")
+            tested, measured = step.step, step.held_out
+            add_line(history, asdict(step))
         if time.perf_counter() - saved > SAVE_SECONDS:
             training.save(state)
-            facts = facts_of(training, "under way", tested)
+            facts = facts_of(training, "under way", measured)
             save_encoder(training.result, output, facts, record)
             saved = time.perf_counter()
         callback(step)
@@ -162,7 +164,9 @@ def train_in(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     training.save(state)
-    facts = facts_of(training, stop_reason, training.test())
+    if tested != training.step:
+        measured = training.test()
+    facts = facts_of(training, stop_reason, measured)
     save_encoder(training.result, output, facts, record)
 
     if interrupts.taken():  # while it was tested and written
@@ -196,6 +200,12 @@ def facts_of(
         "device": training.device.type,
         "torch": torch.__version__,
     }
+
+
+def add_line(history: Path, line: Mapping[str, Any]) -> None:
+    """Append a line of JSON."""
+    with history.open("a") as file:
+        file.write(json.dumps(line, sort_keys=True) + "\n")
 
 
 def forget_later_steps(history: Path, step: int) -> None:

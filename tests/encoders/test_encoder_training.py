@@ -76,7 +76,7 @@ def test_training_lowers_all_errors_on_a_batch() -> None:
         (*losses[-1].missed.values(), losses[-1].images),
         strict=True,
     ):
-        assert last < 0.9 * first
+        assert last < 0.95 * first
 
 
 def test_image_terms_reach_the_encoder_and_are_zero_for_the_point_itself() -> None:
@@ -137,7 +137,8 @@ def test_a_run_over_a_time_ends_with_it_and_goes_on_with_its_rest() -> None:
 
 def test_half_precision_learns_as_full_does() -> None:
     full, half = (
-        training(EncoderSettings(**{**vars(SMALL), "half": half})) for half in (False, True)
+        training(EncoderSettings(**{**vars(SMALL), "batch": 1, "half": half}))
+        for half in (False, True)
     )
     a, b = full.update(0.0), half.update(0.0)
     assert {p.dtype for p in half.model.parameters()} == {torch.float32}
@@ -226,6 +227,8 @@ def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     train_encoder(GENERATOR, 5, first, settings=SMALL, steps=2)
     facts = train_encoder(GENERATOR, 5, second, settings=SMALL, steps=0, start=first)
+    [line] = (second.with_suffix(".run") / "history.jsonl").read_text().splitlines()
+    assert json.loads(line)["held_out"] == facts["held_out"]
     assert facts["start"] == "first.safetensors"
     a, b = weights(first), weights(second)
     assert all(torch.equal(t, b[name]) for name, t in a.items())
