@@ -296,8 +296,12 @@ def simulated_device(*, float64: bool = True) -> Iterator[torch.device]:
     register()
     before = DEVICE.present, DEVICE.float64
     DEVICE.present, DEVICE.float64 = True, float64
+    # `Module.to(dtype)` makes new parameters: to set `data` would leave a wrapper's memory behind.
+    overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
     DEVICE.host_reads.clear()
     try:
         yield torch.device(NAME, 0)
     finally:
         DEVICE.present, DEVICE.float64 = before
+        torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
