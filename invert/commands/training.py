@@ -32,7 +32,7 @@ PARTS = ("features", "styles", "rgb")
     cls=Command,
     sections={
         "Initialization": ("init", "backbone", "resume"),
-        "Optimization": ("batch", "lr", "seed", "half"),
+        "Optimization": ("batch", "lr", "seed", "half", "held_out"),
         "Image terms": ("image_batch", "warped", "image_every", "image_weight", "perceptual"),
     },
     renamed={"--trunk": Renamed("--backbone"), "--start": Renamed("--init")},
@@ -104,6 +104,12 @@ PARTS = ("features", "styles", "rgb")
     "Default: st-lpips-alex and st-lpips-vgg.",
 )
 @click.option(
+    "--held-out",
+    metavar="N",
+    type=int,
+    help="Faces that the encoder is measured on; a quarter of them are rendered. Default: 64.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FILE",
@@ -132,6 +138,7 @@ def encoder(
     image_every: int | None,
     image_weight: float | None,
     perceptual: tuple[str, ...],
+    held_out: int | None,
     output: Path,
     overwrite: bool,
     as_json: bool,
@@ -166,6 +173,7 @@ def encoder(
         warped=warped,
         image_every=image_every,
         image_weight=image_weight,
+        held_out=held_out,
         half=half,
         seed=seed,
     )
@@ -218,7 +226,7 @@ def encoder(
         click.echo(json.dumps({"file": str(output), **report}, sort_keys=True))
     else:
         speed = f"{report['images_per_second']:.1f} images per second"
-        say(f"{output}  {report['steps']} steps, {speed}; held out: {held_out(report['held_out'])}")
+        say(f"{output}  {report['steps']} steps, {speed}; held out: {in_words(report['held_out'])}")
     if report["stop_reason"] == "interrupted":
         raise KeyboardInterrupt
 
@@ -234,7 +242,7 @@ def time_limit(minutes: float | None, hours: float | None, steps: int | None) ->
     return None if steps is not None else DEFAULT_MINUTES
 
 
-def held_out(measured: Mapping[str, float]) -> str:
+def in_words(measured: Mapping[str, float]) -> str:
     """Shares of variance missed, and distances of the images, in words."""
     shares = [f"{name} {measured[name]:.3f}" for name in PARTS if name in measured]
     others = [f"{name} {value:.4f}" for name, value in measured.items() if name not in PARTS]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invert import interrupts
@@ -28,7 +29,6 @@ from invert.files.atomic_files import write_atomically
 from invert.generator import Generator
 from invert.latents.distributions import group_means
 from invert.metrics.perceptual import PerceptualDistance
-from invert.projection.regularizers import distribution_regularization
 
 HELD_OUT_SEED = 1  # samples of this seed are never trained on
 STATISTICS_COUNT = 256  # samples behind the mean and spread of F_i
@@ -218,8 +218,9 @@ class EncoderTraining:
 
         # F_i of warped images lies where generated ones do ([S] eq. 7.2).
         if self.distribution is not None and batch.warped:
-            unknown = encoding.features[: batch.warped]
-            loss = loss + s.dist_weight * distribution_regularization(unknown, self.distribution)
+            values = encoding.features[: batch.warped].flatten(1).sort(dim=1).values
+            distance = F.mse_loss(values, self.distribution.expand_as(values))
+            loss = loss + s.dist_weight * distance
 
         # Adam, at a rate that rises linearly at first and falls to zero.
         rate = s.lr * min(1.0, (self.step + 1) / max(s.warmup, 1)) * cosine(share)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from shell import QUICK, Shell, refused, succeeded
 
-QUICKLY = ["--perceptual", "none", "--batch", "2"]
+QUICKLY = ["--perceptual", "none", "--batch", "2", "--held-out", "4"]
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ OPTIMIZING = {
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --features residual {NET}",
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --warped 1 --lr 1e-3 "
-    f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 "
+    f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 --held-out 4 "
     f"--init encoder.safetensors -o t.safetensors --json {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
     f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
