@@ -15,6 +15,7 @@ from torch import Tensor
 
 from invert.arguments import MAX_PIXELS, check_psi, check_seed, check_seeds, whole
 from invert.errors import FingerprintError, LatentError, UsageError
+from invert.hardware.passes import passes
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
 from invert.latents import network_files
@@ -263,11 +264,11 @@ class Generator:
     # -- images
 
     def render(self, latent: Latent, noise: NoiseMode = "const", *, seed: int = 0) -> Tensor:
-        """Images [N, 3, H, W] of a latent; each is computed alone, as batches would change pixels.
+        """Images [N, 3, H, W] of a latent: in one pass on a GPU, each alone on a CPU.
 
-        `noise` is used where the latent has no noise maps of its own; "random" draws them from
-        `seed`. Gradients flow to latents that require them; images without gradients are in full
-        precision (`invert.hardware.precision`).
+        On a CPU batches would change pixels. `noise` is used where the latent has no noise maps of
+        its own; "random" draws them from `seed`. Gradients flow to latents that require them;
+        images without gradients are in full precision (`invert.hardware.precision`).
         """
         sizes = self.check(latent)
         if noise not in ("const", "none", "random"):
@@ -277,12 +278,12 @@ class Generator:
         with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, noise, sizes, seed)
-            if len(latent) == 1:  # indexing would cost a zero-filled gradient per tensor
-                image = self._render_one(latent, maps)
+            parts = passes(self.device, len(latent))
+            if len(parts) == 1:  # indexing would cost a zero-filled gradient per tensor
+                image = self._render_pass(latent, maps)
             else:
-                points = ((latent[k], [m[k : k + 1] for m in maps]) for k in range(len(latent)))
                 image = torch.cat(
-                    [self._render_one(point, noise_maps) for point, noise_maps in points]
+                    [self._render_pass(latent[part], [m[part] for m in maps]) for part in parts]
                 )
         return image if keep_grad else image.clone()
 
@@ -330,8 +331,10 @@ class Generator:
         maps = constant_noise(self.network, latent.space, sizes, n)
         return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
 
-    def _render_one(self, latent: Latent, noise: list[Tensor]) -> Tensor:
-        x = self.network.start() if latent.features is None else latent.features
+    def _render_pass(self, latent: Latent, noise: list[Tensor]) -> Tensor:
+        x = latent.features
+        if x is None:
+            x = self.network.start().expand(len(latent), -1, -1, -1)
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
             styles = layer_styles(self.network, latent)
             image = self.network.synthesize(

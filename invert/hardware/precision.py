@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,18 @@ def widened(t: Tensor) -> Tensor:
         return t.double()
     except TypeError:
         return t.cpu().double()
+
+
+def numbers(values: Sequence[float] | Sequence[Sequence[float]], device: torch.device) -> Tensor:
+    """The values on the device, in float64, or in float32 where it has no float64 (MPS).
+
+    The CPU does not wait until they are there.
+    """
+    exact = torch.tensor(values, dtype=torch.float64)
+    try:
+        return exact.to(device, non_blocking=True)
+    except TypeError:
+        return exact.float().to(device, non_blocking=True)
 
 
 @contextmanager

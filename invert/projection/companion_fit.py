@@ -9,8 +9,10 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.generator import Generator
+from invert.hardware.precision import numbers
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
+from invert.projection.adam import Adam, Group
 
 RATE = 0.05  # of Adam, in standard deviations of W; falls linearly over the last half
 PRIOR = 0.03  # weight of |y|², beside the unexplained share
@@ -35,10 +37,10 @@ def likely_styles(
     shape = (len(targets[0]), styles_inside(generator.network, space), generator.w_dim)
     y = torch.zeros(shape, device=generator.device, dtype=generator.dtype, requires_grad=True)
 
-    optimizer = torch.optim.Adam([y], lr=RATE)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, 2 * (1 - step / steps))
-    )
+    # Adam, with its usual β; the rate falls linearly over the last half.
+    rates = numbers([RATE] * len(y), y.device)
+    schedule = numbers([min(1.0, 2 * (1 - step / steps)) for step in range(steps)], y.device)
+    adam = Adam([Group([y], rates)], 0.9, 0.999, steps)
     variances = [t.var(dim=(1, 2, 3)) for t in targets]
 
     def unexplained() -> Tensor:
@@ -50,17 +52,14 @@ def likely_styles(
         return torch.stack(shares).sum(0)
 
     with torch.enable_grad():
-        for _ in range(steps):
+        for factor in schedule.unbind():
             interrupts.check()
 
             # Images share no variable, so the sum fits each on its own.
             loss = (unexplained() + PRIOR * y.square().mean(dim=(1, 2))).sum()
 
             # Adam's step.
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+            adam.step(torch.autograd.grad(loss, [y]), factor)
 
     with torch.no_grad():
         return statistics.w_mean + y @ statistics.w_factor.T, unexplained()

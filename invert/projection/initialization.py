@@ -5,6 +5,7 @@ It is the mean w, what an encoder gives for the image, or a latent of the user.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,10 +22,26 @@ from invert.projection.companion import can_have_companion
 
 InitName = Literal["encoder", "two-stage", "mean"]
 INIT_NAMES: tuple[InitName, ...] = get_args(InitName)
+Init = Latent | str | None  # a point, the name of a method, or None for the usual one
+
+
+def inits_of(init: Init | Sequence[Init], images: int) -> list[Init]:
+    """One init for each image.
+
+    They may share one, or be given as a sequence, or as a latent of as many points. Raises
+    :class:`UsageError` for any other number.
+    """
+    if isinstance(init, Latent) and len(init) > 1:
+        init = [init[k] for k in range(len(init))]
+    if init is None or isinstance(init, (str, Latent)):
+        return [init] * images
+    if len(init) != images:
+        raise UsageError(f"expected one init for each of {images} images, got {len(init)}")
+    return list(init)
 
 
 def initial_latent(
-    generator: Generator, image: Tensor, space: Space, init: Latent | str | None
+    generator: Generator, image: Tensor, space: Space, init: Init
 ) -> tuple[str, Latent]:
     """The name of the init ("latent" for a given one) and its point.
 

@@ -1,44 +1,25 @@
-"""Optimize a latent with Adam and return the best point met ([S] algorithm 4, [K] appendix D)."""
+"""Optimize latents with Adam and return the best points met ([S] algorithm 4, [K] appendix D)."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from invert import interrupts
 from invert.generator import Generator
 from invert.latents.latent import Latent
+from invert.projection.descent import Descent
+from invert.projection.history import History, Stage, Step, StopReason
 from invert.projection.objective import Objective
-from invert.projection.schedules import warmup_cooldown
 from invert.projection.settings import ProjectionSettings
-from invert.projection.variables import Variables
 
-MAX_RECOVERIES = 3
+__all__ = ["Callback", "Projection", "Stage", "Step", "StopReason", "optimize"]
 
-Stage = Literal["init", "project"]  # "init": the first of two stages
-StopReason = Literal["steps", "interrupted", "diverged"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """The measures of one step, before its update."""
-
-    stage: Stage
-    step: int  # updates made so far
-    steps: int
-    loss: float  # with every regularizer
-    perceptual: float
-    mse: float
-    lr: float
-    seconds: float  # since the stage began
-    # [1, 3, H, W]; histories leave it out
-    image: Tensor | None = field(default=None, repr=False, compare=False)
+KEPT_IMAGES = 8  # images of steps that a device keeps for a callback
 
 
 @dataclass(frozen=True)
@@ -51,8 +32,9 @@ class Projection:
                  styles can make
     image        [1, 3, H, W], rendered from `latent`
     history      every step of the last stage that ran, but those whose loss was not finite
-    stop_reason  "steps": all were made; "interrupted": by Ctrl-C; "diverged": losses were not
-                 finite and lower rates did not help
+    stop_reason  "steps": all were made; "patience": nothing improved for that many;
+                 "interrupted": by Ctrl-C; "diverged": losses were not finite and lower rates did
+                 not help
 
     If the first of two stages stops early, the second is skipped and these fields describe the
     first.
@@ -69,129 +51,130 @@ class Projection:
 Callback = Callable[[Step], object]
 
 
-@dataclass
-class Best:
-    """The best point so far, as a snapshot of the variables: that of the lowest `fit`."""
-
-    point: list[Tensor]
-    early: list[Tensor]  # the best of the first `early_steps`
-    early_steps: int
-    step: int = 0
-    fit: float = math.inf
-
-    def update(self, variables: Variables, step: int, fit: float) -> None:
-        """Take the point that the variables hold now, if it is better."""
-        if fit < self.fit:
-            self.point, self.step, self.fit = variables.snapshot(), step, fit
-            if step <= self.early_steps:
-                self.early = self.point
-
-
 @interrupts.postponed()
 def optimize(
     objective: Objective,
-    init: Latent,
+    init: Sequence[Latent],
     settings: ProjectionSettings,
     callback: Callback | None = None,
     *,
     stage: Stage = "project",
-) -> Projection:
-    """The best point on Adam's path, `init` and the last point included.
+) -> list[Projection]:
+    """For every image the best point on Adam's path, init and last point included.
 
-    Best is the lowest `fit` of the objective (:class:`invert.projection.objective.Terms`). An
-    interrupt ends the loop between two steps, never between a point and its snapshot. With 0 steps
-    `init` is returned as it is, unmeasured.
+    `init` holds one latent of one point for each image of the objective. Best is the lowest `fit`
+    of the objective (:class:`invert.projection.objective.Terms`). An interrupt ends the loop
+    between two steps, never between a point and its snapshot. With 0 steps `init` is returned as it
+    is, unmeasured.
+
+    A CPU tells the callback of each step at once; other devices work through `report_every` steps
+    before anyone looks.
     """
-    generator = objective.generator
-    init = init.detach()
-    record: dict[str, Any] = {"stage": stage, "settings": asdict(settings)}
-    record["seed"] = objective.seed
+    init = [latent.detach() for latent in init]
+    history = History(stage, settings, len(init))
     if settings.steps == 0:
-        record |= {"best_step": 0, "best_fit": None, "stop_reason": "steps"}
-        return render_projection(generator, init, None, [], record)
+        records = [record(objective, stage, settings, 0, math.inf, "steps") for _ in init]
+        return projections(objective.generator, init, [None] * len(init), history, records)
 
     # Start from `init` itself: it is the best point until a lower one is measured.
-    variables = Variables(generator, init, settings)
-    optimizer = new_adam(variables)
-    random = torch.Generator().manual_seed(objective.seed)  # on the CPU, so that devices agree
-    first = variables.snapshot()
-    best = Best(first, first, settings.early_steps)
-    history: list[Step] = []
-    rate, recoveries = 1.0, 0
-    stop_reason: StopReason = "steps"
-    start_time = time.perf_counter()
+    descent = Descent(objective, init, settings)
+    inputs = objective.inputs(descent.variables)
+    interrupted = False
 
     try:
-        for step in range(settings.steps + 1):
-            # Measure the point, before its update.
+        step = 0
+        for block in inputs.blocks(block_length(objective, settings, callback)):
+            # Make some steps, ahead of what the host knows. The last point is only measured.
+            for each in block:
+                interrupts.check()
+                measures, image = descent.step(each, update=step < settings.steps)
+                history.append(step, measures, None if callback is None else image)
+                if step == settings.early_steps:
+                    descent.best.keep_early()
+                step += 1
+
+            # Report them.
+            for entry in history.read():
+                if callback is not None:
+                    callback(entry)
+            if history.over:
+                break
             interrupts.check()
-            terms = objective(variables, step, random)
-            loss = terms.loss.item()
-
-            # Recover from overflow: go on from the best point at half the rate, with a new Adam,
-            # since the moments of the old one may overflow too.
-            if not math.isfinite(loss):
-                recoveries += 1
-                if recoveries > MAX_RECOVERIES:
-                    stop_reason = "diverged"
-                    break
-                variables.restore(best.point)
-                rate, optimizer = rate / 2, new_adam(variables)
-                continue
-
-            # Keep the best point.
-            best.update(variables, step, terms.fit)
-
-            # Report the step, with the rate that its update will use.
-            factor = rate * warmup_cooldown(
-                step, settings.steps, settings.warmup, settings.cooldown
-            )
-            lr, seconds = settings.lr * factor, time.perf_counter() - start_time
-            entry = Step(
-                stage, step, settings.steps, loss, terms.perceptual, terms.mse, lr, seconds
-            )
-            history.append(entry)
-            if callback is not None:
-                callback(replace(entry, image=terms.image))
-            interrupts.check()
-
-            # Adam's step; the last point is measured and not updated.
-            if step < settings.steps:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["rate"] * factor
-                optimizer.zero_grad(set_to_none=True)
-                terms.loss.backward()
-                optimizer.step()
-
-                # Noise maps keep zero mean and unit variance ([K] appendix D).
-                variables.standardize_noise()
     except KeyboardInterrupt:
-        stop_reason = "interrupted"
+        interrupted = True
+        history.read()
 
-    # The best point, and the best early one where it is another.
-    early = None if best.early is best.point else variables.latent_at(best.early)
-    latent = variables.latent_at(best.point)
-    best_fit = best.fit if math.isfinite(best.fit) else None
-    record |= {"best_step": best.step, "best_fit": best_fit, "stop_reason": stop_reason}
-    return render_projection(generator, latent, early, history, record)
+    # The best points, and the best early ones where they are others.
+    best, variables = descent.best, descent.variables
+    best_steps, fits = best.step.tolist(), best.fit.tolist()
+    latents = variables.latents_at(best.point)
+    early: list[Latent | None] = [None] * len(init)
+    if best.early is not None:
+        points = variables.latents_at(best.early)
+        late = [k > settings.early_steps for k in best_steps]
+        early = [point if is_late else None for point, is_late in zip(points, late, strict=True)]
+
+    usual: StopReason = "interrupted" if interrupted else "steps"
+    records = [
+        record(objective, stage, settings, best_step, fit, stop or usual)
+        for best_step, fit, stop in zip(best_steps, fits, history.stops, strict=True)
+    ]
+    return projections(objective.generator, latents, early, history, records)
 
 
-def render_projection(
+def block_length(
+    objective: Objective, settings: ProjectionSettings, callback: Callback | None
+) -> int:
+    """How many steps are made before the host looks at them: one on a CPU."""
+    images = objective.image
+    if images.device.type == "cpu":
+        return 1
+    if callback is None:
+        return settings.report_every
+    return min(settings.report_every, max(1, KEPT_IMAGES // len(images)))
+
+
+def record(
+    objective: Objective,
+    stage: Stage,
+    settings: ProjectionSettings,
+    best_step: int,
+    best_fit: float,
+    stop_reason: StopReason,
+) -> dict[str, Any]:
+    """How a point came about, for its metadata."""
+    return {
+        "stage": stage,
+        "settings": asdict(settings),
+        "seed": objective.seed,
+        "best_step": best_step,
+        "best_fit": best_fit if math.isfinite(best_fit) else None,
+        "stop_reason": stop_reason,
+    }
+
+
+def projections(
     generator: Generator,
-    latent: Latent,
-    early: Latent | None,
-    history: list[Step],
-    record: dict[str, Any],
-) -> Projection:
-    """The projection of a point with its image; `record` goes into the latent's metadata."""
-    latent = latent.replace(metadata={**latent.metadata, "projection": record})
-    image = generator.render(latent)
-    return Projection(
-        latent, early, image, record["best_step"], tuple(history), record["stop_reason"]
-    )
+    latents: Sequence[Latent],
+    early: Sequence[Latent | None],
+    history: History,
+    records: Sequence[dict[str, Any]],
+) -> list[Projection]:
+    """The projections of points with their images; the records go into the latents' metadata."""
+    latents = [
+        latent.replace(metadata={**latent.metadata, "projection": facts})
+        for latent, facts in zip(latents, records, strict=True)
+    ]
+    images = generator.render(joined(latents)).split(1)
+    return [
+        Projection(latent, before, image, facts["best_step"], tuple(steps), facts["stop_reason"])
+        for latent, before, image, steps, facts in zip(
+            latents, early, images, history.steps, records, strict=True
+        )
+    ]
 
 
-def new_adam(variables: Variables) -> torch.optim.Adam:
-    """A fresh Adam, with zero moments, for the groups of the variables."""
-    s = variables.settings
-    return torch.optim.Adam(variables.groups(), lr=s.lr, betas=(s.beta1, s.beta2))
+def joined(latents: Sequence[Latent]) -> Latent:
+    """One batch of points without their companions."""
+    bare = [latent.replace(companion=None) for latent in latents]
+    return bare[0] if len(bare) == 1 else Latent.cat(bare)

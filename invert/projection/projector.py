@@ -1,47 +1,100 @@
-"""A latent whose image is close to a given one ([S] algorithm 4).
+"""Latents whose images are close to given ones ([S] algorithm 4).
 
-`project` checks, initializes, optimizes, and fits the companion.
+`project` checks, initializes, optimizes, and fits the companions.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, overload
 
+import torch
+from PIL import Image
 from torch import Tensor
 
 from invert import interrupts
 from invert.arguments import check_seed
 from invert.errors import UsageError
 from invert.generator import Generator
-from invert.latents.latent import Latent
+from invert.hardware.passes import passes
 from invert.latents.shapes import pixels
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
-from invert.projection.companion import can_have_companion, with_companion
 from invert.projection.framing import Framing
-from invert.projection.initialization import initial_latent
+from invert.projection.initialization import Init, initial_latent, inits_of
 from invert.projection.objective import Networks, Objective
-from invert.projection.optimization import Callback, Projection, Step, optimize
+from invert.projection.optimization import Callback, Projection, Step, StopReason, optimize
 from invert.projection.settings import ProjectionSettings, preset
-from invert.projection.target import Source, make_target
+from invert.projection.stages import add_companions, optimize_in_two_stages, renumbered
+from invert.projection.target import Each, Source, Sources, make_target, many, sources_of
 
 __all__ = ["Projection", "Step", "project"]
+
+
+@overload
+def project(
+    generator: Generator,
+    image: str | os.PathLike[str] | Image.Image,
+    space: str | Space = "FNW5",
+    *,
+    framing: Framing | None = None,
+    settings: ProjectionSettings | None = None,
+    init: Init | Sequence[Init] = None,
+    perceptual: PerceptualDistance | None = None,
+    crop_perceptual: PerceptualDistance | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Projection: ...
+
+
+@overload
+def project(
+    generator: Generator,
+    image: Sources[Each],
+    space: str | Space = "FNW5",
+    *,
+    framing: Framing | None = None,
+    settings: ProjectionSettings | None = None,
+    init: Init | Sequence[Init] = None,
+    perceptual: PerceptualDistance | None = None,
+    crop_perceptual: PerceptualDistance | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> tuple[Projection, ...]: ...
+
+
+@overload
+def project(
+    generator: Generator,
+    image: Tensor,
+    space: str | Space = "FNW5",
+    *,
+    framing: Framing | None = None,
+    settings: ProjectionSettings | None = None,
+    init: Init | Sequence[Init] = None,
+    perceptual: PerceptualDistance | None = None,
+    crop_perceptual: PerceptualDistance | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Any: ...  # one for a tensor of one image, which its type does not tell
 
 
 @interrupts.postponed()
 def project(
     generator: Generator,
-    image: Source,
+    image: Source | Sources[Any],
     space: str | Space = "FNW5",
     *,
     framing: Framing | None = None,
     settings: ProjectionSettings | None = None,
-    init: Latent | str | None = None,
+    init: Init | Sequence[Init] = None,
     perceptual: PerceptualDistance | None = None,
     crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
-) -> Projection:
+) -> Projection | tuple[Projection, ...]:
     """The point of `space` whose image is closest to `image`.
 
     `image` is a path, a PIL image, or a tensor [1, 3, H, W] in [−1, 1]. A path or PIL image is read
@@ -49,11 +102,17 @@ def project(
     latent's metadata tell where, under "image". A tensor is taken as it is: H × W is the
     generator's size or, in spaces with features, any multiple of a feature cell.
 
+    Several images, as a sequence of these or a tensor [N, 3, H, W] with N > 1, give a tuple of N
+    projections. Those of one size are optimized in one batch on a GPU, and one by one on a CPU.
+    Each has the result that it has alone: bit for bit on a CPU, up to rounding on a GPU. A
+    callback's steps have the number of the image in its batch as `index`.
+
     `init` is a latent or a name: "encoder" (one forward pass), "two-stage" (F… spaces: a short
     projection into W+, whose point is then converted to the space) or "mean" (the mean w). Without
     it F… spaces take the bundled encoder for this generator and layer where there is one, else two
     stages, else (on a canvas of another size) the mean; other spaces take the mean. The latent's
-    metadata name it.
+    metadata name it. Several images share it, unless it is a sequence of one for each or a latent
+    of as many points.
 
     `settings` are by default those of the preset "fast". `perceptual` and `crop_perceptual` are
     distances that are loaded already, in place of those that the settings name. The same seed gives
@@ -73,70 +132,71 @@ def project(
     check_seed(seed)
     check_space(target_space)
 
-    # Initialize. There is nothing to keep yet, so an interrupt ends it at once.
+    # Read the images and initialize. There is nothing to keep yet, so an interrupt ends it at once.
     with interrupts.immediate():
-        target, facts = make_target(generator, target_space, image, framing)
-        target = check_image(generator, target, target_space)
+        sources = sources_of(image)
+        inits = inits_of(init, len(sources))
+        targets, facts = [], []
+        for source in sources:
+            target, place = make_target(generator, target_space, source, framing)
+            targets.append(check_image(generator, target, target_space))
+            facts.append(place)
         networks = networks_for(generator, settings, perceptual, crop_perceptual)
-        objective = Objective(generator, target, networks, seed)
-        init_name, point = initial_latent(generator, target, target_space, init)
+        starts = [
+            initial_latent(generator, target, target_space, first)
+            for target, first in zip(targets, inits, strict=True)
+        ]
 
-    # Optimize.
-    if init_name == "two-stage":
-        result = optimize_in_two_stages(objective, point, target_space, settings, callback)
-    else:
-        result = optimize(objective, point, settings, callback)
+    # Optimize the batches. What an interrupt leaves over stays at its init, unmeasured.
+    results: dict[int, Projection] = {}
+    interrupted = False
+    for batch in batches(generator, targets, [name for name, _ in starts]):
+        if interrupted:
+            networks, settings = Networks(generator), settings.replace(steps=0, init_steps=0)
+        objective = Objective(generator, torch.cat([targets[k] for k in batch]), networks, seed)
+        points = [starts[k][1] for k in batch]
+        tell = renumbered(callback, batch)
+        if starts[batch[0]][0] == "two-stage":
+            found = optimize_in_two_stages(objective, points, target_space, settings, tell)
+        else:
+            found = optimize(objective, points, settings, tell)
+        found = add_companions(generator, found, settings)
 
-    # Find the companion.
-    result = add_companion(generator, result, settings)
-    stop_reason = "interrupted" if interrupts.taken() else result.stop_reason
+        interrupted = interrupted or interrupts.taken()
+        for k, projection in zip(batch, found, strict=True):
+            reason = "interrupted" if interrupted else projection.stop_reason
+            results[k] = noted(projection, starts[k][0], facts[k], reason)
+        interrupted = interrupted or "interrupted" in {p.stop_reason for p in found}
 
-    # Record in the metadata how the point came about; files name the init "start".
-    latent = result.latent
+    projections = tuple(results[k] for k in range(len(sources)))
+    return projections if many(image) else projections[0]
+
+
+def batches(
+    generator: Generator, targets: Sequence[Tensor], init_names: Sequence[str]
+) -> list[list[int]]:
+    """The numbers of the images that are optimized together, batch by batch.
+
+    They have one size and one number of stages. On a CPU each is alone.
+    """
+    alike: dict[object, list[int]] = {}
+    for k, (target, name) in enumerate(zip(targets, init_names, strict=True)):
+        alike.setdefault((target.shape, name == "two-stage"), []).append(k)
+    return [
+        numbers[part]
+        for numbers in alike.values()
+        for part in passes(generator.device, len(numbers))
+    ]
+
+
+def noted(
+    projection: Projection, init_name: str, facts: Mapping[str, Any], stop_reason: StopReason
+) -> Projection:
+    """The projection whose metadata say how the point came about; files name the init "start"."""
+    latent = projection.latent
     record = {**latent.metadata["projection"], "start": init_name, "stop_reason": stop_reason}
     metadata = {**latent.metadata, "projection": record, **({"image": facts} if facts else {})}
-    return replace(result, latent=latent.replace(metadata=metadata), stop_reason=stop_reason)
-
-
-def optimize_in_two_stages(
-    objective: Objective,
-    init: Latent,
-    space: Space,
-    settings: ProjectionSettings,
-    callback: Callback | None,
-) -> Projection:
-    """Optimize `init`, a point of (N)W+, then its best point as one of `space`.
-
-    A first stage that is interrupted or diverges is the result, converted to `space`.
-    """
-    generator = objective.generator
-    first = optimize(objective, init, settings.for_init(), callback, stage="init")
-    latent = generator.convert(first.latent, space)
-    if first.stop_reason == "steps":
-        return optimize(objective, latent, settings, callback)
-
-    early = None if first.early is None else generator.convert(first.early, space)
-    return replace(first, latent=latent, early=early, image=generator.render(latent))
-
-
-def add_companion(
-    generator: Generator, projection: Projection, settings: ProjectionSettings
-) -> Projection:
-    """The projection with a companion of its point, where it can have one.
-
-    An interrupt meanwhile leaves the companion of the init. Nor does a run that was interrupted
-    before `early_steps` get one: the edit that needs it fits the same one later.
-    """
-    latent, early = projection.latent, projection.early
-    hurry = projection.stop_reason == "interrupted" and early is None
-    if hurry or settings.steps == 0 or not can_have_companion(generator, latent):
-        return projection
-
-    try:
-        latent = with_companion(generator, latent, early, steps=settings.companion_steps)
-    except KeyboardInterrupt:
-        return replace(projection, stop_reason="interrupted")
-    return replace(projection, latent=latent)
+    return replace(projection, latent=latent.replace(metadata=metadata), stop_reason=stop_reason)
 
 
 def networks_for(

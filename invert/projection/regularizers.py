@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,17 +13,17 @@ from invert.latents.distributions import group_means
 SMALLEST_NOISE = 8  # side, [K] appendix D
 
 
-def noise_regularization(maps: Iterable[Tensor]) -> Tensor | float:
-    """Σ (mean n·roll(n, 1))² over both axes and every scale of maps [N, 1, H, W].
+def noise_regularization(maps: Iterable[Tensor]) -> Tensor:
+    """Σ (mean n·roll(n, 1))² over both axes and every scale of maps [N, 1, H, W], for each of N.
 
     Scales are the map and its 2× averages down to 8 px; smaller maps are left alone. Near zero for
     white noise, it grows as maps begin to hold the picture. [K] appendix D, [S] algorithm 1.
     """
-    total: Tensor | float = 0.0
+    total = torch.zeros(())
     for n in maps:
         while min(n.shape[2:]) >= SMALLEST_NOISE:
             for axis in (2, 3):
-                total = total + (n * n.roll(1, axis)).mean(dim=(1, 2, 3)).square().sum()
+                total = total + (n * n.roll(1, axis)).mean(dim=(1, 2, 3)).square()
             n = F.avg_pool2d(n, 2)
     return total
 
@@ -35,10 +36,18 @@ def standardize(maps: Iterable[Tensor]) -> None:
 
 
 def distribution_regularization(values: Tensor, ordered: Tensor) -> Tensor:
-    """MSE(sorted(S), T) between a part's values S and generated ones T ([S] eq. 7.2).
+    """MSE(sorted(S), T) [N] of a part's values S and generated ones T ([S] eq. 7.2).
 
     S [N, …] is sorted per point; `ordered` [m] is ascending, and T the means of as many equal
     groups of it as S has values.
     """
     rows = values.flatten(1).sort(dim=1).values
-    return F.mse_loss(rows, group_means(ordered, rows.shape[1]).expand_as(rows))
+    target = group_means(ordered, rows.shape[1]).expand_as(rows)
+    return squared_error(rows, target)
+
+
+def squared_error(x: Tensor, y: Tensor) -> Tensor:
+    """mean (x − y)² of each of N points [N, …]."""
+    if len(x) == 1:
+        return F.mse_loss(x, y)[None]  # one kernel, where a mean by axes takes two
+    return F.mse_loss(x, y, reduction="none").flatten(1).mean(1)

@@ -58,6 +58,12 @@ class ProjectionSettings:
     early_steps: int = 200
     companion_steps: int = 300
 
+    # An image stops when its fit has not improved for so many steps; 0: never.
+    patience: int = 0
+
+    # Steps that a device other than the CPU makes before anyone looks at them.
+    report_every: int = 10
+
     # Images and distances of the steps in bfloat16; the result is rendered in full precision.
     half: bool = False
 
@@ -69,6 +75,8 @@ class ProjectionSettings:
             ("warmup", 0, 1_000_000),
             ("early_steps", 0, 1_000_000),
             ("companion_steps", 1, 1_000_000),
+            ("patience", 0, 1_000_000),
+            ("report_every", 1, 1_000_000),
             ("offset_size", 1, 1024),
             ("crop_size", 32, 1024),
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,8 @@ from invert.latents.spaces import Space
 from invert.projection.framing import Framing, load_target
 
 Source = str | os.PathLike[str] | Image.Image | Tensor
+Each = TypeVar("Each", bound=Source)
+Sources = list[Each] | tuple[Each, ...]
 
 WANTED = "[1, 3, H, W] in [−1, 1]"
 MAX_MEAN, MAX_VALUE = 1.25, 10.0  # of |x|: black and white are 1, renderings overshoot by little
@@ -47,6 +49,24 @@ def make_target(
     return image, {}
 
 
+def many(image: Source | Sources[Any]) -> bool:
+    """Whether these are several images, or a sequence of any length: the result is a tuple."""
+    if isinstance(image, Tensor):
+        return image.ndim == 4 and len(image) > 1
+    return isinstance(image, (list, tuple))
+
+
+def sources_of(image: Source | Sources[Any]) -> list[Source]:
+    """The images one by one. Raises :class:`UsageError` for a sequence of none."""
+    if isinstance(image, Tensor):
+        return list(image.split(1)) if many(image) else [image]
+    if not isinstance(image, (list, tuple)):
+        return [image]
+    if not image:
+        raise UsageError("expected at least one image, got none")
+    return list(image)
+
+
 def description(source: object) -> str:
     """Words for a value that is no image, and for what to do with it."""
     if isinstance(source, np.ndarray):
@@ -55,7 +75,7 @@ def description(source: object) -> str:
     if isinstance(source, (bytes, bytearray)):
         return "bytes; PIL.Image.open(io.BytesIO(data)) makes a picture of a file's content"
     if isinstance(source, (list, tuple)):
-        return f"a {type(source).__name__} of {len(source)}; project images one by one"
+        return f"a {type(source).__name__} of {len(source)} within a sequence"
     return f"{type(source).__name__}; give one of these"
 
 

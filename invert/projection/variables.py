@@ -1,36 +1,47 @@
-"""The tensors that a projection optimizes, and the latent they stand for."""
+"""The tensors that a projection optimizes, and the latents they stand for."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from invert.generator import Generator
+from invert.hardware.precision import numbers
 from invert.latents.latent import Latent
+from invert.projection.adam import Group
 from invert.projection.regularizers import standardize
 from invert.projection.settings import ProjectionSettings
 
 
 class Variables:
-    """Leaf tensors of one point, set to those of `init`, and the latent that they make.
+    """Leaf tensors of the points of a batch, set to those of `init`, and the latent they make.
+
+    `init` holds one latent of one point per image, all of one space and size; the first axis of
+    every tensor is that of images.
 
     A style map is a base vector per layer, learned like any style, plus a coarse map of offsets
     that begins at zero for a style vector and is learned slowly: maps learned at the rate of
     vectors diverge ([S] 9.1.1 found no stable way).
     """
 
-    def __init__(self, generator: Generator, init: Latent, settings: ProjectionSettings) -> None:
+    def __init__(
+        self, generator: Generator, init: Sequence[Latent], settings: ProjectionSettings
+    ) -> None:
         self.generator = generator
-        self.init = init
+        self.points = init
         self.settings = settings
 
-        # Styles [1, n, w_dim]; a style map is split into its mean and its offsets [1, w_dim, h, w].
+        # Companions are no variables.
+        bare = [latent.replace(companion=None) for latent in init]
+        self.init = bare[0] if len(bare) == 1 else Latent.cat(bare)
+
+        # Styles [N, n, w_dim]; a style map is split into its mean and its offsets [N, w_dim, h, w].
         self.offsets: list[Tensor] = []
-        if init.space.spatial:
-            maps = init.style_list()
+        if self.init.space.spatial:
+            maps = self.init.style_list()
             self.styles = leaf(torch.stack([s.mean(dim=(2, 3)) for s in maps], 1))
             base = self.styles.detach().unbind(1)
             self.offsets = [
@@ -38,12 +49,12 @@ class Variables:
                 for k, (s, b) in enumerate(zip(maps, base, strict=True))
             ]
         else:
-            self.styles = leaf(init.style_tensor())
+            self.styles = leaf(self.init.style_tensor())
 
         # F_i and R_i, where the space has them, and noise maps.
-        self.features = None if init.features is None else leaf(init.features)
-        self.rgb = None if init.rgb is None else leaf(init.rgb)
-        self.noise = [leaf(n) for n in init.noise or ()]
+        self.features = None if self.init.features is None else leaf(self.init.features)
+        self.rgb = None if self.init.rgb is None else leaf(self.init.rgb)
+        self.noise = [leaf(n) for n in self.init.noise or ()]
 
     def offset_map(self, offset: Tensor, k: int) -> Tensor:
         """The offset of style k at `offset_size` cells per training side, or fewer.
@@ -56,17 +67,20 @@ class Variables:
         size = [max(1, side * per_side // layer.size) for side in inputs]
         return F.interpolate(offset, size=size, mode="bilinear", align_corners=False)
 
-    def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for Adam; `rate` is the learning rate that the schedule scales."""
+    def groups(self) -> list[Group]:
+        """Groups for Adam, in the order of :meth:`tensors`, with rates that the schedule scales."""
         s = self.settings
-        groups = [{"params": [self.styles, *self.noise], "rate": s.lr}]
+        ones = numbers([1.0] * len(self.styles), self.styles.device)
+        groups = [Group([self.styles, *self.noise], s.lr * ones)]
         if self.offsets:
-            groups.append({"params": self.offsets, "rate": s.offset_lr})
+            groups.append(Group(self.offsets, s.offset_lr * ones))
 
         # F_i and R_i move in units of their own standard deviation.
-        maps = [t for t in (self.features, self.rgb) if t is not None]
-        rates = [s.feature_lr * float(t.detach().std()) for t in maps]
-        return groups + [{"params": [t], "rate": rate} for t, rate in zip(maps, rates, strict=True)]
+        for t in (self.features, self.rgb):
+            if t is not None:
+                deviations = torch.stack([one.std() for one in t.detach().split(1)])
+                groups.append(Group([t], s.feature_lr * deviations.to(ones)))
+        return groups
 
     def tensors(self) -> list[Tensor]:
         """Every leaf tensor, in the order of snapshots."""
@@ -74,7 +88,7 @@ class Variables:
         return [self.styles, *self.noise, *self.offsets, *maps]
 
     def latent(self, w_noise: Tensor | None = None) -> Latent:
-        """The point now, differentiable in every tensor; `w_noise` is added to the styles."""
+        """The points now, differentiable in every tensor; `w_noise` is added to the styles."""
         base = self.styles if w_noise is None else self.styles + w_noise
 
         styles: Tensor | tuple[Tensor, ...] = base
@@ -91,24 +105,29 @@ class Variables:
         with torch.no_grad():
             standardize(self.noise)
 
-    def offset_penalty(self) -> Tensor | float:
-        """Σ mean square of the style offset maps."""
-        return sum((o.square().mean() for o in self.offsets), 0.0)
+    def offset_penalty(self) -> Tensor:
+        """Σ mean square of the style offset maps, [N]."""
+        total = torch.zeros(())
+        for o in self.offsets:
+            total = total + o.square().mean(dim=(1, 2, 3))
+        return total
 
-    def snapshot(self) -> list[Tensor]:
-        """Copies of all tensors as they are now."""
-        return [t.detach().clone() for t in self.tensors()]
-
-    def restore(self, snapshot: list[Tensor]) -> None:
-        """Set all tensors to those of a snapshot."""
+    def latents_at(self, snapshot: Sequence[Tensor]) -> list[Latent]:
+        """One latent for each image, with tensors of its own; the variables are set to them."""
         with torch.no_grad():
             for t, value in zip(self.tensors(), snapshot, strict=True):
                 t.copy_(value)
+        batch = self.latent().detach()
 
-    def latent_at(self, snapshot: list[Tensor]) -> Latent:
-        """The latent of a snapshot, with tensors of its own; the variables are restored to it."""
-        self.restore(snapshot)
-        return self.latent().detach().map(Tensor.clone)
+        latents = []
+        for k, point in enumerate(self.points):
+            own = batch[k].map(Tensor.clone)
+            latents.append(
+                point.replace(
+                    styles=own.styles, features=own.features, rgb=own.rgb, noise=own.noise
+                )
+            )
+        return latents
 
 
 def leaf(t: Tensor) -> Tensor:
