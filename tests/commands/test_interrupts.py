@@ -281,7 +281,7 @@ def test_the_command_ends_in_its_first_stage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", name)
+    interrupting(monkeypatch, "invert.projection.step_inputs.warmup_cooldown", name)
     result = run(
         "project",
         photo,
@@ -303,7 +303,7 @@ def test_the_command_ends_in_its_first_stage(
 def test_a_second_interrupt_does_not_wait_for_the_files(
     run: Shell, network: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", "SIGINT")
+    interrupting(monkeypatch, "invert.projection.step_inputs.warmup_cooldown", "SIGINT")
     interrupting(monkeypatch, "invert.projection.project_file.reconstruction_metrics", "SIGTERM")
     result = run("project", photo, "--network", network, *QUICK)
     assert (result.code, one_line(result)) == (130, "error: interrupted")
@@ -314,7 +314,7 @@ def test_a_terminal_that_closes_takes_no_point_with_it(
     network: Path, photo: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import os, signal, cli, invert.projection.optimization as o\n"
+        "import os, signal, cli, invert.projection.step_inputs as o\n"
         "real = o.warmup_cooldown\n"
         "o.warmup_cooldown = lambda *a: (os.kill(os.getpid(), signal.SIGHUP), real(*a))[1]\n"
         "cli.main()"
