@@ -171,7 +171,9 @@ def memory_of(value: Any, tensors: list[Tensor]) -> Any:
     """An argument with memories in place of tensors, which are appended to `tensors`."""
     if isinstance(value, Tensor):
         tensors.append(value)
-        return value.memory if type(value) is SimTensor else value
+        if type(value) is SimTensor:
+            return value.memory
+        return value if GRAPHS.recording is None else value.clone()  # frozen
     if isinstance(value, (list, tuple)):
         return [memory_of(v, tensors) for v in value]
     return value
@@ -247,11 +249,11 @@ def count_read(func: Any, args: Sequence[Any], wanted: str | None) -> None:
 def check_recordable(
     func: Any, args: Sequence[Any], tensors: Sequence[Tensor], wanted: str | None
 ) -> None:
-    """Raise RuntimeError where a recorded operation reads the CPU: its value would be frozen."""
+    """Raise RuntimeError where a recorded operation waits, or reads the CPU beyond a number."""
     masks = args[1] if func.overloadpacket in INDEXING else ()
     if any(t is not None and t.dtype in (torch.bool, torch.uint8) for t in masks):
         GRAPHS.refuse(f"{func.name()} by a mask")
-    if any(type(t) is not SimTensor for t in tensors):
+    if any(type(t) is not SimTensor and t.dim() > 0 for t in tensors):
         GRAPHS.refuse(f"{func.name()} of a tensor of the CPU")
 
 

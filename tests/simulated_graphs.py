@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 NOT_PERMITTED = "operation not permitted when stream is capturing"
 
@@ -72,7 +73,7 @@ class Recording:
 
     def replay(self) -> None:
         """Every operation again, on the memories that it had."""
-        with torch.no_grad():
+        with torch.no_grad(), _disable_current_modes():  # none of it is called by Python
             for func, args, kwargs, fresh in self.operations:
                 known = {t.untyped_storage().data_ptr() for t in tensors_in((args, kwargs))}
                 again = [

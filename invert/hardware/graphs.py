@@ -11,7 +11,6 @@ otherwise than those that a test on a CPU has seen. A recorded step computes wha
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -55,7 +54,7 @@ class StepGraphs:
     def __init__(self, device: torch.device | str, *, enabled: bool = True) -> None:
         self.device = torch.device(device)
         self.module: Any = torch.get_device_module(self.device)  # torch.cuda, for one
-        self.enabled = enabled and hasattr(self.module, "CUDAGraph")
+        self.enabled = enabled and has_graphs(self.device)
         self.calls: dict[Hashable, int] = {}
         self.recorded: dict[Hashable, Any] = {}
 
@@ -96,7 +95,6 @@ class StepGraphs:
 
         Memory that runs out is not a failure of recording: the caller may try a smaller batch.
         """
-        gc.collect()  # what is freed meanwhile would be recorded too
         graph = self.module.CUDAGraph()
         try:
             with self.module.graph(graph, pool=self.pool, stream=self.stream):
@@ -119,6 +117,11 @@ class StepGraphs:
     def on_device(self) -> Any:
         """The context in which streams and graphs are those of this device."""
         return self.module.device(self.device)
+
+
+def has_graphs(device: torch.device) -> bool:
+    """Whether steps can be recorded on a device: CUDA has graphs, a CPU and MPS have none."""
+    return hasattr(torch.get_device_module(device), "CUDAGraph")
 
 
 def first_cause(error: BaseException) -> str:

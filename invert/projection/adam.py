@@ -70,6 +70,10 @@ class Adam:
                 root = v.sqrt().div_(over(t, correction2)).add_(EPSILON)
                 t.addcdiv_(m * over(t, -size), root)
 
+    def state(self) -> list[Tensor]:
+        """All that an update reads but for the tensors, and all that it changes beside them."""
+        return [*self.mean, *self.square, self.count, *(group.rate for group in self.groups)]
+
     @torch.no_grad()
     def forget(self, images: Tensor) -> None:
         """Begin anew where `images` [N] is true: zero moments, no updates made."""

@@ -26,6 +26,10 @@ class Best:
         self.step = torch.zeros(len(first), dtype=torch.int64, device=first.device)
         self.fit = torch.full((len(first),), math.inf, dtype=first.dtype, device=first.device)
 
+    def state(self) -> list[Tensor]:
+        """The tensors that an update reads and changes."""
+        return [*self.point, self.step, self.fit]
+
     @torch.no_grad()
     def update(self, tensors: Sequence[Tensor], step: Tensor, fit: Tensor, valid: Tensor) -> Tensor:
         """Take the points that are better and `valid` [N]; says which, [N]."""

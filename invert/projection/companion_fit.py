@@ -9,7 +9,8 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.generator import Generator
-from invert.hardware.precision import numbers
+from invert.hardware.graphs import StepGraphs
+from invert.hardware.precision import fast_steps, numbers
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
 from invert.projection.adam import Adam, Group
@@ -51,15 +52,20 @@ def likely_styles(
         ]
         return torch.stack(shares).sum(0)
 
-    with torch.enable_grad():
-        for factor in schedule.unbind():
+    factor = schedule[0].clone()
+
+    def step() -> None:
+        # Images share no variable, so the sum fits each on its own.
+        loss = (unexplained() + PRIOR * y.square().mean(dim=(1, 2))).sum()
+        adam.step(torch.autograd.grad(loss, [y]), factor)
+
+    # Every step is the same but for the rate: a device with graphs records it.
+    graphs = StepGraphs(y.device)
+    with torch.enable_grad(), fast_steps():
+        for each in schedule.unbind():
             interrupts.check()
-
-            # Images share no variable, so the sum fits each on its own.
-            loss = (unexplained() + PRIOR * y.square().mean(dim=(1, 2))).sum()
-
-            # Adam's step.
-            adam.step(torch.autograd.grad(loss, [y]), factor)
+            factor.copy_(each)
+            graphs("step", step)
 
     with torch.no_grad():
         return statistics.w_mean + y @ statistics.w_factor.T, unexplained()

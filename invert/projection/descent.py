@@ -50,6 +50,12 @@ class Descent:
         self.stale = torch.zeros_like(self.best.step)
         self.active = torch.ones_like(self.best.step, dtype=torch.bool)
 
+    def state(self) -> list[Tensor]:
+        """Every tensor that a step reads or changes and another projection has in another value."""
+        counters = [self.rate, self.recoveries, self.stale, self.active]
+        parts = (self.objective, self.adam, self.best)
+        return [*self.tensors, *counters, *(t for part in parts for t in part.state())]
+
     def step(self, inputs: StepInputs, update: bool = True) -> tuple[Tensor, Tensor]:
         """Measure the point, keep it if it is the best, and update it.
 

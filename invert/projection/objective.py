@@ -94,6 +94,10 @@ class Objective:
             return self
         return Objective(self.generator, self.image[list(numbers)], self.networks, self.seed)
 
+    def state(self) -> list[Tensor]:
+        """The tensors that belong to the images."""
+        return [self.image, *(self.target or ())]
+
     def inputs(self, variables: Variables) -> InputSequence:
         """The inputs of every step of a stage, from the seed on."""
         s = variables.settings

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.generator import Generator
+from invert.hardware.precision import fast_steps
 from invert.latents.latent import Latent
 from invert.projection.descent import Descent
 from invert.projection.history import History, Stage, Step, StopReason
 from invert.projection.objective import Objective
+from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings
 
 __all__ = ["Callback", "Projection", "Stage", "Step", "StopReason", "optimize"]
@@ -59,6 +61,7 @@ def optimize(
     callback: Callback | None = None,
     *,
     stage: Stage = "project",
+    recordings: Recordings | None = None,
 ) -> list[Projection]:
     """For every image the best point on Adam's path, init and last point included.
 
@@ -68,7 +71,8 @@ def optimize(
     is, unmeasured.
 
     A CPU tells the callback of each step at once; other devices work through `report_every` steps
-    before anyone looks.
+    before anyone looks, by graphs where they have them. `recordings` keeps these for the next
+    images.
     """
     init = [latent.detach() for latent in init]
     history = History(stage, settings, len(init))
@@ -77,7 +81,7 @@ def optimize(
         return projections(objective.generator, init, [None] * len(init), history, records)
 
     # Start from `init` itself: it is the best point until a lower one is measured.
-    descent = Descent(objective, init, settings)
+    descent = (recordings or Recordings()).begin(Descent(objective, init, settings))
     inputs = objective.inputs(descent.variables)
     interrupted = False
 
@@ -87,7 +91,8 @@ def optimize(
             # Make some steps, ahead of what the host knows. The last point is only measured.
             for each in block:
                 interrupts.check()
-                measures, image = descent.step(each, update=step < settings.steps)
+                with fast_steps():
+                    measures, image = descent.step(each, update=step < settings.steps)
                 history.append(step, measures, None if callback is None else image)
                 if step == settings.early_steps:
                     descent.best.keep_early()

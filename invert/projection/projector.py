@@ -26,6 +26,7 @@ from invert.projection.framing import Framing
 from invert.projection.initialization import Init, initial_latent, inits_of
 from invert.projection.objective import Networks, Objective
 from invert.projection.optimization import Callback, Projection, Step, StopReason, optimize
+from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings, preset
 from invert.projection.stages import add_companions, optimize_in_two_stages, renumbered
 from invert.projection.target import Each, Source, Sources, make_target, many, sources_of
@@ -46,6 +47,7 @@ def project(
     crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    recordings: Recordings | None = None,
 ) -> Projection: ...
 
 
@@ -62,6 +64,7 @@ def project(
     crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    recordings: Recordings | None = None,
 ) -> tuple[Projection, ...]: ...
 
 
@@ -78,6 +81,7 @@ def project(
     crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    recordings: Recordings | None = None,
 ) -> Any: ...  # one for a tensor of one image, which its type does not tell
 
 
@@ -94,6 +98,7 @@ def project(
     crop_perceptual: PerceptualDistance | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    recordings: Recordings | None = None,
 ) -> Projection | tuple[Projection, ...]:
     """The point of `space` whose image is closest to `image`.
 
@@ -113,6 +118,8 @@ def project(
     stages, else (on a canvas of another size) the mean; other spaces take the mean. The latent's
     metadata name it. Several images share it, unless it is a sequence of one for each or a latent
     of as many points.
+
+    `recordings` keep the graphs of one call for the next, on devices that have them.
 
     `settings` are by default those of the preset "fast". `perceptual` and `crop_perceptual` are
     distances that are loaded already, in place of those that the settings name. The same seed gives
@@ -157,9 +164,11 @@ def project(
         points = [starts[k][1] for k in batch]
         tell = renumbered(callback, batch)
         if starts[batch[0]][0] == "two-stage":
-            found = optimize_in_two_stages(objective, points, target_space, settings, tell)
+            found = optimize_in_two_stages(
+                objective, points, target_space, settings, tell, recordings
+            )
         else:
-            found = optimize(objective, points, settings, tell)
+            found = optimize(objective, points, settings, tell, recordings=recordings)
         found = add_companions(generator, found, settings)
 
         interrupted = interrupted or interrupts.taken()

@@ -64,6 +64,9 @@ class ProjectionSettings:
     # Steps that a device other than the CPU makes before anyone looks at them.
     report_every: int = 10
 
+    # Steps are recorded as CUDA graphs, on devices that have them.
+    graphs: bool = True
+
     # Images and distances of the steps in bfloat16; the result is rendered in full precision.
     half: bool = False
 

@@ -13,6 +13,7 @@ from invert.latents.spaces import Space
 from invert.projection.companion import at_training_size, can_have_companion, with_companion
 from invert.projection.objective import Objective
 from invert.projection.optimization import Callback, Projection, Step, joined, optimize
+from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings
 
 
@@ -22,13 +23,16 @@ def optimize_in_two_stages(
     space: Space,
     settings: ProjectionSettings,
     callback: Callback | None,
+    recordings: Recordings | None = None,
 ) -> list[Projection]:
     """Optimize `init`, points of (N)W+, then their best points as those of `space`.
 
     A first stage that is interrupted or diverges is the result, converted to `space`.
     """
     generator = objective.generator
-    results = optimize(objective, init, settings.for_init(), callback, stage="init")
+    results = optimize(
+        objective, init, settings.for_init(), callback, stage="init", recordings=recordings
+    )
     latents = [generator.convert(first.latent, space) for first in results]
 
     # The second stage of the images that made all of the first.
@@ -42,6 +46,7 @@ def optimize_in_two_stages(
             [latents[k] for k in usable],
             settings,
             renumbered(callback, usable),
+            recordings=recordings,
         )
         for k, projection in zip(usable, second, strict=True):
             results[k] = projection

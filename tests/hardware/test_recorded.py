@@ -1,0 +1,147 @@
+"""Steps under graphs give what they give without, photograph after photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from networks import small_checkpoint
+from simulated_device import DEVICE, simulated_device
+from simulated_graphs import GRAPHS
+from torch import Tensor
+
+import invert
+import invert.latents.statistics
+from invert.generator import Generator
+from invert.hardware.graphs import WARMUP, GraphWarning
+from invert.loading import generator_from_checkpoint
+from invert.metrics.perceptual import PerceptualDistance
+from invert.projection.companion_fit import likely_styles
+from invert.projection.projector import Projection
+from invert.projection.recorded import Recordings
+from invert.projection.settings import ProjectionSettings, preset
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def generator() -> Iterator[Generator]:
+    with simulated_device() as device, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(invert.latents.statistics, "TARGET_SAMPLES", 64)
+        patch.setattr(invert.latents.statistics, "LEAST_SAMPLES", 32)
+        yield generator_from_checkpoint(small_checkpoint(32), name="small", device=device)
+
+
+@pytest.fixture(autouse=True)
+def counters() -> None:
+    GRAPHS.recorded = GRAPHS.replays = 0
+
+
+def distance(seed: int) -> PerceptualDistance:
+    torch.manual_seed(seed)
+    return PerceptualDistance("tiny", [torch.nn.Conv2d(3, 4, 3)], [torch.ones(4)]).to("sim")
+
+
+WHOLE, CROP = distance(0), distance(1)
+
+
+def quick(space: str, **changes: Any) -> ProjectionSettings:
+    settings = preset("fast", space).replace(steps=STEPS, init_steps=4, companion_steps=1)
+    return settings.replace(crop_size=32, crop_perceptual="tiny", **changes)
+
+
+def projected(generator: Generator, seed: int, space: str, **options: Any) -> Projection:
+    settings = options.pop("settings", None) or quick(space)
+    target = generator.render(generator.sample(seed))
+    return invert.project(
+        generator,
+        target,
+        space,
+        settings=settings,
+        perceptual=WHOLE,
+        crop_perceptual=CROP,
+        seed=seed,
+        **options,
+    )
+
+
+def tensors(projection: Projection) -> list[Tensor]:
+    rows = [(s.loss, s.perceptual, s.mse, s.lr) for s in projection.history]
+    return [*(t.cpu() for t in projection.latent.tensors()), torch.tensor(rows)]
+
+
+def same(a: Projection, b: Projection) -> bool:
+    pairs = zip(tensors(a), tensors(b), strict=True)
+    assert len(a.history) == STEPS + 1
+    return a.best_step == b.best_step and all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("space", ["FNW5", "FSW3"])
+def test_the_next_photograph_by_the_same_graphs_is_that_without(
+    space: str, generator: Generator
+) -> None:
+    recordings = Recordings()
+    projected(generator, 1, space, recordings=recordings, init="mean")
+    recorded = GRAPHS.recorded
+    by_graphs = projected(generator, 2, space, recordings=recordings, init="mean")
+    assert (recorded, GRAPHS.recorded) == (1, 1)
+    assert GRAPHS.replays == 2 * STEPS - WARMUP
+
+    plain = quick(space, graphs=False)
+    assert same(by_graphs, projected(generator, 2, space, settings=plain, init="mean"))
+
+
+def test_steps_wait_for_nothing(generator: Generator) -> None:
+    reads = []
+    for steps in (3, 6):
+        settings = quick("NW+", steps=steps, report_every=100)
+        DEVICE.host_reads.clear()
+        projected(generator, 1, "NW+", settings=settings, init="mean")
+        reads.append(sum(DEVICE.host_reads.values()))
+    assert reads[0] == reads[1]
+
+
+class Reading(PerceptualDistance):
+    """A distance that reads a number of every image."""
+
+    def embed(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(m * float(images.detach().mean() * 0 + 1) for m in super().embed(images))
+
+
+def test_a_step_that_waits_runs_launch_by_launch_and_says_so(generator: Generator) -> None:
+    reading = Reading("reading", [torch.nn.Conv2d(3, 4, 3)], [torch.ones(4)]).to("sim")
+    target = generator.render(generator.sample(1))
+    options: dict[str, Any] = {"perceptual": reading, "init": "mean", "space": "W"}
+    settings = quick("W", crop_weight=0)
+    with pytest.warns(GraphWarning, match="launch by launch"):
+        found = invert.project(generator, target, settings=settings, **options)
+    plain = settings.replace(graphs=False)
+    assert same(found, invert.project(generator, target, settings=plain, **options))
+    assert not GRAPHS.recorded
+
+
+def test_companions_by_a_graph_are_those_without(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = generator.sample(3, space="FW5")
+    targets = [t for t in (point.features, point.rgb) if t is not None]
+    by_graph = likely_styles(generator, point.space, targets, 6)
+    assert GRAPHS.replays == 6 - WARMUP
+    monkeypatch.delattr(type(DEVICE), "CUDAGraph")
+    without = likely_styles(generator, point.space, targets, 6)
+    assert all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(by_graph, without, strict=True))
+
+
+def test_few_kinds_are_kept_and_all_can_be_given_back(generator: Generator) -> None:
+    recordings = Recordings()
+    for steps in (0, 1, 2, 3):
+        settings = quick("W", steps=steps, perceptual="none")
+        target = generator.render(generator.sample(1))
+        invert.project(
+            generator, target, "W", settings=settings, recordings=recordings, init="mean"
+        )
+        assert len(recordings.descents) == min(steps, Recordings.KEPT)
+    recordings.clear()
+    assert not recordings.descents
