@@ -33,7 +33,14 @@ PARTS = ("features", "styles", "rgb")
     sections={
         "Initialization": ("init", "backbone", "resume"),
         "Optimization": ("batch", "lr", "seed", "half", "held_out"),
-        "Image terms": ("image_batch", "warped", "image_every", "image_weight", "perceptual"),
+        "Image terms": (
+            "image_batch",
+            "warped",
+            "previews",
+            "image_every",
+            "image_weight",
+            "perceptual",
+        ),
     },
     renamed={"--trunk": Renamed("--backbone"), "--start": Renamed("--init")},
 )
@@ -91,6 +98,11 @@ PARTS = ("features", "styles", "rgb")
     help="Warped images per update, compared in the same way. Default: a quarter of the batch.",
 )
 @click.option(
+    "--previews",
+    is_flag=True,
+    help="Render encodings by the layers up to the encoder's size: cheaper, not quite exact.",
+)
+@click.option(
     "--image-every", metavar="N", type=int, help="Compare images in every N-th update only."
 )
 @click.option(
@@ -135,6 +147,7 @@ def encoder(
     half: bool | None,
     image_batch: int | None,
     warped: int | None,
+    previews: bool,
     image_every: int | None,
     image_weight: float | None,
     perceptual: tuple[str, ...],
@@ -171,6 +184,7 @@ def encoder(
         lr=lr,
         image_batch=image_batch,
         warped=warped,
+        previews=previews,
         image_every=image_every,
         image_weight=image_weight,
         held_out=held_out,

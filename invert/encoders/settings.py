@@ -28,6 +28,7 @@ class EncoderSettings:
     image_batch: int | None = None  # of them that are rendered and compared; None: a quarter
     warped: int | None = None  # warped images per update, compared as images only; None: a quarter
     image_every: int = 1  # image terms on every N-th update only
+    previews: bool = False  # render encodings by the layers up to the encoder's size
     perceptual: tuple[str, ...] = ("st-lpips-alex", "st-lpips-vgg")
 
     features_weight: float = 1.0  # of F_i, and of R_i where there is one

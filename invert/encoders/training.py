@@ -6,16 +6,14 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invert import interrupts
-from invert.checkpoints.safe_torch import load_tensors
 from invert.encoders.batches import Batches
 from invert.encoders.encoder import Encoder, Encoding, new_encoder
 from invert.encoders.held_out import HeldOut
@@ -24,8 +22,7 @@ from invert.encoders.rendering import Renderer
 from invert.encoders.samples import Samples
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.spread import measure_spread
-from invert.errors import ModelFileError, UsageError
-from invert.files.atomic_files import write_atomically
+from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.distributions import group_means
 from invert.metrics.perceptual import PerceptualDistance
@@ -65,7 +62,7 @@ class Losses(NamedTuple):
 
 
 class EncoderTraining:
-    """A training run that can stop after any step, and goes on from its file as if it had not."""
+    """A training run; :mod:`invert.encoders.training_state` lets it stop after any step."""
 
     def __init__(
         self,
@@ -95,8 +92,9 @@ class EncoderTraining:
         self.model.feature_std.copy_(self.spread.feature_std)
 
         # What images are compared by.
-        self.renderer = Renderer(generator, layer, side, half=self.half)
-        self.batches = Batches(self.samples, self.renderer, settings)
+        painter = generator.half() if self.half else generator
+        self.batches = Batches(self.samples, Renderer(painter, layer, side), settings)
+        self.renderer = Renderer(painter, layer, side, previews=settings.previews)
         self.terms = ImageTerms(distances, half=self.half)
         self.held_out = HeldOut(
             Samples(generator, layer, seed + HELD_OUT_SEED),
@@ -249,51 +247,6 @@ class EncoderTraining:
         """What the averaged encoder is worth on the held-out faces."""
         return self.held_out.measure(self.result)
 
-    def save(self, path: Path) -> None:
-        """Write everything that the next step depends on, for any device to go on."""
-        state = {
-            "fingerprint": self.generator.fingerprint,
-            "layer": self.layer,
-            "settings": asdict(self.settings),
-            "start": self.start,
-            "step": self.step,
-            "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        write_atomically(path, lambda file: torch.save(on_cpu(state), file))
-
-    def resume(self, path: Path) -> None:
-        """Go on from a file of :meth:`save`. Raises :class:`ModelFileError` unless it is of this
-        very run.
-        """
-        # The file, read without trust.
-        try:
-            state: Any = load_tensors(path)
-        except ModelFileError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            raise ModelFileError(f"{path}: not a training run that can go on ({reason})") from error
-
-        # This very run, then its state.
-        try:
-            same = (state["fingerprint"], state["layer"], state["settings"])
-            if same != (self.generator.fingerprint, self.layer, asdict(self.settings)):
-                raise ModelFileError(
-                    f"{path}: a run of another generator, layer or settings; "
-                    "train into another file"
-                )
-
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            self.start = state["start"]
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise ModelFileError(
-                f"{path}: not a training run that can go on ({str(error).splitlines()[0][:120]})"
-            ) from error
-
 
 def share_of(step: int, steps: int | None, seconds: float, limit: float | None) -> float:
     """How much of a run is over: of its steps, or of its time where no steps are given."""
@@ -312,12 +265,3 @@ def follow(average: Encoder, model: Encoder, decay: float) -> None:
     names = [name for name, value in model.state_dict().items() if value.is_floating_point()]
     averages, values = average.state_dict(), model.state_dict()
     torch._foreach_lerp_([averages[n] for n in names], [values[n] for n in names], 1 - decay)
-
-
-def on_cpu(state: Any) -> Any:
-    """The state with the tensors of its dicts and lists on the CPU."""
-    if isinstance(state, dict):
-        return {name: on_cpu(part) for name, part in state.items()}
-    if isinstance(state, list):
-        return [on_cpu(part) for part in state]
-    return state.cpu() if isinstance(state, Tensor) else state

@@ -20,6 +20,7 @@ from invert import interrupts
 from invert.encoders.encoder_files import load_encoder, save_encoder
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training import EncoderStep, EncoderTraining
+from invert.encoders.training_state import resume_run, save_run
 from invert.errors import UsageError
 from invert.files.atomic_files import write_atomically
 from invert.files.leftovers import recover
@@ -130,7 +131,7 @@ def train_in(
         if first is not None and start is not None:
             training.begin_from(first, start.name)
         if resume:
-            training.resume(state)
+            resume_run(training, state)
     if resume:
         forget_later_steps(history, training.step)
 
@@ -146,7 +147,7 @@ def train_in(
             tested, measured = step.step, step.held_out
             add_line(history, asdict(step))
         if time.perf_counter() - saved > SAVE_SECONDS:
-            training.save(state)
+            save_run(training, state)
             facts = facts_of(training, "under way", measured)
             save_encoder(training.result, output, facts, record)
             saved = time.perf_counter()
@@ -163,7 +164,7 @@ def train_in(
         )
     except KeyboardInterrupt:
         stop_reason = "interrupted"
-    training.save(state)
+    save_run(training, state)
     if tested != training.step:
         measured = training.test()
     facts = facts_of(training, stop_reason, measured)

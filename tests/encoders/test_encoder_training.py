@@ -16,6 +16,7 @@ from invert.encoders.encoder_files import load_encoder
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training import EncoderStep, EncoderTraining, cosine, share_of
 from invert.encoders.training_run import alone_in, train_encoder
+from invert.encoders.training_state import resume_run, save_run
 from invert.errors import ModelFileError, UsageError
 
 GENERATOR = small_generator()
@@ -267,12 +268,12 @@ def test_an_encoding_keeps_rows_of_all_its_parts() -> None:
 
 def test_a_run_of_other_settings_or_no_run_at_all_is_not_resumed(tmp_path: Path) -> None:
     run = training()
-    run.save(tmp_path / "run.pt")
+    save_run(run, tmp_path / "run.pt")
     with pytest.raises(ModelFileError, match="a run of another generator, layer or settings"):
-        training(PLAIN).resume(tmp_path / "run.pt")
+        resume_run(training(PLAIN), tmp_path / "run.pt")
     (tmp_path / "run.pt").write_bytes(b"nothing")
     with pytest.raises(ModelFileError, match="not a training run that can go on"):
-        run.resume(tmp_path / "run.pt")
+        resume_run(run, tmp_path / "run.pt")
 
 
 def test_a_run_needs_an_end() -> None:

@@ -45,6 +45,31 @@ def test_images_of_a_batch_are_what_the_generator_renders_of_its_points(generato
     assert min(images.shape[2:]) == 32 * generator.image_size[0] // 64
 
 
+@pytest.mark.parametrize("generator", [small_generator(128), small_mobile()], ids=lambda g: g.name)
+def test_previews_are_those_of_the_generator_and_have_gradients(generator) -> None:
+    side = generator.resolution // 2
+    points, noise = Samples(generator, 5).points(0, 2)
+    latent = Latent(
+        Space("W+", 5, noise=True),
+        points.styles[:, 4:].clone(),
+        generator.fingerprint,
+        features=points.features,
+        rgb=points.rgb,
+        noise=tuple(noise),
+    )
+    points.styles.requires_grad_()
+    images = Renderer(generator, 5, side, previews=True)(points, noise)
+    assert torch.allclose(images, generator.preview(latent, side), atol=1e-4)
+    images.square().sum().backward()
+    assert points.styles.grad[:, 4:].abs().max() > 0
+
+
+def test_a_size_without_a_preview_is_rendered_whole() -> None:
+    points, noise = Samples(GENERATOR, 5).points(0, 1)
+    whole, preview = (Renderer(GENERATOR, 5, 64, previews=p) for p in (False, True))
+    assert torch.equal(whole(points, noise), preview(points, noise))
+
+
 def test_a_batch_depends_on_its_number_and_the_seed_alone() -> None:
     samples = Samples(GENERATOR, 5, seed=3)
     first, other, again = samples.points(0, 2), samples.points(1, 2), samples.points(0, 2)
