@@ -89,7 +89,7 @@ PARTS = ("features", "styles", "rgb")
     "--image-batch",
     metavar="N",
     type=int,
-    help="How many of them are rendered from their encodings and compared. Default: a quarter.",
+    help="Samples whose encodings are rendered and compared. Default: a quarter of the batch.",
 )
 @click.option(
     "--warped",
