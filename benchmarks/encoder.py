@@ -41,6 +41,7 @@ from invert.encoders.held_out import HeldOut
 from invert.encoders.image_terms import ImageTerms
 from invert.encoders.samples import Samples
 from invert.encoders.spread import measure_spread
+from invert.encoders.training import STATISTICS_COUNT
 from invert.errors import ModelUnavailableError, UsageError
 from invert.generator import Generator
 from invert.images.images import area_downscale, read_image, to_tensor
@@ -101,7 +102,9 @@ def alone(
     distances = [*map(load_perceptual, DISTANCES), *here(IF_THERE)]
     side, layer = encoder.shape.input_side, encoder.shape.layer
     samples = Samples(generator, layer, HELD_OUT_SEED)
-    held_out = HeldOut(samples, measure_spread(samples, faces), side, faces, faces, distances)
+    held_out = HeldOut(
+        samples, measure_spread(samples, STATISTICS_COUNT), side, faces, faces, distances
+    )
 
     # The portrait, timed the second time.
     encoder.encode(generator, portrait)

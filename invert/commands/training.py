@@ -258,6 +258,8 @@ def time_limit(minutes: float | None, hours: float | None, steps: int | None) ->
 
 def in_words(measured: Mapping[str, float]) -> str:
     """Shares of variance missed, and distances of the images, in words."""
+    if not measured:  # interrupted before the first test
+        return "not measured yet"
     shares = [f"{name} {measured[name]:.3f}" for name in PARTS if name in measured]
     others = [f"{name} {value:.4f}" for name, value in measured.items() if name not in PARTS]
     return f"variance missed: {', '.join(shares)}" + "".join(f", {other}" for other in others)

@@ -165,7 +165,7 @@ def train_in(
     except KeyboardInterrupt:
         stop_reason = "interrupted"
     save_run(training, state)
-    if tested != training.step:
+    if stop_reason == "done" and tested != training.step:
         measured = training.test()
     facts = facts_of(training, stop_reason, measured)
     save_encoder(training.result, output, facts, record)

@@ -10,6 +10,7 @@ import torch
 from networks import small_generator
 from searches import short_searches
 
+import invert.encoders.training
 import invert.encoders.training_run
 from invert.encoders.encoder import Encoding
 from invert.encoders.encoder_files import load_encoder
@@ -222,6 +223,22 @@ def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path
         train_encoder(
             GENERATOR, 5, tmp_path / "other.safetensors", settings=SMALL, steps=3, resume=True
         )
+
+
+def test_an_interrupted_run_is_written_at_once_with_what_was_measured_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(step: EncoderStep) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "encoder.safetensors"
+    monkeypatch.setattr(invert.encoders.training, "READ_SECONDS", 0.0)
+    facts = train_encoder(GENERATOR, 5, output, settings=PLAIN, steps=3, callback=interrupt)
+    assert (facts["steps"], facts["stop_reason"], facts["held_out"]) == (1, "interrupted", {})
+    assert load_encoder(output, GENERATOR)
+    facts = train_encoder(GENERATOR, 5, output, settings=PLAIN, steps=2, resume=True)
+    assert (facts["steps"], facts["stop_reason"]) == (2, "done")
+    assert facts["held_out"]["features"] > 0
 
 
 def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
