@@ -216,7 +216,7 @@ def encoder(
                 loss=f"{step.loss:.3f}",
                 F=f"{step.features:.3f}",
                 w=f"{step.styles:.3f}",
-                images=f"{step.images_per_second:.1f}/s",
+                images=f"{step.images_per_second:.3g}/s",
                 **left,
                 refresh=False,
             )
@@ -239,7 +239,7 @@ def encoder(
     if as_json:
         click.echo(json.dumps({"file": str(output), **report}, sort_keys=True))
     else:
-        speed = f"{report['images_per_second']:.1f} images per second"
+        speed = f"{report['images_per_second']:.3g} images per second"
         say(f"{output}  {report['steps']} steps, {speed}; held out: {in_words(report['held_out'])}")
     if report["stop_reason"] == "interrupted":
         raise KeyboardInterrupt
