@@ -180,9 +180,8 @@ def edit(
         edited = along_direction.sweep(generator, start, chosen[0], sweep, **options)
         write_picture(hstack([to_pil(generator.render(x))[0] for x in edited]), destinations)
     else:
-        result = start
-        for direction, strength in zip(chosen, amounts, strict=True):
-            result = along_direction.edit(generator, result, direction, strength, **options)
+        steps = zip(chosen, amounts, strict=True)
+        result = along_direction.chain(generator, start, steps, **options)
         write_edited(generator, result, destinations)
 
 

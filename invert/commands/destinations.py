@@ -48,8 +48,8 @@ class Destinations:
     @cached_property
     def made_from(self) -> tuple[str, ...]:
         """A line for each source, as results record it. Hashes files."""
+        from invert.commands.latents_read import digest_of_latent_file
         from invert.commands.records import file_digest, network_digest
-        from invert.latents.digests import digest_of_latent_file
 
         lines = []
         for point in self.latents:
@@ -133,11 +133,11 @@ def claim(
 
 def networks_of(latent: Path) -> list[Path]:
     """The files that a latent file remembers as its network; none for what is no latent."""
-    from invert.latents.latent import Latent
+    from invert.commands.latents_read import read_latent
     from invert.latents.network_files import recorded_paths
 
     try:
-        return recorded_paths(Latent.load(latent).metadata, latent.parent)
+        return recorded_paths(read_latent(latent).metadata, latent.parent)
     except (InvertError, OSError):
         return []
 
@@ -196,9 +196,9 @@ def check_replaceable(output: Path, destinations: Destinations, overwrite: bool)
 
 def is_ours(output: Path, destinations: Destinations) -> bool:
     """Whether a file says that it was made from these sources, or shows a latent that was."""
+    from invert.commands.latents_read import digest_of_latent_file
     from invert.commands.records import read_record
     from invert.files.provenance import made_from
-    from invert.latents.digests import digest_of_latent_file
 
     record = read_record(output)
     sources = made_from(record)

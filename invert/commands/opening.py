@@ -56,12 +56,12 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
     beside the latent and in the current folder. Raises :class:`ModelFileError` where it is not
     found.
     """
-    from invert.latents.latent import Latent
+    from invert.commands.latents_read import read_latent
     from invert.latents.network_files import find_network
 
     if network is not None:
         return open_generator(network, device)
-    latent = Latent.load(path)
+    latent = read_latent(path)
     known = known_network(latent, path.parent)
     generator, problem = None, None
     try:
@@ -83,9 +83,9 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
 
 def is_made_with(generator: Generator, path: Path) -> bool:
     """Whether the latent in a file is one of the generator."""
-    from invert.latents.latent import Latent
+    from invert.commands.latents_read import read_latent
 
-    return Latent.load(path).fingerprint == generator.fingerprint
+    return read_latent(path).fingerprint == generator.fingerprint
 
 
 def known_network(latent: Latent, folder: Path) -> str | None:
@@ -152,9 +152,9 @@ def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
 
     It remembers where the generator's file is now.
     """
-    from invert.latents.latent import Latent
+    from invert.commands.latents_read import read_latent
 
-    latent = Latent.load(path)
+    latent = read_latent(path)
     if force:
         return generator.adopt(latent)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,11 @@ from invert.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from invert.generator import Generator
     from invert.images.image_files import ReadOptions
+    from invert.latents.latent import Latent
 
 
 @click.command(cls=Command)
@@ -165,10 +168,6 @@ def render(
       invert render portrait.pt -o again.png
       invert render group.smile+3.pt --into group.jpg -o smiling.png
     """
-    from invert.images.images import read_image
-    from invert.images.pasting import paste
-    from invert.projection.framing import facts_of, reading_of
-
     check_seed(seed)
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
@@ -211,23 +210,43 @@ def render(
                 if photograph is None:
                     write_picture(image, destinations, shown=latent[k])
                     continue
-                facts = facts_of(latent)
-                options = reading_of(facts, changes)
-                if options not in wholes:
-                    wholes[options] = read_image(photograph, options)
-                write_picture(paste(wholes[options], image[None], facts), destinations)
+                whole = paste_into(photograph, image[None], latent, changes, wholes)
+                write_picture(whole, destinations)
     batch.finish()
+
+
+def paste_into(
+    photograph: Path,
+    image: Tensor,
+    latent: Latent,
+    changes: Mapping[str, Any],
+    read: dict[ReadOptions, Image.Image],
+) -> Image.Image:
+    """The photograph with a latent's picture [1, 3, H, W] in the place that the latent names.
+
+    The photograph is read as for the projection but for `changes`, once for all latents that were
+    projected alike: `read` has it.
+    """
+    from invert.images.images import read_image
+    from invert.images.pasting import paste
+    from invert.projection.framing import facts_of, reading_of
+
+    facts = facts_of(latent)
+    options = reading_of(facts, changes)
+    if options not in read:
+        read[options] = read_image(photograph, options)
+    return paste(read[options], image, facts)
 
 
 def claim_pictures(
     path: Path, output: Path | None, photograph: Path | None, overwrite: bool
 ) -> list[Destinations]:
     """A PNG for each latent in a file: NAME.render.png, with .0, .1, … if there are several."""
+    from invert.commands.latents_read import read_latent
     from invert.latents.digests import latent_digest
-    from invert.latents.latent import Latent
 
     target = with_suffix_of(output or Path(f"{path.with_suffix('')}.render.png"), ".png")
-    points = Latent.load(path)
+    points = read_latent(path)
     files: list[Path | str] = [] if photograph is None else [photograph]
     claims = []
     for k in range(len(points)):

@@ -38,9 +38,9 @@ def read_record(path: Path) -> Record:
 
 def read_torch(path: Path) -> Any:
     """The metadata of a latent."""
-    from invert.latents.latent import Latent
+    from invert.commands.latents_read import read_latent
 
-    return dict(Latent.load(path).metadata)
+    return dict(read_latent(path).metadata)
 
 
 def read_safetensors(path: Path) -> Any:

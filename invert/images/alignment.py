@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from invert.errors import ImageError, ImageWarning, UsageError
 from invert.images.face_detection import Face
@@ -216,6 +215,8 @@ def extended(picture: Image.Image, box: tuple[int, int, int, int], side: float) 
     inside = np.asarray(picture.crop(inner), np.float32)
     wide = np.pad(inside, (*pads, (0, 0)), "symmetric")
     rows, columns = (beyond(n, *pad) for n, pad in zip(inside.shape[:2], pads, strict=True))
+
+    from scipy.ndimage import gaussian_filter  # half a second, for this step alone
 
     # With the distance it becomes blurred, then the photograph's median colour.
     away = np.maximum(rows[:, None], columns)[..., None] / (DEPTH * side)  # 0 in the photograph

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from invert.errors import InvertError
 from invert.latents.latent import Latent
 from invert.latents.spaces import POINT_PARTS
 
@@ -40,11 +38,3 @@ def rendered_tensors(latent: Latent, name: str) -> list[Tensor]:
 def picture_of(latent: Latent) -> dict[str, Any]:
     """The record of a plain picture of a latent."""
     return {"latent": latent_digest(latent)}
-
-
-def digest_of_latent_file(path: Path) -> str | None:
-    """The digest of the latent in a file; None where there is none."""
-    try:
-        return latent_digest(Latent.load(path))
-    except (InvertError, OSError):
-        return None

@@ -10,7 +10,8 @@ from networks import small_generator
 
 from directions.direction import Direction
 from directions.direction_files import save_direction
-from edits.along_direction import EditStep, edit, move, sweep
+from edits import feature_edits
+from edits.along_direction import EditStep, chain, edit, move, sweep
 from edits.feature_edit_names import FEATURE_EDITS
 from invert.errors import FingerprintError, UsageError
 from invert.latents.latent import Latent
@@ -107,3 +108,32 @@ def test_the_package_names_its_edits() -> None:
     assert all(callable(getattr(edits, name)) for name in edits.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = edits.nothing
+
+
+def test_a_chain_and_a_sweep_are_single_edits_bit_for_bit() -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    x = x.replace(features=x.features + 0.1)  # a residual, which is warped
+    turn = Direction("turn", VECTOR.flip(0) / VECTOR.norm(), sigma=1.0)
+    alone = edit(GENERATOR, edit(GENERATOR, edit(GENERATOR, x, TILT, 2.0), turn, -1.0), TILT, 0.5)
+    together = chain(GENERATOR, x, [(TILT, 2.0), (turn, -1.0), (TILT, 0.5)])
+    assert same(together, alone)
+    assert together.metadata == alone.metadata
+    for strength, result in zip(
+        (-2.0, 0.0, 2.0), sweep(GENERATOR, x, TILT, [-2.0, 0.0, 2.0]), strict=True
+    ):
+        assert same(result, edit(GENERATOR, x, TILT, strength))
+
+
+def test_the_companions_motion_to_a_point_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    flows: list[int] = []
+    flow = feature_edits.optical_flow
+    monkeypatch.setattr(
+        feature_edits, "optical_flow", lambda *given: flows.append(1) or flow(*given)
+    )
+
+    list(sweep(GENERATOR, x, TILT, [-2.0, -1.0, 1.0, 2.0]))
+    assert len(flows) == 1 + 4  # the start, and each strength
+    flows.clear()
+    chain(GENERATOR, x, [(TILT, 2.0), (TILT, -1.0), (TILT, 0.5)])
+    assert len(flows) == 1 + 3

@@ -17,6 +17,7 @@ from invert.images.alignment import ffhq_square
 from invert.images.face_detection import (
     FaceDetector,
     face_detector,
+    nms,
     shift_sides,
     square,
     suppress_overlaps,
@@ -171,3 +172,17 @@ def test_the_portrait_has_the_face_that_the_original_package_finds() -> None:
     square = ffhq_square(face)  # the portrait is such a square already
     assert square.side == pytest.approx(1024, rel=0.01)
     assert square.centre == pytest.approx((512, 512), abs=25)
+
+
+@pytest.mark.parametrize("most", [0.5, 0.7])
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_non_maximum_suppression_is_that_of_torchvision(count: int, most: float) -> None:
+    from torchvision.ops import nms as original
+
+    random = torch.Generator().manual_seed(count)
+    corner, size = (
+        torch.rand(2, count, 2, generator=random).mul(40).round()
+    )  # so that some are equal
+    boxes = torch.cat([corner, corner + size], 1)
+    scores = torch.rand(count, generator=random).mul(50).round() / 50
+    assert nms(boxes, scores, most).tolist() == original(boxes, scores, most).tolist()
