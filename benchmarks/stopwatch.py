@@ -69,31 +69,39 @@ class Stopwatch:
         click.echo(shown(figure))
 
     def time(self, part: str, what: str, run: Callable[[], Any], *, note: str = "") -> float:
-        """Add the median milliseconds of `run`, and its highest memory on a GPU."""
+        """Add the median milliseconds of `run`, and its highest memory on a GPU.
+
+        On a CPU the note has the processor time of all threads, which others that are busy do not
+        lengthen.
+        """
         self.wait()
         self.reset_peak()
         run()
         self.wait()
 
         times: list[float] = []
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         while not times or time.perf_counter() - began < self.seconds:
             start = time.perf_counter()
             run()
             self.wait()
             times.append(time.perf_counter() - start)
+        processor = (time.process_time() - processor) / len(times)
+        if self.device.type == "cpu":
+            note = f"{note} {processor * 1e3:.0f} ms of processor time".strip()
         median = statistics.median(times)
         self.add(part, what, median * 1e3, "ms", f"{note} {self.peak()}".strip())
         return median
 
     def once(self, run: Callable[[], Any]) -> float:
-        """Seconds of one run, the first."""
+        """Seconds of one run, the first; on a CPU of processor time."""
+        clock = time.process_time if self.device.type == "cpu" else time.perf_counter
         self.wait()
         self.reset_peak()
-        start = time.perf_counter()
+        start = clock()
         run()
         self.wait()
-        return time.perf_counter() - start
+        return clock() - start
 
     # -- the device
 
@@ -133,6 +141,7 @@ class Stopwatch:
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version() if self.gpu else None,
             "threads": torch.get_num_threads(),
+            "processor_seconds": round(time.process_time(), 1),
             "process_peak_gib": round(process_peak() / 2**30, 2),
             "seconds": round(time.perf_counter() - self.begun, 1),
         }

@@ -83,7 +83,7 @@ class Recording:
                 ]
                 for memory, value in zip(fresh, again, strict=True):
                     memory.copy_(value)
-        self.spoil()
+            self.spoil()
 
     def spoil(self) -> None:
         """The graph's own memory may be another's now."""
