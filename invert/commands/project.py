@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -33,7 +34,10 @@ from invert.commands.photographs import (
     stale_progress,
 )
 from invert.commands.terminal import say
-from invert.errors import UsageError
+from invert.errors import ModelUnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from invert.projection.settings import ProjectionSettings
 
 
 @click.command(
@@ -188,7 +192,7 @@ def project(
     from invert.latents.spaces import Space
     from invert.projection.framing import Framing
     from invert.projection.outputs import output_paths
-    from invert.projection.project_file import ProjectionJob, distance_names, project_file
+    from invert.projection.project_file import ProjectionJob, project_file
     from invert.projection.settings import preset as preset_settings
 
     # What to do with each photograph.
@@ -229,8 +233,7 @@ def project(
     generator = open_generator(network, device)
     start = init if init_file is None else load_latent(init_file, generator, force=False)
     encoder = load_encoder(encoder_file, generator) if encoder_file else None
-    loss, crop_loss, report_distances = distance_names(settings)
-    fetch(*filter(None, (loss, crop_loss, *report_distances)))
+    fetch_distances(settings)
 
     batch = Batch(len(images), "photographs")
     for source, files, destinations in zip(images, names, claimed, strict=True):
@@ -275,10 +278,42 @@ def latent_file_of(init: str | None, encoder_file: Path | None) -> Path | None:
     return Path(init)
 
 
+def fetch_distances(settings: ProjectionSettings) -> None:
+    """Download the distances of the loss and the report that are not in the cache.
+
+    LPIPS, which the report alone wants, is downloaded with others and never on its own: who is
+    offline waits for nothing.
+    """
+    from invert.projection.project_file import PUBLISHED_METRIC, distance_names
+    from invert.weights import MODELS, cached
+
+    loss, crop_loss, report_distances = distance_names(settings)
+    wanted = (loss, crop_loss, *report_distances)
+    names = [name for name in wanted if name is not None and name in MODELS]
+    first_run = any(cached(name) is None for name in names)
+    fetch(*names)
+    if not report_distances:
+        return
+
+    if first_run:
+        with contextlib.suppress(ModelUnavailableError):  # said below
+            fetch(PUBLISHED_METRIC)
+    if cached(PUBLISHED_METRIC) is None:
+        say(
+            f"{PUBLISHED_METRIC} is not measured; `invert download {PUBLISHED_METRIC}` fetches its "
+            "weights, 64 MB once",
+            err=True,
+        )
+
+
 def summary(report: dict[str, Any]) -> str:
     """One line about a projection."""
     metrics = report["metrics"]
-    measured = [f"{name} {metrics[name]:.4f}" for name in metrics if "lpips" in name]
+    measured = [
+        f"{name} {'not measured' if value is None else format(value, '.4f')}"
+        for name, value in metrics.items()
+        if "lpips" in name
+    ]
     measured += [f"mse {metrics['mse']:.4f}", f"psnr {metrics['psnr']:.1f} dB"]
     done = "" if report["stop_reason"] == "steps" else f"  ({report['stop_reason']})"
     return f"{report['files']['latent']}  {', '.join(measured)}{done}"

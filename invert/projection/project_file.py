@@ -25,8 +25,11 @@ from invert.projection.optimization import Projection, Step
 from invert.projection.outputs import OutputPaths, projection_files
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings
+from invert.weights import cached
 
 METRICS = ("st-lpips-vgg", "st-lpips-alex")  # perceptual distances in the report
+# and that of publications, where its weights are here: no command fails for want of them
+PUBLISHED_METRIC = "lpips-alex"
 PROGRESS_FRAMES = 60  # of the animation, at most about
 PROGRESS_SIDE = 256  # pixels of a frame's shorter side
 PROGRESS_RATE = 12  # frames per second
@@ -90,6 +93,9 @@ def project_file(
 
     # Measure.
     distances = [distance(name, generator) for name in metric_names]
+    metrics = measure(generator, result, target, distances)
+    if metric_names:
+        metrics.setdefault(PUBLISHED_METRIC, None)  # null: not measured
     report = {
         "image": facts,
         "space": str(job.space),
@@ -100,7 +106,7 @@ def project_file(
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
         "seconds_per_step": seconds_per_step(result),
-        "metrics": measure(generator, result, target, distances),
+        "metrics": metrics,
         "files": {key: str(path) for key, path in asdict(paths).items()},
         **(record or {}),
     }
@@ -146,7 +152,8 @@ def distance_names(settings: ProjectionSettings) -> tuple[str | None, str | None
     if settings.perceptual == "none":
         return None, None, ()
     crop_name = settings.crop_perceptual if settings.crop_weight else None
-    return settings.perceptual, crop_name, METRICS
+    published = cached(PUBLISHED_METRIC, verify=True) is not None
+    return settings.perceptual, crop_name, (*METRICS, *[PUBLISHED_METRIC] * published)
 
 
 @cache

@@ -387,7 +387,7 @@ def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
         steps: int, weight: float, styles: float, distance: float, response: float
     ) -> regularized.Run:
         return {"steps": steps, "weight": weight, "wasserstein styles": styles,
-                regularized.MAIN: distance,
+                regularized.MAIN: distance, regularized.LPIPS: 2 * distance,
                 "response, all": response}  # fmt: skip
 
     runs = [run(200, 0, 0.1, 0.040, 0.5), run(200, 0.1, 0.05, 0.041, 0.6),
@@ -400,6 +400,8 @@ def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
     assert not found[f"900 {at}"].holds
     assert found["λ = 0: response at 900 steps over that at 200"].value == pytest.approx(0.4)
     assert found["λ = 1: response at 900 steps over that at 200"].holds
+    farther = found[f"900 steps, λ = 1: {regularized.LPIPS} over that without"]
+    assert farther.value == pytest.approx(2)
     assert found["200 steps: response with λ = 0.1 over that without"].value == pytest.approx(1.2)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from editability import EDITS, SHOWN, pictures, relative_responses
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import MAIN, Studio, command
 from targets import faces
 
 from invert.projection.settings import preset
@@ -29,7 +29,6 @@ WEIGHTS = (0.0, DEFAULT)
 IMAGES = 6
 ON_SHEET = 2
 TILE = 200
-MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:

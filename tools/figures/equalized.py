@@ -8,7 +8,7 @@ from editability import EDITS, SHOWN, pictures, relative_responses
 from histogram import histogram
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio
+from studio import MAIN, Studio
 from targets import portrait
 
 from edits.equalization import equalize
@@ -18,7 +18,6 @@ from invert.metrics.reconstruction import projection_metrics
 AMOUNTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LIMITS = {"styles": (-2.5, 2.5)}
 TILE = 220
-MAIN = DISTANCES[0]
 
 
 def equalized_figure(studio: Studio, space: str, steps: int, *, grows: bool) -> Figure:

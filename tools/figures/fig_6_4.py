@@ -15,7 +15,7 @@ from statistics import mean
 from editing import along, edited, mean_response, reference, responses, share
 from record import Figure
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import MAIN, Studio, command
 from targets import faces
 
 from invert.latents.latent import Latent
@@ -25,7 +25,6 @@ STEPS = 200
 IMAGES = 3
 EDITS = {"smile": -3.0, "glasses": 3.0, "age": 3.0, "yaw": 2.0}
 TILE = 180
-MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:

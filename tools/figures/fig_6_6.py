@@ -16,7 +16,7 @@ import torch
 from editing import edited
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import MAIN, Studio, command
 from targets import RIGHT_EYE, one_eyed, portrait
 from torch import Tensor
 
@@ -24,7 +24,6 @@ SPACES = ("NW+", "FNW5")
 STEPS = 200
 EDITS = {"smile": -3.0, "glasses": 3.0, "age": 3.0}
 TILE = 220
-MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:

@@ -19,7 +19,7 @@ from editing import edited
 from faces import Face, descriptor_distance
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import MAIN, Studio, command
 from targets import generated, portrait, two_people
 from torch import Tensor
 
@@ -31,7 +31,6 @@ SEED = 1003
 STEPS = 200
 EDITS = {"smile": -2.0, "glasses": 3.0}
 SOFT = 1 / 16  # of a face's side: width of the mask's edge
-MAIN = DISTANCES[0]
 
 
 def left_mask(side: int) -> Tensor:

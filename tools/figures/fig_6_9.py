@@ -15,7 +15,7 @@ from typing import Any
 from editing import along, edited, mean_response, reference, responses, share
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import LPIPS, MAIN, Studio, command
 from targets import faces
 
 from invert.latents.latent import Latent
@@ -28,7 +28,6 @@ RANDOM_SEED = 77
 EDIT, STRENGTH = "smile", 3.0
 IMAGES = 1
 TILE = 200
-MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:
@@ -51,9 +50,11 @@ def draw(studio: Studio) -> Figure:
             for start, init in starts.items()
             for steps in (EARLY, LATE)
         }
-        distances = {key: studio.measured(p, image)[MAIN] for key, p in made.items()}
+        measured = {key: studio.measured(p, image) for key, p in made.items()}
         sheet.row(
-            name, image, *(Tile(p.image, f"{MAIN} {distances[key]:.3f}") for key, p in made.items())
+            name,
+            image,
+            *(Tile(p.image, f"{MAIN} {measured[key][MAIN]:.3f}") for key, p in made.items()),
         )
         smiles = [
             generator.render(edited(studio, p.latent, EDIT, -STRENGTH)) for p in made.values()
@@ -68,7 +69,8 @@ def draw(studio: Studio) -> Figure:
                     "image": name,
                     "start": start,
                     "steps": steps,
-                    MAIN: distances[start, steps],
+                    MAIN: measured[start, steps][MAIN],
+                    LPIPS: measured[start, steps][LPIPS],
                     "response": share(found["change"], generated["change"]),
                     "identity": found["identity"],
                 }
@@ -84,8 +86,9 @@ def draw(studio: Studio) -> Figure:
                 for r in rows
                 if (r["image"], r["start"], r["steps"]) == (row["image"], first, EARLY)
             )
-            what = f"{row['image']}, start {first}: {MAIN} lower at {LATE} steps than at {EARLY} by"
-            findings.append(Finding(what, 1 - row[MAIN] / early[MAIN]))
+            for distance in (MAIN, LPIPS):
+                what = f"{row['image']}, start {first}: {distance} lower at {LATE} steps than at"
+                findings.append(Finding(f"{what} {EARLY} by", 1 - row[distance] / early[distance]))
 
     settings = {
         "steps": [EARLY, LATE],

@@ -15,7 +15,7 @@ from typing import Any
 from histogram import histogram
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio, command
+from studio import MAIN, Studio, command
 from targets import faces
 
 from invert.latents.distributions import wasserstein
@@ -27,7 +27,6 @@ IMAGES = 5
 RANDOM = range(700_000, 700_256)
 LIMITS = (-3.0, 3.0)
 TILE = 220
-MAIN = DISTANCES[0]
 
 
 def draw(studio: Studio) -> Figure:

@@ -29,7 +29,9 @@ Adversarial Networks for Image Generation* ([S], chapters 4 to 7), and per figur
 from the supplement of *Deep Automodulators* ([A]). Figures of what goes beyond [S] come last. All
 use `ffhq-mobile`, the example portrait and faces generated from seeds; faces replace the churches
 and the photographs of other people in [S]. Distances are ST-LPIPS, which differs from the LPIPS of
-[S]: compare ratios, not values. `ffhq-mobile` has no RGB sum, so its spaces have no R_i.
+[S]: compare ratios, not values. The scripts of figures 6.2, 6.3, 6.9, 7.8 and 7.10 measure LPIPS
+too; a table without it is of an earlier run. `ffhq-mobile` has no RGB sum, so its spaces have no
+R_i.
 
 `python tools/figures/page.py` writes this page from the JSON files beside the pictures.
 `python tools/figures/all.py --packages FOLDER` draws all figures, where FOLDER holds the face

@@ -12,7 +12,7 @@ from editability import EDITS, SHOWN, pictures, relative_responses
 from histogram import histogram
 from record import Figure, Finding
 from sheet import Sheet, Tile
-from studio import DISTANCES, Studio
+from studio import LPIPS, MAIN, Studio
 from targets import faces
 from torch import Tensor
 
@@ -27,7 +27,6 @@ LIMITS = {"styles": (-2.5, 2.5)}
 WIDE = 4.0  # standard deviations that a histogram of features shows
 TOLERANCE = 0.05  # by which perceptual distances may differ and count as equal
 TILE = 160
-MAIN = DISTANCES[0]
 
 Run = dict[str, Any]
 
@@ -81,6 +80,7 @@ def project_all(
                 "weight": weight,
                 **{key: value for key, value in metrics.items() if key.startswith("wasserstein")},
                 MAIN: metrics[MAIN],
+                LPIPS: metrics[LPIPS],
                 **unexplained(studio, projected.latent),
                 **{f"response, {key}": value for key, value in response.items()},
             }
@@ -136,6 +136,9 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
             found.append(
                 Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight])
             )
+        for run in others:
+            what = f"{steps} steps, λ = {run['weight']:g}: {LPIPS} over that without"
+            found.append(Finding(what, run[LPIPS] / plain[LPIPS]))
 
         equal = [fall for weight, fall in falls.items() if farther[weight] <= 1 + TOLERANCE]
         what = f"{steps} steps: largest of these falls at equal {MAIN}, 1 where there is none"

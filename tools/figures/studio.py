@@ -4,7 +4,6 @@ its command.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from record import Figure, write_record
 from torch import Tensor
 
 import invert
-from invert.errors import ModelUnavailableError, UsageError
+from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
@@ -30,8 +29,10 @@ from invert.metrics.reconstruction import projection_metrics, reconstruction_met
 from invert.projection.initialization import InitName
 from invert.projection.settings import preset
 
-DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
-OPTIONAL_DISTANCE = "lpips-vgg"  # reported where its backbone is in torch's cache
+DISTANCES = ("st-lpips-vgg", "st-lpips-alex", "lpips-vgg", "lpips-alex")
+MAIN = DISTANCES[0]  # what pictures are labelled with
+# [S] measures LPIPS and does not name its backbone; StyleGAN2's projector has VGG16
+LPIPS = DISTANCES[2]
 START_STEPS = 100  # of a two-stage start; short projections spend a third on it
 QUICK_STEPS = 5
 QUICK_COUNT = 2
@@ -64,11 +65,8 @@ class Studio:
 
     @cached_property
     def distances(self) -> list[PerceptualDistance]:
-        """ST-LPIPS with both backbones, and LPIPS where its backbone is."""
-        found = [load_perceptual(name) for name in DISTANCES]
-        with contextlib.suppress(ModelUnavailableError):
-            found.append(load_perceptual(OPTIONAL_DISTANCE))
-        return found
+        """ST-LPIPS and LPIPS, each with both backbones."""
+        return [load_perceptual(name) for name in DISTANCES]
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """ST-LPIPS-vgg of two images at 256 px."""
