@@ -384,7 +384,7 @@ def recorded_pictures() -> tuple[Tensor, Tensor]:
     return x.float()[None], (0.7 * x + 0.3 * y).float()[None]
 
 
-# A value that the documentation of torchmetrics 0.10 gives for the package lpips with torchvision's
+# A value that the documentation of torchmetrics gives for the package lpips with torchvision's
 # weights: the mean over ten pairs drawn after seed 123 and the making of the package's network.
 TORCHMETRICS_VGG = 0.3493
 
@@ -393,8 +393,11 @@ TORCHMETRICS_VGG = 0.3493
 def test_lpips_vgg_is_what_torchmetrics_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     import lpips
 
+    vgg16 = torchvision.models.vgg16
+
+    # As many random numbers are drawn as where torchvision then reads its file.
     def unfilled(pretrained: bool) -> nn.Module:
-        return torchvision.models.vgg16.__wrapped__(weights=None, init_weights=False)
+        return vgg16(weights=None, init_weights=False)
 
     monkeypatch.setattr(lpips.pretrained_networks.tv, "vgg16", unfilled)
     with torch.random.fork_rng():
