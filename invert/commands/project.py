@@ -72,8 +72,8 @@ if TYPE_CHECKING:
     metavar="NAME",
     default="fast",
     show_default=True,
-    help="Settings to begin with: fast (minutes on a CPU), thesis (Sypetkowski 2021) or "
-    "stylegan2 (its own projector).",
+    help="Settings to begin with: fast (minutes on a CPU), draft (a first look), thesis "
+    "(Sypetkowski 2021) or stylegan2 (its own projector).",
 )
 @click.option(
     "--crop",

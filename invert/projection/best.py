@@ -47,6 +47,10 @@ class Best:
         for t, best in zip(tensors, self.point, strict=True):
             t.copy_(torch.where(over(t, images), best, t))
 
+    def forget_fit(self) -> None:
+        """Let the next point be better than all before, which were compared otherwise."""
+        self.fit.fill_(math.inf)
+
     def keep_early(self) -> None:
         """Keep the best points so far beside those to come."""
         self.early = [t.clone() for t in self.point]

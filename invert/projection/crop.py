@@ -28,11 +28,16 @@ class Crop:
     left: int | Tensor
 
 
-def draw_crop(image_size: tuple[int, int], crop_size: int, random: torch.Generator) -> Crop:
+def draw_crop(
+    image_size: tuple[int, int],
+    crop_size: int,
+    random: torch.Generator,
+    possible: tuple[int, ...] = CROP_SCALES,
+) -> Crop:
     """A crop of random scale and place, for images of (height, width)."""
     # The scale: a crop covers k · size pixels and is downscaled to size.
     size = min(crop_size, *image_size)
-    scales = [k for k in CROP_SCALES if k * size <= min(image_size)]
+    scales = [k for k in possible if k * size <= min(image_size)]
     k = scales[int(torch.randint(len(scales), (), generator=random))]
 
     # The corner, in whole pixels of the downscaled image: a crop is exactly a part of it.

@@ -72,7 +72,8 @@ class Descent:
         better = self.best.update(self.tensors, inputs.step, terms.fit, valid)
 
         # Stop images that diverge, or that have not improved for long.
-        stop = self.stop(overflow, better, valid & terms.fit.isfinite())
+        patience = 0 if inputs.preview else self.settings.patience
+        stop = self.stop(overflow, better, valid & terms.fit.isfinite(), patience)
         measures = (terms.loss.detach(), terms.perceptual, terms.mse, factor, valid, stop)
         row = torch.stack([m.to(factor.dtype) for m in measures], 1)
 
@@ -98,11 +99,12 @@ class Descent:
             terms.loss.sum(), self.tensors, allow_unused=True, materialize_grads=True
         )
 
-    def stop(self, overflow: Tensor, better: Tensor, compared: Tensor) -> Tensor:
+    def stop(self, overflow: Tensor, better: Tensor, compared: Tensor, patience: int) -> Tensor:
         """Codes [N] of the reasons to stop now; 0 for images that go on.
 
         `overflow`, `better` and `compared` [N] are true for images whose loss is not finite, whose
-        fit is the lowest yet, and whose fit was measured at all.
+        fit is the lowest yet, and whose fit was measured at all. With `patience` 0 none of them is
+        stopped because it does not improve.
         """
         self.recoveries += overflow
         diverged = overflow & (self.recoveries > MAX_RECOVERIES)
@@ -110,7 +112,6 @@ class Descent:
         # Steps that do not compete for the best point are not counted against it.
         self.stale += compared
         self.stale.masked_fill_(better, 0)
-        patience = self.settings.patience
         stalled = compared & (self.stale >= patience) if patience else torch.zeros_like(diverged)
 
         self.active &= ~(diverged | stalled)

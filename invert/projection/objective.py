@@ -16,6 +16,7 @@ from invert.generator import Generator
 from invert.images.images import area_downscale
 from invert.latents.distributions import group_means
 from invert.latents.latent import Latent
+from invert.latents.spaces import Space
 from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.perceptual import PerceptualDistance, perceptual_size
 from invert.projection.crop import crop_distance
@@ -51,7 +52,7 @@ class Terms(NamedTuple):
     fit: Tensor
     perceptual: Tensor  # distance of the whole image; nan without a perceptual network
     mse: Tensor
-    image: Tensor  # [N, 3, H, W] in [−1, 1] and a little beyond
+    image: Tensor  # [N, 3, H, W] in [−1, 1] and a little beyond, or the smaller picture
 
 
 class Objective:
@@ -85,6 +86,10 @@ class Objective:
             with torch.no_grad():
                 self.target = networks.whole.embed(area_downscale(image, self.size))
 
+        # The target of smaller pictures has that size, too. What they lack is measured on the way.
+        self.small = area_downscale(image, self.size)
+        self.missing = torch.zeros_like(self.small)
+
         # T, by part and by its number of values.
         self.generated: dict[tuple[str, int], Tensor] = {}
 
@@ -96,7 +101,7 @@ class Objective:
 
     def state(self) -> list[Tensor]:
         """The tensors that belong to the images."""
-        return [self.image, *(self.target or ())]
+        return [self.image, self.small, self.missing, *(self.target or ())]
 
     def inputs(self, variables: Variables) -> InputSequence:
         """The inputs of every step of a stage, from the seed on."""
@@ -107,6 +112,8 @@ class Objective:
             self.image.device,
             self.image.dtype,
             (height, width),
+            preview_size(self.generator, variables.init.space, self.size[0] / height),
+            self.size,
             variables.styles[:1].shape,
             self.generator.statistics().w_std if s.w_noise else 0.0,
             self.networks.crop is not None and s.crop_weight > 0,
@@ -119,10 +126,10 @@ class Objective:
 
         # Render the points; [K] adds noise to w in the first three quarters of the steps.
         latent = variables.latent(inputs.w_noise)
-        image = self.networks.generator.render(latent).to(self.image.dtype)
+        image, target = self.pictures(latent, inputs)
 
         # Squared error, λ_mse · mean (x − y)².
-        mse = squared_error(image, self.image)
+        mse = squared_error(image, target)
         loss = s.mse_weight * mse
 
         # Perceptual distance of the whole image, λ_perc · |φ(x↓) − φ(y↓)|².
@@ -147,7 +154,7 @@ class Objective:
 
         # Perceptual distance of one random crop: λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|².
         if self.networks.crop is not None and inputs.crop is not None:
-            crop = crop_distance(self.networks.crop, image, self.image, s.crop_size, inputs.crop)
+            crop = crop_distance(self.networks.crop, image, target, s.crop_size, inputs.crop)
             loss = loss + s.crop_weight * crop
 
         # Noise maps stay white ([K] appendix D).
@@ -155,6 +162,24 @@ class Objective:
             loss = loss + s.noise_weight * noise_regularization(variables.noise)
 
         return Terms(loss, fit, perceptual.detach(), mse.detach(), image.detach())
+
+    def pictures(self, latent: Latent, inputs: StepInputs) -> tuple[Tensor, Tensor]:
+        """The pictures of points and their targets, whole or smaller.
+
+        What a smaller picture lacks against the downscaled whole one changes little from step to
+        step. It is added as it was when it was last measured, so that near that point both have the
+        same optimum (an additive correction, in the words of multi-fidelity optimization).
+        """
+        generator, dtype = self.networks.generator, self.image.dtype
+        if not inputs.preview:
+            return generator.render(latent).to(dtype), self.image
+
+        preview = generator.preview(latent, inputs.preview, one_pass=True).to(dtype)
+        if inputs.refresh:
+            with torch.no_grad():
+                whole = generator.render(latent).to(dtype)
+                self.missing.copy_(area_downscale(whole, self.size) - preview)
+        return preview + self.missing, self.small
 
     def distribution_loss(self, latent: Latent) -> Tensor:
         """[S] eq. 7.2, Σ MSE(sort(S), T) [N]: values S of styles, F and R, T of generated ones.
@@ -170,3 +195,9 @@ class Objective:
                 self.generated[key] = group_means(ordered, key[1])
             total = total + distribution_regularization(values, self.generated[key])
         return total
+
+
+def preview_size(generator: Generator, space: Space, scale: float) -> int:
+    """The size of previews that are `scale` times as large as images; 0 where there are none."""
+    size = round(scale * generator.resolution)
+    return size if generator.network.preview_stops.get(size, 0) >= space.first else 0

@@ -91,6 +91,8 @@ def optimize(
             # Make some steps, ahead of what the host knows. The last point is only measured.
             for each in block:
                 interrupts.check()
+                if step == inputs.previews:  # points are compared by pictures of one size
+                    descent.best.forget_fit()
                 with fast_steps():
                     measures, image = descent.step(each, update=step < settings.steps)
                 history.append(step, measures, None if callback is None else image)

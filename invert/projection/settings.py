@@ -47,11 +47,17 @@ class ProjectionSettings:
     offset_size: int = 8  # cells per training-size side
     offset_weight: float = 1e-2  # of their mean square
 
+    # The first fraction of the steps renders smaller pictures, of the size of the perceptual
+    # distance of the whole image. What they lack is measured every `refresh` steps, and added.
+    preview: float = 0.0
+    refresh: int = 5
+
     # Perceptual distance of one random crop per step, at full, half or quarter size. Its network is
     # another than `perceptual`: it sees errors that the first one does not.
     crop_weight: float = 0.0
     crop_size: int = 128  # pixels, after downscaling
     crop_perceptual: str = "st-lpips-vgg"
+    crop_every: int = 1  # preview steps from one with a crop to the next; it counts as many times
 
     # The companion: it is fitted to the best point of the first `early_steps`, since F_i of a
     # longer run is farther from what styles can make
@@ -79,6 +85,8 @@ class ProjectionSettings:
             ("early_steps", 0, 1_000_000),
             ("companion_steps", 1, 1_000_000),
             ("patience", 0, 1_000_000),
+            ("refresh", 1, 1_000_000),
+            ("crop_every", 1, 1_000_000),
             ("report_every", 1, 1_000_000),
             ("offset_size", 1, 1024),
             ("crop_size", 32, 1024),
@@ -90,8 +98,9 @@ class ProjectionSettings:
         check_kinds(self)
 
         # Narrower ranges.
-        if self.cooldown > 1:
-            raise UsageError(f"cooldown is a fraction in [0, 1], got {self.cooldown}")
+        for name in ("cooldown", "preview"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"{name} is a fraction in [0, 1], got {getattr(self, name)}")
         for name in ("beta1", "beta2"):
             if getattr(self, name) >= 1:
                 raise UsageError(f"{name} is a decay in [0, 1), got {getattr(self, name)}")
@@ -107,7 +116,7 @@ class ProjectionSettings:
         """The settings of the first of two stages, in (N)W+.
 
         Adam has its usual β there, and there is no distribution term: the stage begins far from
-        the image.
+        the image. All its steps render whole images.
         """
         usual = ProjectionSettings()
         return self.replace(
@@ -116,23 +125,25 @@ class ProjectionSettings:
             beta1=usual.beta1,
             beta2=usual.beta2,
             dist_weight=usual.dist_weight,
+            preview=usual.preview,
         )
 
 
-PRESETS = ("fast", "thesis", "stylegan2")
+PRESETS = ("fast", "draft", "thesis", "stylegan2")
 
 
 def preset(name: str, space: str | Space) -> ProjectionSettings:
     """The named settings for a space.
 
     fast       what we found best for minutes on a CPU (docs/projection.md); the default everywhere
+    draft      fast in fewer steps, nearly all with smaller pictures: a first look
     thesis     [S]: 250 steps where the space has features, 1000 where it has not
     stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000
                steps
     """
     parsed = Space.parse(space)
     features = parsed.layer is not None
-    if name == "fast":
+    if name in ("fast", "draft"):
         fast = ProjectionSettings(
             steps=200 if features else 300,
             init_steps=100,
@@ -145,8 +156,14 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # Shorter averages in Adam and the distribution term; measured for style vectors only: style
         # maps diverge sooner, W+ gains from neither.
         if features and not parsed.spatial:
-            return fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
-        return fast
+            fast = fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
+
+            # Smaller pictures first, from an encoding; measured for the same spaces.
+            fast = fast.replace(steps=100, warmup=10, preview=0.6, crop_every=2)
+
+        if name == "fast":
+            return fast
+        return fast.replace(steps=40, init_steps=40, preview=0.9, companion_steps=100)
 
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)

@@ -7,7 +7,7 @@ batch nor the order of its images matters; and a device gets those of a CPU.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class StepInputs:
 
     step     [] of int64: updates made so far
     rate     [], the factor of the schedule
+    preview  the size of the smaller picture that is rendered; 0 for the whole one
+    refresh  whether what the smaller picture lacks is measured
     crop     the random crop, if the objective has one
     w_noise  [1, …], standard normal, of the size of one image's style vectors, times its deviation;
              None where w gets no noise
@@ -33,6 +35,8 @@ class StepInputs:
 
     step: Tensor
     rate: Tensor
+    preview: int = 0
+    refresh: bool = False
     crop: Crop | None = None
     w_noise: Tensor | None = None
 
@@ -42,6 +46,9 @@ class InputSequence:
     """The inputs of all steps of a stage, drawn in blocks.
 
     image_size  (height, width) of the images
+    preview     the size of the smaller pictures of the first steps (`Generator.preview`); 0 where
+                there are none
+    small       their (height, width)
     styles      shape [1, …] of one image's style vectors
     w_std       deviation of w; 0 where w gets no noise
     """
@@ -50,6 +57,8 @@ class InputSequence:
     device: torch.device
     dtype: torch.dtype
     image_size: tuple[int, int]
+    preview: int
+    small: tuple[int, int]
     styles: torch.Size
     w_std: float
     with_crops: bool
@@ -72,7 +81,7 @@ class InputSequence:
         crops, noises = [], []
         for step in steps:
             noises.append(self.w_noise(step))
-            crops.append(self.crop())
+            crops.append(self.crop(step))
 
         # Two small tables for the device, integers and numbers; noise only where there is some.
         corners = [(c.top, c.left) if c else (0, 0) for c in crops]
@@ -88,17 +97,34 @@ class InputSequence:
             if crop is not None and not on_cpu:
                 crop = Crop(crop.scale, crop.fraction, tops[k], lefts[k])
             moved = None if noise is None else self.there(noise)
-            inputs.append(StepInputs(numbered[k], rates[k], crop, moved))
+            preview = self.preview if steps[k] < self.previews else 0
+            refresh = preview > 0 and steps[k] % s.refresh == 0
+            inputs.append(StepInputs(numbered[k], rates[k], preview, refresh, crop, moved))
         return inputs
 
     def there(self, t: Tensor) -> Tensor:
         return t.to(self.device, non_blocking=True)
 
-    def crop(self) -> Crop | None:
-        """The next random crop."""
+    @property
+    def previews(self) -> int:
+        """The number of steps with a smaller picture, which are the first ones."""
+        return round(self.settings.preview * self.settings.steps) if self.preview else 0
+
+    def crop(self, step: int) -> Crop | None:
+        """The next random crop.
+
+        Smaller pictures have crops at their own scale, the largest one, and not in every step;
+        each counts for the steps without.
+        """
+        s = self.settings
         if not self.with_crops:
             return None
-        return draw_crop(self.image_size, self.settings.crop_size, self.random)
+        if step >= self.previews:
+            return draw_crop(self.image_size, s.crop_size, self.random)
+        if step % s.crop_every:
+            return None
+        crop = draw_crop(self.small, s.crop_size, self.random, (1,))
+        return replace(crop, fraction=crop.fraction * s.crop_every)
 
     def w_noise(self, step: int) -> Tensor | None:
         """Normal noise for w of deviation w_noise · σ_w · t² ([K] appendix D), or none.

@@ -264,7 +264,9 @@ def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
 
     everywhere = {"steps", "init_steps", "mse_weight", "crop_weight", "warmup", "cooldown"}
     assert changes("NW+") == changes("W") == changes("FNSW5") == everywhere
-    assert changes("FNW5") == changes("FW5") == everywhere | {"lr", "beta1", "beta2", "dist_weight"}
+    previews = {"preview", "crop_every"}
+    vectors = everywhere | {"lr", "beta1", "beta2", "dist_weight"} | previews
+    assert changes("FNW5") == changes("FW5") == vectors
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -273,11 +275,11 @@ def test_the_first_stage_has_the_usual_betas_and_no_distribution_term(name: str)
     first = settings.for_init()
     assert (first.steps, first.lr) == (settings.init_steps, settings.init_lr)
     assert {knob: asdict(first)[knob] for knob in ADAM} == ADAM
-    assert first.dist_weight == 0
+    assert (first.dist_weight, first.preview) == (0, 0)
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="known: fast, thesis, stylegan2"):
+    with pytest.raises(UsageError, match="known: fast, draft, thesis, stylegan2"):
         preset("best", "W")
 
 
