@@ -111,19 +111,17 @@ class InputSequence:
         return round(self.settings.preview * self.settings.steps) if self.preview else 0
 
     def crop(self, step: int) -> Crop | None:
-        """The next random crop.
+        """The next random crop, in every `crop_every`-th step; it counts for those without.
 
-        Smaller pictures have crops at their own scale, the largest one, and not in every step;
-        each counts for the steps without.
+        Smaller pictures have crops at their own scale, the largest one.
         """
         s = self.settings
-        if not self.with_crops:
+        if not self.with_crops or step % s.crop_every:
             return None
-        if step >= self.previews:
-            return draw_crop(self.image_size, s.crop_size, self.random)
-        if step % s.crop_every:
-            return None
-        crop = draw_crop(self.small, s.crop_size, self.random, (1,))
+        if step < self.previews:
+            crop = draw_crop(self.small, s.crop_size, self.random, (1,))
+        else:
+            crop = draw_crop(self.image_size, s.crop_size, self.random)
         return replace(crop, fraction=crop.fraction * s.crop_every)
 
     def w_noise(self, step: int) -> Tensor | None:
