@@ -32,7 +32,7 @@ PARTS = ("features", "styles", "rgb")
     cls=Command,
     sections={
         "Initialization": ("init", "backbone", "resume"),
-        "Optimization": ("batch", "lr", "seed", "half", "held_out"),
+        "Optimization": ("passes", "batch", "lr", "seed", "half", "held_out"),
         "Image terms": (
             "image_batch",
             "warped",
@@ -69,6 +69,14 @@ PARTS = ("features", "styles", "rgb")
 )
 @click.option(
     "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
+)
+@click.option(
+    "--refinement",
+    "passes",
+    metavar="PASSES",
+    type=int,
+    help="Train a refinement of the encoder named by --init: steps of gradient descent that are "
+    "learned. 2 is usual.",
 )
 @click.option("--batch", metavar="N", type=int, help="New samples per update. Default: 12.")
 @click.option("--lr", metavar="RATE", type=float, help="Learning rate of Adam.")
@@ -141,6 +149,7 @@ def encoder(
     init: Path | None,
     backbone: Any,
     resume: bool,
+    passes: int | None,
     batch: int | None,
     lr: float | None,
     seed: int,
@@ -180,6 +189,7 @@ def encoder(
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
     changes = without_none(
         trunk=backbone,
+        passes=passes,
         batch=batch,
         lr=lr,
         image_batch=image_batch,

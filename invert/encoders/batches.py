@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invert.encoders.encoder import Encoding
+from invert.encoders.encoding import Encoding
 from invert.encoders.rendering import Renderer
 from invert.encoders.samples import Samples
 from invert.encoders.settings import EncoderSettings

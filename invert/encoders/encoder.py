@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from invert.encoders.backbones import LAST_WIDTH, WIDTHS, BackboneName, load_imagenet, new_backbone
 from invert.encoders.encoder_heads import MapHead, StyleHead
+from invert.encoders.encoding import Encoding
+from invert.encoders.refinement import Refinement
+from invert.encoders.slope import slope_at, slope_distance, slope_size
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.hardware.precision import full_precision
@@ -40,14 +42,21 @@ class EncoderShape:
     w_dim: int
     resolution: int  # of the generator, in pixels
     trunk: BackboneName = "efficientnet-b0"  # the backbone; files have this name
+    passes: int = 0  # of the refinement; 0 without one
+    slope_side: int = 0  # pixels per side of the images that the refinement compares; 0 without one
 
     @classmethod
     def from_generator(
-        cls, generator: Generator, layer: int, backbone: BackboneName = "efficientnet-b0"
+        cls,
+        generator: Generator,
+        layer: int,
+        backbone: BackboneName = "efficientnet-b0",
+        passes: int = 0,
     ) -> EncoderShape:
-        """The shape for a generator's layer.
+        """The shape for a generator's layer, with a refinement of so many passes.
 
-        Raises :class:`UsageError` where the backbone has no such cells.
+        Raises :class:`UsageError` where the backbone has no such cells, or a refinement would
+        compare smaller images than it can.
         """
         cells = generator.layer(layer)
         half = cells.nominal // 2 if cells.rgb_is_half else cells.nominal
@@ -60,6 +69,8 @@ class EncoderShape:
             w_dim=generator.w_dim,
             resolution=generator.network.nominal_resolution,
             trunk=backbone,
+            passes=passes,
+            slope_side=slope_size(generator, layer) if passes else 0,
         )
 
         # Both maps must have cells of one of the strides that the backbone has.
@@ -100,24 +111,6 @@ class EncoderShape:
         return round(height * scale), round(width * scale)
 
 
-class Encoding(NamedTuple):
-    """F_i [N, C, H, W], R_i [N, 3, h, w] or None, and styles of all layers [N, num_ws, w_dim]."""
-
-    features: Tensor
-    rgb: Tensor | None
-    styles: Tensor
-
-    def rows(self, part: slice) -> Encoding:
-        """Some of the N."""
-        rgb = None if self.rgb is None else self.rgb[part]
-        return Encoding(self.features[part], rgb, self.styles[part])
-
-    def to(self, like: Tensor) -> Encoding:
-        """On the device and in the precision of a tensor."""
-        rgb = None if self.rgb is None else self.rgb.to(like)
-        return Encoding(self.features.to(like), rgb, self.styles.to(like))
-
-
 class Encoder(nn.Module):
     """An EfficientNet with a head each for F_i, R_i and the styles.
 
@@ -148,10 +141,22 @@ class Encoder(nn.Module):
         self.register_buffer("w_avg", torch.zeros(shape.w_dim))
         self.w_avg: Tensor
 
+        # What brings all of them nearer to the image, where there is such a thing.
+        self.refinement: Refinement | None = None
+        if shape.passes:
+            self.refinement = Refinement(
+                shape.passes,
+                shape.channels,
+                shape.num_ws,
+                shape.w_dim,
+                shape.slope_side // shape.size,
+                rgb=shape.rgb_size is not None,
+            )
+
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Encoding:
-        """The encoding of images [N, 3, h, w] in [−1, 1] at the backbone's scale."""
+        """The encoding of images [N, 3, h, w] in [−1, 1] at the backbone's scale, not refined."""
         activations = self.trunk.extract_endpoints(
             images.contiguous(memory_format=torch.channels_last)
         )
@@ -160,6 +165,23 @@ class Encoder(nn.Module):
         offsets = self.style_head(activations["reduction_6"], mixed)
         styles = self.w_avg + offsets.reshape(len(images), self.shape.num_ws, self.shape.w_dim)
         return Encoding(self.feature_mean + self.feature_std * features, rgb, styles)
+
+    def refined(self, generator: Generator, images: Tensor) -> Encoding:
+        """The same, refined where there is a refinement; without gradients.
+
+        A refinement renders the encoding and takes the gradient of its distance to `images`, which
+        costs as much as a step or two of a projection.
+        """
+        with torch.no_grad(), full_precision():
+            encoding = self(images)
+            if self.refinement is not None:
+                distance = slope_distance(generator.device, generator.dtype)
+                for k in range(self.refinement.passes):
+                    slope = slope_at(generator, self.shape.layer, encoding, images, distance)
+                    encoding = self.refinement(
+                        k, encoding, slope, self.feature_mean, self.feature_std
+                    )
+        return encoding
 
     def encode(self, generator: Generator, images: Tensor) -> Latent:
         """The point of FW_i for images [N, 3, H, W] in [−1, 1] at the generator's scale, of any
@@ -175,36 +197,34 @@ class Encoder(nn.Module):
                 f"({generator.fingerprint[:12]}); train one with `invert train encoder`"
             )
 
-        # One forward pass at the backbone's scale.
-        h, w = self.shape.input_size(generator, images)
-        with torch.inference_mode(), full_precision():
-            small = area_downscale(images.to(generator.device, generator.dtype), (h, w))
-            encoding = self(small)
-
-        # Copies, because a latent may be optimized and inference tensors may not.
-        features, styles = encoding.features.clone(), encoding.styles.clone()
-        rgb = None if encoding.rgb is None else encoding.rgb.clone()
+        # One look at the backbone's scale, refined where there is a refinement.
+        size = self.shape.input_size(generator, images)
+        small = area_downscale(images.to(generator.device, generator.dtype), size)
+        encoding = self.refined(generator, small)
         return Latent(
             Space("W+", self.shape.layer),
-            styles[:, self.shape.layer - 1 :].clone(),
+            encoding.styles[:, self.shape.layer - 1 :].clone(),
             generator.fingerprint,
-            features=features,
-            rgb=rgb,
-            companion=Companion(styles),
+            features=encoding.features,
+            rgb=encoding.rgb,
+            companion=Companion(encoding.styles),
             metadata=generator.reference,
         )
 
 
 def new_encoder(
-    generator: Generator, layer: int, backbone: BackboneName = "efficientnet-b0"
+    generator: Generator,
+    layer: int,
+    backbone: BackboneName = "efficientnet-b0",
+    passes: int = 0,
 ) -> Encoder:
     """An untrained encoder for a generator's layer; its heads are zero, so it finds the mean
-    whatever it sees.
+    whatever it sees. `passes` are those of its refinement.
 
     The backbone has random weights if it is efficientnet-b0, those of ImageNet if it is
     efficientnet-lite0.
     """
-    encoder = Encoder(EncoderShape.from_generator(generator, layer, backbone))
+    encoder = Encoder(EncoderShape.from_generator(generator, layer, backbone, passes))
     if backbone == "efficientnet-lite0":
         load_imagenet(encoder.trunk)
     encoder.fingerprint = generator.fingerprint

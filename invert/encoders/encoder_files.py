@@ -27,7 +27,7 @@ FORMAT = FileFormat(
     key="architecture",
     name="encoder",
     hint="train one with `invert train encoder`",
-    versions=(2,),
+    versions=(2, 3),  # 2 knows no refinement
     max_bytes=256 << 20,
 )
 BUNDLED = "encoders"  # folder of package invert.weights
@@ -72,7 +72,7 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
     # The network that its shape describes, filled with its tensors.
     try:
         shape = EncoderShape(**metadata["shape"])
-        if shape != EncoderShape.from_generator(generator, shape.layer, shape.trunk):
+        if shape != EncoderShape.from_generator(generator, shape.layer, shape.trunk, shape.passes):
             raise ValueError("its shapes are not this generator's")
 
         encoder = Encoder(shape)

@@ -60,7 +60,7 @@ class HeldOut:
             rows = slice(start, min(start + CHUNK, self.count))
             seen = slice(start, min(rows.stop, self.rendered))
             with torch.no_grad(), full_precision():
-                encoding = encoder(self.images[rows])
+                encoding = encoder.refined(self.samples.generator, self.images[rows])
                 shares = self.spread.missed(encoding, self.points.encoding.rows(rows))
                 add(sums, shares, (rows.stop - start) / self.count)
                 if seen.stop > start:

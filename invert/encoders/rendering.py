@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from invert.encoders.encoder import Encoding
+from invert.encoders.encoding import Encoding
 from invert.generator import Generator
 from invert.images.images import area_downscale
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from invert.encoders.encoder import Encoding
+from invert.encoders.encoding import Encoding
 from invert.encoders.white_noise import white_noise
 from invert.errors import UsageError
 from invert.generator import Generator

@@ -9,6 +9,7 @@ from invert.encoders.backbones import BACKBONE_NAMES, BackboneName
 from invert.encoders.samples import SEEDS
 from invert.errors import UsageError
 
+MAX_PASSES = 8
 PARTS = {"image_batch": "batch", "warped": "batch", "held_out_images": "held_out"}
 
 
@@ -24,6 +25,7 @@ class EncoderSettings:
     """
 
     trunk: BackboneName = "efficientnet-b0"  # the backbone; files have this name
+    passes: int = 0  # of a refinement, which alone is trained then; 0: the encoder is trained
     batch: int = 12  # samples per update, all new, whose points are known
     image_batch: int | None = None  # of them that are rendered and compared; None: a quarter
     warped: int | None = None  # warped images per update, compared as images only; None: a quarter
@@ -31,6 +33,7 @@ class EncoderSettings:
     previews: bool = False  # render encodings by the layers up to the encoder's size
     perceptual: tuple[str, ...] = ("st-lpips-alex", "st-lpips-vgg")
 
+    early_weight: float = 0.75  # of the distance after all passes of a refinement but the last
     features_weight: float = 1.0  # of F_i, and of R_i where there is one
     styles_weight: float = 1.0
     image_weight: float = 2.0  # of each image term
@@ -54,6 +57,8 @@ class EncoderSettings:
         if self.trunk not in BACKBONE_NAMES:
             raise UsageError(f"unknown backbone {self.trunk!r}; known: {', '.join(BACKBONE_NAMES)}")
 
+        if not 0 <= self.passes <= MAX_PASSES:
+            raise UsageError(f"passes are 0 to {MAX_PASSES}, got {self.passes}")
         for name in ("batch", "image_every", "held_out"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is at least 1, got {getattr(self, name)}")
@@ -62,6 +67,8 @@ class EncoderSettings:
             if part is not None and not 0 <= part <= most:
                 raise UsageError(f"{name} is from 0 to {whole}, which is {most}; got {part}")
 
+        if self.passes and (not self.compared or self.image_every > 1):
+            raise UsageError("a refinement learns from images: image_batch ≥ 1 and image_every 1")
         if self.lr <= 0 or self.max_norm <= 0 or not 0 <= self.ema < 1:
             raise UsageError(
                 "expected lr > 0, max_norm > 0 and 0 ≤ ema < 1, "

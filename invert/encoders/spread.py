@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from invert.encoders.encoder import Encoding
+from invert.encoders.encoding import Encoding
 from invert.encoders.samples import Samples
 
 CHUNK = 32

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invert import interrupts
-from invert.encoders.batches import Batches
-from invert.encoders.encoder import Encoder, Encoding, new_encoder
+from invert.encoders.batches import Batch, Batches
+from invert.encoders.descent import descend
+from invert.encoders.encoder import Encoder, new_encoder
+from invert.encoders.encoding import Encoding
 from invert.encoders.held_out import HeldOut
 from invert.encoders.image_terms import ImageTerms, total
 from invert.encoders.rendering import Renderer
@@ -80,9 +82,12 @@ class EncoderTraining:
         # The backbone's initial weights come from the CPU's global generator, whatever the device.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.seed)
-            self.model = new_encoder(generator, layer, settings.trunk).to(
+            self.model = new_encoder(generator, layer, settings.trunk, settings.passes).to(
                 generator.device, generator.dtype
             )
+
+        # A refinement is trained alone; the encoder before it stays as it is.
+        self.trained: nn.Module = self.model.refinement or self.model
 
         # Samples, and where F_i lies.
         seed, side = 2 * settings.seed, self.model.shape.input_side
@@ -112,7 +117,7 @@ class EncoderTraining:
 
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+            self.trained.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
         )
         self.step = 0
         self.seconds = 0.0
@@ -120,16 +125,17 @@ class EncoderTraining:
         self.start: str | None = None  # the file that `begin_from` was told
 
     def begin_from(self, encoder: Encoder, name: str) -> None:
-        """Take the weights of an encoder of this generator and layer; raises :class:`UsageError`
-        for another shape.
+        """Take the weights of an encoder of this generator and layer, which may be one without the
+        refinement; raises :class:`UsageError` for another shape.
         """
-        if encoder.shape != self.model.shape:
+        shape, mine = encoder.shape, self.model.shape
+        if shape not in (mine, replace(mine, passes=0, slope_side=0)):
             raise UsageError(
-                f"{name}: an encoder of layer {encoder.shape.layer} with {encoder.shape.trunk}, "
-                f"expected layer {self.layer} with {self.model.shape.trunk}"
+                f"{name}: an encoder of layer {shape.layer} with {shape.trunk} and {shape.passes} "
+                f"passes, expected layer {self.layer} with {mine.trunk} and {mine.passes} or none"
             )
-        self.model.load_state_dict(encoder.state_dict())
-        self.average.load_state_dict(encoder.state_dict())
+        for model in (self.model, self.average):
+            model.load_state_dict({**model.state_dict(), **encoder.state_dict()})
         self.start = name
 
     @property
@@ -155,6 +161,8 @@ class EncoderTraining:
         """
         if steps is None and seconds is None:
             raise UsageError("expected a number of steps or a time to train for")
+        if self.settings.passes and self.start is None:
+            raise UsageError("a refinement belongs to an encoder; say to which (--init)")
         began = time.perf_counter() - self.seconds
         read_images, read_seconds = self.seen, self.seconds
 
@@ -198,14 +206,14 @@ class EncoderTraining:
         It depends on the state, the step and the share alone, and never waits for the device.
         """
         s, batch = self.settings, self.batches[self.step]
-        self.model.train()
-        encoding = self.encode(batch.images)
+        encoding, early = self.find(batch)
 
         # F, R and styles in units of their variance.
         known = encoding.rows(slice(batch.warped, None))
-        missed = self.spread.missed(known, batch.points)
+        missed = self.spread.missed(known, batch.points.rows(slice(0, len(known.styles))))
         weights = {"styles": s.styles_weight}
         loss = total({k: weights.get(k, s.features_weight) * v for k, v in missed.items()})
+        loss = loss + s.early_weight * early
 
         # Images of the encodings, as far as there are targets.
         images = None
@@ -226,7 +234,7 @@ class EncoderTraining:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), s.max_norm)
+        norm = nn.utils.clip_grad_norm_(self.trained.parameters(), s.max_norm)
         self.optimizer.step()
 
         # The moving average of the weights, which is the result; its decay grows with the steps.
@@ -236,6 +244,19 @@ class EncoderTraining:
         parts = {name: value.detach() for name, value in missed.items()}
         seen = None if images is None else images.detach()
         return Losses(loss.detach(), parts, seen, norm.detach(), rate)
+
+    def find(self, batch: Batch) -> tuple[Encoding, Tensor]:
+        """The encodings of a batch, and the loss of a refinement's earlier passes.
+
+        A refinement only gets the images that are compared, as every pass renders them.
+        """
+        if self.model.refinement is None:
+            self.model.train()
+            return self.encode(batch.images), torch.zeros((), device=self.device)
+        self.model.eval()
+        with torch.no_grad():
+            encoding = self.encode(batch.images[: len(batch.targets)])
+        return descend(self.generator, self.model, encoding, batch.targets)
 
     def encode(self, images: Tensor) -> Encoding:
         """What the encoder finds, in full precision; found in bfloat16 if the run is in it."""

@@ -12,8 +12,8 @@ from searches import short_searches
 
 import invert.encoders.training
 import invert.encoders.training_run
-from invert.encoders.encoder import Encoding
 from invert.encoders.encoder_files import load_encoder
+from invert.encoders.encoding import Encoding
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training import EncoderStep, EncoderTraining, cosine, share_of
 from invert.encoders.training_run import alone_in, train_encoder
