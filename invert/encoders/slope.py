@@ -81,6 +81,8 @@ def slope_at(
         target = area_downscale(images.to(image), (image.shape[2], image.shape[3]))
         found = distance(image, target) + (image - target).square().mean(dim=(1, 2, 3))
         tensors = [t for t in leaves if t is not None]
-        gradients = iter(torch.autograd.grad(found.sum(), tensors))
-    gradient = Encoding(*(None if t is None else next(gradients) for t in leaves))
+        gradients = list(torch.autograd.grad(found.sum(), tensors))
+
+    rgb = gradients[1] if leaves.rgb is not None else None
+    gradient = Encoding(gradients[0], rgb, gradients[-1])
     return Slope(found.detach(), gradient, image.detach(), target)
