@@ -130,9 +130,10 @@ class EncoderTraining:
         """
         shape, mine = encoder.shape, self.model.shape
         if shape not in (mine, replace(mine, passes=0, slope_side=0)):
+            passes = f" and a refinement of {shape.passes} passes" if shape.passes else ""
             raise UsageError(
-                f"{name}: an encoder of layer {shape.layer} with {shape.trunk} and {shape.passes} "
-                f"passes, expected layer {self.layer} with {mine.trunk} and {mine.passes} or none"
+                f"{name}: an encoder of layer {shape.layer} with {shape.trunk}{passes}, "
+                f"expected layer {self.layer} with {mine.trunk}"
             )
         for model in (self.model, self.average):
             model.load_state_dict({**model.state_dict(), **encoder.state_dict()})
