@@ -19,7 +19,7 @@ def counted(items: Iterable[Item], total: int, unit: str) -> Iterable[Item]:
 
 
 def progress_bar(name: str) -> AbstractContextManager[Callable[[Any], None]]:
-    """A callback for `project` that draws one bar per stage."""
+    """A callback for `project` that draws one bar per stage, for all images of a batch."""
 
     def label(stage: str) -> str:
         return name if stage == "project" else f"{name} ({stage})"

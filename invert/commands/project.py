@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from invert.commands.bars import progress_bar
 from invert.commands.batch import Batch
 from invert.commands.command import Command, Renamed
 from invert.commands.destinations import check_not_inputs
@@ -26,12 +24,12 @@ from invert.commands.options import (
     without_none,
 )
 from invert.commands.parsing import check_seed, parse_crop
+from invert.commands.photograph_batches import PhotographBatches, Task, check_batch
 from invert.commands.photographs import (
     PROGRESS,
     check_no_folder,
     claim_projections,
     say_new_names,
-    stale_progress,
 )
 from invert.commands.terminal import say
 from invert.errors import ModelUnavailableError, UsageError
@@ -141,6 +139,15 @@ if TYPE_CHECKING:
 )
 @overwrite_option
 @click.option(
+    "--batch",
+    metavar="auto|N",
+    default="auto",
+    show_default=True,
+    callback=check_batch,
+    help="How many photographs a GPU projects at once; auto: as many as its memory holds. "
+    "A CPU projects them one by one.",
+)
+@click.option(
     "--save-progress",
     "progress_format",
     type=click.Choice(PROGRESS),
@@ -172,6 +179,7 @@ def project(
     dist_weight: float | None,
     out: Path,
     overwrite: bool,
+    batch: int | None,
     progress_format: Literal["gif", "webp"] | None,
     as_json: bool,
     network: str,
@@ -192,7 +200,7 @@ def project(
     from invert.latents.spaces import Space
     from invert.projection.framing import Framing
     from invert.projection.outputs import output_paths
-    from invert.projection.project_file import ProjectionJob, project_file
+    from invert.projection.project_file import ProjectionJob
     from invert.projection.settings import preset as preset_settings
 
     # What to do with each photograph.
@@ -235,29 +243,18 @@ def project(
     encoder = load_encoder(encoder_file, generator) if encoder_file else None
     fetch_distances(settings)
 
-    batch = Batch(len(images), "photographs")
-    for source, files, destinations in zip(images, names, claimed, strict=True):
-        with batch.attempt(source), progress_bar(files.latent.stem) as bar:
-            check_no_folder(source)
-            report = project_file(
-                generator,
-                source,
-                files,
-                job,
-                init=start,
-                encoder=encoder,
-                callback=bar,
-                record=destinations.record,
-                write=partial(destinations.write, remove=stale_progress(files, destinations)),
-            )
-            if as_json:
-                click.echo(json.dumps(report, sort_keys=True))
-            else:
-                say(summary(report))
-            if report["stop_reason"] == "interrupted":
-                say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
-                raise KeyboardInterrupt
-    batch.finish()
+    def tell(report: dict[str, Any]) -> None:
+        if as_json:
+            click.echo(json.dumps(report, sort_keys=True))
+        else:
+            say(summary(report))
+        if report["stop_reason"] == "interrupted":
+            say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
+
+    failures = Batch(len(images), "photographs")
+    batches = PhotographBatches(generator, job, start, encoder, batch, failures, tell)
+    batches.run([Task(*each) for each in zip(images, names, claimed, strict=True)])
+    failures.finish()
 
 
 def latent_file_of(init: str | None, encoder_file: Path | None) -> Path | None:
@@ -315,5 +312,5 @@ def summary(report: dict[str, Any]) -> str:
         if "lpips" in name
     ]
     measured += [f"mse {metrics['mse']:.4f}", f"psnr {metrics['psnr']:.1f} dB"]
-    done = "" if report["stop_reason"] == "steps" else f"  ({report['stop_reason']})"
+    done = "" if report["stop_reason"] in ("steps", "patience") else f"  ({report['stop_reason']})"
     return f"{report['files']['latent']}  {', '.join(measured)}{done}"

@@ -49,6 +49,8 @@ def initial_latent(
     a name that does not fit, and :class:`LatentError` for a latent of another size than the image.
     """
     if isinstance(init, Latent):
+        if len(init) != 1:
+            raise LatentError(f"expected an init of one point for one image, got {len(init)}")
         name, latent = "latent", generator.convert(init, space)
     else:
         possible = possible_inits(generator, image, space)

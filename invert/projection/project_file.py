@@ -1,8 +1,8 @@
-"""One photograph from file to files: read, crop, project, measure, write."""
+"""Photographs from file to files: read, crop, project, measure, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,12 @@ from invert.encoders.encoder import Encoder
 from invert.files.atomic_files import write_set
 from invert.generator import Generator
 from invert.images.images import area_downscale, encode_animation, to_pil
-from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.framing import Framing, load_target
-from invert.projection.initialization import encoder_init
-from invert.projection.optimization import Projection, Step
+from invert.projection.initialization import Init, encoder_init
+from invert.projection.optimization import Callback, Projection, Step
 from invert.projection.outputs import OutputPaths, projection_files
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings
@@ -47,6 +46,29 @@ class ProjectionJob:
     lpips_weights: Path | None = None  # of torchvision's backbone, for an LPIPS loss
 
 
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as it is to be projected.
+
+    image  [1, 3, H, W] in [−1, 1], and where in the file it lies (`facts`)
+    init   a latent or the name of an init (:func:`invert.project`); `init_name` is what reports say
+    """
+
+    image: Tensor
+    facts: Mapping[str, Any]
+    init: Init
+    init_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Projected:
+    """The projection of a photograph, in a batch of so many, and the frames of its animation."""
+
+    projection: Projection
+    batch: int
+    frames: Sequence[Tensor] = ()
+
+
 @interrupts.postponed()
 def project_file(
     generator: Generator,
@@ -54,9 +76,9 @@ def project_file(
     paths: OutputPaths,
     job: ProjectionJob,
     *,
-    init: Latent | str | None = None,
+    init: Init = None,
     encoder: Encoder | None = None,
-    callback: Callable[[Step], object] | None = None,
+    callback: Callback | None = None,
     record: Mapping[str, Any] | None = None,
     write: Callable[[Mapping[Path, bytes]], object] = write_set,
 ) -> dict[str, Any]:
@@ -68,43 +90,97 @@ def project_file(
     point is raised; after that the point is written all the same, and the report says
     "interrupted".
     """
-    # Read and crop the photograph; there is nothing to keep yet.
-    loss_name, crop_name, metric_names = distance_names(job.settings)
+    photograph = read_photograph(generator, source, job, init=init, encoder=encoder)
+    [projected] = project_photographs(generator, [photograph], job, callback)
+    return write_projection(generator, photograph, projected, paths, job, record, write)
+
+
+def read_photograph(
+    generator: Generator,
+    source: Path,
+    job: ProjectionJob,
+    *,
+    init: Init = None,
+    encoder: Encoder | None = None,
+) -> Photograph:
+    """Read and crop a photograph; an `encoder` makes its init in place of `init`.
+
+    An interrupt is raised where it comes: there is nothing to keep yet.
+    """
     with interrupts.immediate():
-        target, facts = load_target(generator, job.space, source, job.framing)
-        if encoder is not None:
-            init = encoder_init(generator, target, job.space, encoder)
+        image, facts = load_target(generator, job.space, source, job.framing)
+        if encoder is None:
+            return Photograph(image, facts, init)
+        return Photograph(
+            image, facts, encoder_init(generator, image, job.space, encoder), "encoder"
+        )
+
+
+def project_photographs(
+    generator: Generator,
+    photographs: Sequence[Photograph],
+    job: ProjectionJob,
+    callback: Callback | None = None,
+) -> list[Projected]:
+    """The projections of photographs of one size, as one batch.
+
+    An interrupt before there is a point is raised; after that the points are the results, and their
+    stop reason is "interrupted".
+    """
+    # The distances; there is nothing to keep yet.
+    loss_name, crop_name, _ = distance_names(job.settings)
+    with interrupts.immediate():
         whole = distance(loss_name, generator, job.lpips_weights) if loss_name else None
         crop = distance(crop_name, generator) if crop_name else None
 
     # Project.
-    frames: list[Tensor] = []
-    result = project(
+    frames: list[list[Tensor]] = [[] for _ in photographs]
+    results = project(
         generator,
-        target,
+        [photograph.image for photograph in photographs],
         job.space,
         settings=job.settings,
-        init=init,
+        init=[photograph.init for photograph in photographs],
         perceptual=whole,
         crop_perceptual=crop,
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
     )
+    return [
+        Projected(result, len(photographs), own)
+        for result, own in zip(results, frames, strict=True)
+    ]
+
+
+def write_projection(
+    generator: Generator,
+    photograph: Photograph,
+    projected: Projected,
+    paths: OutputPaths,
+    job: ProjectionJob,
+    record: Mapping[str, Any] | None = None,
+    write: Callable[[Mapping[Path, bytes]], object] = write_set,
+) -> dict[str, Any]:
+    """Measure a projection and write its files to `paths`; the report that is also NAME.json."""
+    result = projected.projection
+    target = photograph.image
 
     # Measure.
+    metric_names = distance_names(job.settings)[2]
     distances = [distance(name, generator) for name in metric_names]
     metrics = measure(generator, result, target, distances)
     if metric_names:
         metrics.setdefault(PUBLISHED_METRIC, None)  # null: not measured
     report = {
-        "image": facts,
+        "image": photograph.facts,
         "space": str(job.space),
         "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
         "settings": asdict(job.settings),
         "seed": job.seed,
-        "start": result.latent.metadata["projection"]["start"] if encoder is None else "encoder",
+        "start": photograph.init_name or result.latent.metadata["projection"]["start"],
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
+        "batch": projected.batch,
         "seconds_per_step": seconds_per_step(result),
         "metrics": metrics,
         "files": {key: str(path) for key, path in asdict(paths).items()},
@@ -112,11 +188,11 @@ def project_file(
     }
 
     # Write.
-    latent = result.latent.replace(metadata={**result.latent.metadata, "image": facts})
+    latent = result.latent.replace(metadata={**result.latent.metadata, "image": photograph.facts})
     contents = projection_files(paths, latent, result.image, target, report, record)
     if job.progress_format:
         animation = paths.progress(job.progress_format)
-        pictures = [to_pil(frame)[0] for frame in frames]
+        pictures = [to_pil(frame)[0] for frame in projected.frames]
         data = encode_animation(pictures, animation, PROGRESS_RATE, record)
         contents = {animation: data, **contents}
     write(contents)
@@ -164,21 +240,24 @@ def distance(
     return load_perceptual(name, device=generator.device, lpips_weights=lpips_weights)
 
 
-def frame_collector(frames: list[Tensor]) -> Callable[[Step], None]:
-    """A callback that appends about 60 small frames of each stage to `frames`."""
+def frame_collector(frames: Sequence[list[Tensor]]) -> Callback:
+    """A callback that appends about 60 small frames of each stage to its image's `frames`."""
 
     def collect(step: Step) -> None:
         interval = max(1, step.steps // PROGRESS_FRAMES)
         if step.image is not None and step.step % interval == 0:
             height, width = step.image.shape[2:]
             scale = PROGRESS_SIDE / min(height, width)
-            frames.append(area_downscale(step.image, (round(height * scale), round(width * scale))))
+            small = area_downscale(step.image, (round(height * scale), round(width * scale)))
+            frames[step.index].append(small)
 
     return collect
 
 
-def chain(*callbacks: Callable[[Step], object] | None) -> Callable[[Step], None]:
-    """A callback that calls each of several, None left out."""
+def chain(*callbacks: Callback | None) -> Callback | None:
+    """A callback that calls each of several, None left out; None without any."""
+    if not any(callbacks):
+        return None
 
     def call(step: Step) -> None:
         for callback in callbacks:
