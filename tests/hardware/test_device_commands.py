@@ -92,6 +92,8 @@ OPTIMIZING = {
     "project as it is": f"{PROJECT.replace('face', 'wide')} --space FNW9 --keep-size "
     f"--init mean {NET}",
     "project a part": f"{PROJECT} --crop 0,0,40 --preset thesis --space FNW9 {READING} {NET}",
+    "project a batch": f"project face.png wide.png --perceptual none --steps 2 --space W+ "
+    f"--batch 2 {NET}",
     "project from an encoder": f"{PROJECT} --encoder encoder.safetensors --steps 0 {NET}",
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --features residual {NET}",

@@ -55,7 +55,7 @@ def projected(
 
 
 def measures(projection: Projection) -> list[tuple[float, ...]]:
-    return [(s.step, s.loss, s.perceptual, s.mse, s.lr) for s in projection.history]
+    return [(s.step, s.loss, s.mse, s.lr) for s in projection.history]
 
 
 def same(a: Projection, b: Projection) -> bool:
