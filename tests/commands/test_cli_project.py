@@ -236,7 +236,7 @@ def test_progress_is_saved_as_an_animation(
 def test_an_interrupt_saves_the_best_so_far(
     run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupting(monkeypatch, "invert.projection.optimization.warmup_cooldown", "SIGINT")
+    interrupting(monkeypatch, "invert.projection.step_inputs.warmup_cooldown", "SIGINT")
     result = run("project", photo, "--network", network, *QUICK, "--init", "mean")
     assert result.code == 130
     assert "--init face.pt" in result.err
