@@ -57,8 +57,9 @@ class Adam:
         correction1, correction2 = self.corrections.index_select(0, index).unbind(1)
 
         moments = zip(self.tensors, gradients, self.mean, self.square, strict=True)
+        root2 = correction2.to(self.tensors[0].dtype)
         for group in self.groups:
-            size = group.rate * factor / correction1
+            size = (group.rate * factor / -correction1).to(root2.dtype)
             for _ in group.tensors:
                 t, g, m, v = next(moments)
 
@@ -67,8 +68,8 @@ class Adam:
                 v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
 
                 # θ ← θ − α / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
-                root = v.sqrt().div_(over(t, correction2)).add_(EPSILON)
-                t.addcdiv_(m * over(t, -size), root)
+                root = v.sqrt().div_(over(t, root2)).add_(EPSILON)
+                t.addcdiv_(m * over(t, size), root)
 
     def state(self) -> list[Tensor]:
         """All that an update reads but for the tensors, and all that it changes beside them."""
@@ -83,6 +84,5 @@ class Adam:
 
 
 def over(t: Tensor, values: Tensor) -> Tensor:
-    """One value per image, [N], in a shape that goes with t [N, …]; numbers in the dtype of t."""
-    values = values.view(-1, *[1] * (t.ndim - 1))
-    return values if values.dtype == torch.bool else values.to(t.dtype)
+    """One value per image, [N], in a shape that goes with t [N, …]."""
+    return values.view(-1, *[1] * (t.ndim - 1))

@@ -20,11 +20,19 @@ def noise_regularization(maps: Iterable[Tensor]) -> Tensor:
     white noise, it grows as maps begin to hold the picture. [K] appendix D, [S] algorithm 1.
     """
     total = torch.zeros(())
+
+    # All maps of a size at once, from the largest size on; their averages join those of the next.
+    sizes: dict[tuple[int, ...], list[Tensor]] = {}
     for n in maps:
-        while min(n.shape[2:]) >= SMALLEST_NOISE:
-            for axis in (2, 3):
-                total = total + (n * n.roll(1, axis)).mean(dim=(1, 2, 3)).square()
-            n = F.avg_pool2d(n, 2)
+        sizes.setdefault(tuple(n.shape[2:]), []).append(n)
+    while sizes:
+        height, width = max(sizes)
+        n = torch.cat(sizes.pop((height, width)), 1)  # [N, maps, H, W]
+        if min(height, width) < SMALLEST_NOISE:
+            continue
+        for axis in (2, 3):
+            total = total + (n * n.roll(1, axis)).mean(dim=(2, 3)).square().sum(1)
+        sizes.setdefault((height // 2, width // 2), []).append(F.avg_pool2d(n, 2))
     return total
 
 
