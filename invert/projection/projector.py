@@ -25,10 +25,10 @@ from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.projection.framing import Framing
 from invert.projection.initialization import Init, initial_latent, inits_of
 from invert.projection.objective import Networks, Objective
-from invert.projection.optimization import Callback, Projection, Step, StopReason, optimize
+from invert.projection.optimization import Callback, Projection, Step, StopReason
 from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings, preset
-from invert.projection.stages import add_companions, optimize_in_two_stages, renumbered
+from invert.projection.stages import project_batch, renumbered
 from invert.projection.target import Each, Source, Sources, make_target, many, sources_of
 
 __all__ = ["Projection", "Step", "project"]
@@ -163,13 +163,10 @@ def project(
         objective = Objective(generator, torch.cat([targets[k] for k in batch]), networks, seed)
         points = [starts[k][1] for k in batch]
         tell = renumbered(callback, batch)
-        if starts[batch[0]][0] == "two-stage":
-            found = optimize_in_two_stages(
-                objective, points, target_space, settings, tell, recordings
-            )
-        else:
-            found = optimize(objective, points, settings, tell, recordings=recordings)
-        found = add_companions(generator, found, settings)
+        two_stages = starts[batch[0]][0] == "two-stage"
+        found = project_batch(
+            objective, points, target_space, two_stages, settings, tell, recordings
+        )
 
         interrupted = interrupted or interrupts.taken()
         for k, projection in zip(batch, found, strict=True):

@@ -17,6 +17,26 @@ from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings
 
 
+def project_batch(
+    objective: Objective,
+    init: Sequence[Latent],
+    space: Space,
+    two_stages: bool,
+    settings: ProjectionSettings,
+    callback: Callback | None,
+    recordings: Recordings | None = None,
+) -> list[Projection]:
+    """The projections of the objective's images into `space`, with companions.
+
+    `init` holds a point for each image: of (N)W+ where there are two stages, else of `space`.
+    """
+    if two_stages:
+        results = optimize_in_two_stages(objective, init, space, settings, callback, recordings)
+    else:
+        results = optimize(objective, init, settings, callback, recordings=recordings)
+    return add_companions(objective.generator, results, settings)
+
+
 def optimize_in_two_stages(
     objective: Objective,
     init: Sequence[Latent],

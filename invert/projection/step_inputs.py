@@ -103,6 +103,7 @@ class InputSequence:
         return inputs
 
     def there(self, t: Tensor) -> Tensor:
+        """A tensor of the CPU on the device, which is not waited for."""
         return t.to(self.device, non_blocking=True)
 
     @property
