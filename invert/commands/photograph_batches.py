@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from invert.projection.initialization import Init
     from invert.projection.outputs import OutputPaths
     from invert.projection.project_file import Photograph, Projected, ProjectionJob
+    from invert.projection.recorded import Recordings
 
 MOST = 64  # photographs in a batch; more make a GPU no faster
 
@@ -64,9 +65,14 @@ class PhotographBatches:
     size: int | None
     failures: Batch
     tell: Callable[[dict[str, Any]], None]
+    recordings: Recordings = field(init=False)
+    recorded_size: int = 0  # photographs in the batch that they are of
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Project all of them. Raises KeyboardInterrupt after one, when its batch is written."""
+        from invert.projection.recorded import Recordings
+
+        self.recordings = Recordings()
         if self.generator.device.type == "cpu":
             self.size = 1
         waiting = list(tasks)
@@ -125,6 +131,7 @@ class PhotographBatches:
         # is of one photograph, which halves find out.
         half = len(group) // 2
         if lacks_memory:
+            self.recordings.clear()
             free_memory()
             self.size = half
             say(f"out of memory with {len(group)} photographs at once; now {half}", err=True)
@@ -135,11 +142,16 @@ class PhotographBatches:
         """The projections of a group, with a progress bar."""
         from invert.projection.project_file import project_photographs
 
+        # What was recorded for a batch of another size would only take memory.
+        if len(group) != self.recorded_size:
+            self.recordings.clear()
+            self.recorded_size = len(group)
+
         name = group[0][0].files.latent.stem
         others = f" and {len(group) - 1} more" if len(group) > 1 else ""
         with progress_bar(name + others) as bar:
             photographs = [photograph for _, photograph in group]
-            return project_photographs(self.generator, photographs, self.job, bar)
+            return project_photographs(self.generator, photographs, self.job, bar, self.recordings)
 
     def write(self, group: Sequence[Read], projected: Sequence[Projected]) -> None:
         """Write the files of a group, and tell of each."""

@@ -23,6 +23,7 @@ from invert.projection.initialization import Init, encoder_init
 from invert.projection.optimization import Callback, Projection, Step
 from invert.projection.outputs import OutputPaths, projection_files
 from invert.projection.projector import project
+from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings
 from invert.weights import cached
 
@@ -121,9 +122,11 @@ def project_photographs(
     photographs: Sequence[Photograph],
     job: ProjectionJob,
     callback: Callback | None = None,
+    recordings: Recordings | None = None,
 ) -> list[Projected]:
     """The projections of photographs of one size, as one batch.
 
+    `recordings` keep the graphs of one batch for the next (:func:`invert.project`).
     An interrupt before there is a point is raised; after that the points are the results, and their
     stop reason is "interrupted".
     """
@@ -145,6 +148,7 @@ def project_photographs(
         crop_perceptual=crop,
         seed=job.seed,
         callback=chain(callback, frame_collector(frames) if job.progress_format else None),
+        recordings=recordings,
     )
     return [
         Projected(result, len(photographs), own)
