@@ -37,6 +37,7 @@ EXCUSED = {
     "edits.feature_edits.FeatureEdit.displacement": "a protocol; its implementations are called",
     "invert.latents.network_files.find_network": "finds a file",
     "invert.latents.network_files.likely_checkpoints": "finds files",
+    "invert.projection.batch_size.fitting_batch_size": "test_photograph_batches gives it a memory",
     "invert.projection.framing.facts_of": "reads metadata",
 }
 
