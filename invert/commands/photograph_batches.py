@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invert import interrupts
 from invert.commands.bars import progress_bar
 from invert.commands.batch import Batch
 from invert.commands.destinations import Destinations
@@ -70,6 +69,7 @@ class PhotographBatches:
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Project all of them. Raises KeyboardInterrupt after one, when its batch is written."""
+        from invert import interrupts
         from invert.projection.recorded import Recordings
 
         self.recordings = Recordings()
@@ -77,11 +77,12 @@ class PhotographBatches:
             self.size = 1
         waiting = list(tasks)
         while waiting:
-            self.next_batch(waiting)
+            with interrupts.postponed():
+                self.next_batch(waiting)
 
-    @interrupts.postponed()
     def next_batch(self, waiting: list[Task]) -> None:
         """Read photographs from the front of `waiting` until a batch is full, and project them."""
+        from invert import interrupts
         from invert.projection.batch_size import fitting_batch_size
         from invert.projection.project_file import read_photograph
 
