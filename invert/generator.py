@@ -228,9 +228,9 @@ class Generator:
             )
         return check_fit(self.network, latent, max_pixels=max_pixels)
 
-    def adopt(self, latent: Latent) -> Latent:
+    def adopt(self, latent: Latent, *, max_pixels: int = MAX_PIXELS) -> Latent:
         """The latent claimed for this generator whatever made it; sizes must still fit."""
-        check_fit(self.network, latent)
+        check_fit(self.network, latent, max_pixels=max_pixels)
         return self.with_reference(latent.replace(fingerprint=self.fingerprint))
 
     def with_reference(self, latent: Latent) -> Latent:

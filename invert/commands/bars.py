@@ -72,3 +72,12 @@ def download_bar(name: str) -> Iterator[Callable[[str, int, int], None]]:
             bar.refresh()
 
         yield update
+
+
+@contextmanager
+def counted_calls(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A callback that takes how many are done, while a bar shows it."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, leave=False, disable=None) as bar:
+        yield lambda done: bar.update(done - bar.n) and None

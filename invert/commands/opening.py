@@ -147,18 +147,21 @@ def open_latents(
     ]
 
 
-def load_latent(path: Path, generator: Generator, force: bool) -> Latent:
+def load_latent(
+    path: Path, generator: Generator, force: bool, *, max_pixels: int | None = None
+) -> Latent:
     """The latent, checked against the generator; with `force` claimed for it.
 
     It remembers where the generator's file is now.
     """
+    from invert.arguments import MAX_PIXELS
     from invert.commands.latents_read import read_latent
 
-    latent = read_latent(path)
+    latent, limit = read_latent(path), max_pixels or MAX_PIXELS
     if force:
-        return generator.adopt(latent)
+        return generator.adopt(latent, max_pixels=limit)
     try:
-        generator.check(latent)
+        generator.check(latent, max_pixels=limit)
     except FingerprintError as error:
         raise FingerprintError(f"{path}: {error}") from error
     return generator.with_reference(latent)

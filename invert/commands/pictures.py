@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ from invert.commands.options import (
 )
 from invert.commands.parsing import check_seed, parse_seeds
 from invert.commands.terminal import say
+from invert.commands.tiled import write_tiled
 from invert.commands.writing import write_picture, write_shown
 from invert.errors import UsageError
 
@@ -139,6 +140,7 @@ def generate(
 @click.option(
     "--seed", metavar="N", type=int, default=0, show_default=True, help="For --noise random."
 )
+@click.option("--tiled", is_flag=True, help="Render in tiles: for pictures that fill the memory.")
 @force_option
 @device_option
 def render(
@@ -153,6 +155,7 @@ def render(
     allow_truncated: bool,
     noise: Any,
     seed: int,
+    tiled: bool,
     force: bool,
     device: str,
 ) -> None:
@@ -163,12 +166,18 @@ def render(
     With --into, the photograph is read as it was for the projection; --background,
     --frame, --max-pixels and --allow-truncated change that.
 
+    With --tiled, memory grows with the width of the picture alone, and a picture may
+    have any number of pixels. It is the same picture, but --noise random draws
+    other noise.
+
     \b
     Examples:
       invert render portrait.pt -o again.png
       invert render group.smile+3.pt --into group.jpg -o smiling.png
     """
     check_seed(seed)
+    if tiled and photograph is not None:
+        raise UsageError("--into puts a whole picture into a photograph; leave out --tiled")
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
         raise UsageError(
@@ -204,6 +213,9 @@ def render(
         with batch.attempt(path):
             if generator is None or not (network or is_made_with(generator, path)):
                 generator = open_generator_of(path, network, device)
+            if tiled:
+                write_tiles(generator, path, claims, noise, seed, force)
+                continue
             latent = load_latent(path, generator, force)
             images = generator.render(latent, noise, seed=seed)
             for k, (image, destinations) in enumerate(zip(images, claims, strict=True)):
@@ -236,6 +248,24 @@ def paste_into(
     if options not in read:
         read[options] = read_image(photograph, options)
     return paste(read[options], image, facts)
+
+
+def write_tiles(
+    generator: Generator,
+    path: Path,
+    claims: Sequence[Destinations],
+    noise: Any,
+    seed: int,
+    force: bool,
+) -> None:
+    """Write the picture of each latent in a file in tiles."""
+    from invert.latents.digests import picture_of
+    from invert.tiling.parts import MAX_TILED_PIXELS, LatentParts
+
+    latent = load_latent(path, generator, force, max_pixels=MAX_TILED_PIXELS)
+    for k, destinations in enumerate(claims):
+        parts = LatentParts(generator, latent[k], noise, seed=seed)
+        write_tiled(generator, parts, parts.size, destinations, picture_of(latent[k]))
 
 
 def claim_pictures(

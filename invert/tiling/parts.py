@@ -21,14 +21,15 @@ MAX_TILED_PIXELS = 2**40  # of a picture in tiles
 
 
 class Parts(Protocol):
-    """One point, of which any window can be had.
+    """One point, of which any window can be had."""
 
-    first  the layer i that it starts from
-    size   (height, width) of its picture in pixels; None for a plane without edges
-    """
+    @property
+    def first(self) -> int:
+        """The layer i that it starts from."""
 
-    first: int
-    size: Size | None
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of its picture in pixels; None for a plane without edges."""
 
     def features(self, window: Window) -> Tensor:
         """F_i [1, C, h, w]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import small_generator, small_mobile
 from torch import Tensor
 
 from invert.generator import Generator
@@ -12,7 +13,6 @@ from invert.networks.windows import Window, resized_window
 from invert.tiling.layer_windows import layer_windows
 from invert.tiling.parts import LatentParts
 from invert.tiling.tiles import render_rows, render_window
-from tests.networks import small_generator, small_mobile
 
 
 def canvas(generator: Generator, space: str, cells: tuple[int, int], seed: int = 0) -> Latent:
@@ -70,8 +70,9 @@ def test_tiles_are_equal_to_the_whole(
 
 @pytest.mark.parametrize("taps", [[1, 3, 3, 1], [1, 2, 1], [1, 1], [1, 4, 6, 6, 4, 1]])
 def test_any_filter_and_any_window_are_equal_to_the_whole(taps: list[int]) -> None:
+    from networks import small_checkpoint
+
     from invert.loading import generator_from_checkpoint
-    from tests.networks import small_checkpoint
 
     checkpoint = small_checkpoint(32)
     checkpoint.config["resample_filter"] = taps

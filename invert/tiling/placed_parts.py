@@ -1,0 +1,68 @@
+"""The plane of a seed: a point without edges, of a generator whose latent is a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from invert.arguments import check_seed
+from invert.errors import UsageError
+from invert.gan.filtered_noise import LatentMap
+from invert.gan.places import PlacedNoise
+from invert.networks.network import Style, SynthesisNetwork
+from invert.networks.windows import Window
+from invert.tiling.parts import placed_noise
+
+
+class PlacedParts:
+    """Every window of the plane of a seed: F_i and the noise maps by place, R_i = 0.
+
+    first       the layer i that the plane starts from
+    latent_map  the distribution of F_i
+    styles      one vector [1, w_dim] per layer from i on
+
+    A picture is a window of the plane and has no edge of its own: what lies beyond goes on. So a
+    larger picture contains the smaller one.
+    """
+
+    size = None
+
+    def __init__(
+        self,
+        network: SynthesisNetwork,
+        first: int,
+        latent_map: LatentMap,
+        styles: Sequence[Tensor],
+        seed: int,
+    ) -> None:
+        count = network.num_ws - first + 1
+        if len(styles) != count:
+            raise UsageError(f"expected {count} styles from layer {first} on, got {len(styles)}")
+        self.network = network
+        self.first = first
+        self.latent_map = latent_map
+        self.styles = list(styles)
+        self.seed = check_seed(seed)
+
+    def features(self, window: Window) -> Tensor:
+        """F_i: the filter of its distribution on the noise of the window and its margin."""
+        noise = PlacedNoise(self.seed)
+        wide = window.widened(self.latent_map.margin)
+        values = noise.window(self.latent_map.noise_channels, wide.rows, wide.columns)
+        return self.latent_map.filter(values[None]).to(self.network.noise_const(self.first))
+
+    def rgb(self, window: Window) -> Tensor | None:
+        """R_i, which is 0."""
+        if self.network.layers[self.first - 1].rgb_cells is None:
+            return None
+        return torch.zeros(1, 3, *window.size).to(self.network.noise_const(self.first))
+
+    def style(self, layer: int, window: Window) -> Style:
+        """The vector of the layer, the same everywhere."""
+        return self.styles[layer - self.first]
+
+    def noise(self, layer: int, window: Window) -> Tensor | None:
+        """The noise map of the layer's field."""
+        return placed_noise(self.network, self.seed, layer, window)
