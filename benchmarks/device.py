@@ -153,7 +153,8 @@ def photograph(watch: Stopwatch, generator: Generator) -> None:
     for what in ("the first photograph", "the next photograph"):
         with tempfile.TemporaryDirectory() as folder:
             paths = OutputPaths.in_folder(Path(folder), "portrait")
-            seconds = watch.once(lambda: project_file(generator, PHOTOGRAPH, paths, job))  # noqa: B023
+            whole = partial(project_file, generator, PHOTOGRAPH, paths, job)
+            seconds = watch.once(whole)
         watch.add("photograph", f"{what}, file to files", seconds, "s", f"{steps} {watch.peak()}")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 import torch
@@ -62,7 +63,7 @@ def main(network: str, space: str, sizes: str, faces: int) -> None:
     for size in map(int, sizes.split(",")):
         pairs = [errors(generator, latent, size) for latent in latents]
         mse, share = (statistics.mean(values) for values in zip(*pairs, strict=True))
-        cost = seconds(lambda point, size=size: generator.preview(point, size), latents[0])  # type: ignore[misc]
+        cost = seconds(partial(generator.preview, size=size), latents[0])
         click.echo(f"{size:5} px  mse {mse:.5f}  share {share:.4f}  {cost:.2f} s")
     click.echo(f"{generator.resolution:5} px  {seconds(generator.render, latents[0]):40.2f} s")
 

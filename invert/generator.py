@@ -306,6 +306,8 @@ class Generator:
         with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, "const", sizes, 0)
+
+            # All points at once, or each alone.
             with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
                 if one_pass or len(latent) == 1:
                     image = preview_images(self.network, latent, maps, size)

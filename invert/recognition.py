@@ -181,6 +181,8 @@ def numpy_file(data: bytes) -> Recognized | None:
         container = "npz"
     else:
         return None
+
+    # Arrays of vectors are latents; others are of no use.
     if (recognized := arrays(found, container)) is None:
         shapes = ", ".join(str(list(array.shape)) for array in list(found.values())[:4])
         raise ModelFileError(f"arrays {shapes}, none of vectors; save [w_dim] or [num_ws, w_dim]")

@@ -44,6 +44,7 @@ class HeldOut:
 
     @cached_property
     def points(self) -> Points:
+        """The faces as points, with their noise."""
         return self.samples.points(0, self.count)
 
     @cached_property
@@ -59,10 +60,14 @@ class HeldOut:
             interrupts.check()
             rows = slice(start, min(start + CHUNK, self.count))
             seen = slice(start, min(rows.stop, self.rendered))
+
             with torch.no_grad(), full_precision():
+                # What of the points is missed.
                 encoding = encoder.refined(self.samples.generator, self.images[rows])
                 shares = self.spread.missed(encoding, self.points.encoding.rows(rows))
                 add(sums, shares, (rows.stop - start) / self.count)
+
+                # How far the first images are from what they should show.
                 if seen.stop > start:
                     part = encoding.rows(slice(0, seen.stop - start))
                     images = self.renderer.without_gradients(part, self.renderer.constant_noise)

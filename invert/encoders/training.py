@@ -183,12 +183,14 @@ class EncoderTraining:
 
     def told(self, losses: Losses, images_per_second: float, tests: bool) -> EncoderStep:
         """A step as numbers. Raises :class:`UsageError` where they are not finite."""
+        # The device is waited for here, and here alone.
         loss = losses.loss.item()
         if not math.isfinite(loss) or not math.isfinite(losses.norm.item()):
             raise UsageError(
                 f"the loss or its gradient is not finite at step {self.step}; "
                 "begin again from the encoder written last (--init) at a lower rate (--lr)"
             )
+
         return EncoderStep(
             self.step,
             loss,

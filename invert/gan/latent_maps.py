@@ -105,10 +105,14 @@ def latent_map_from_config(config: Any) -> LatentMap:
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("kind"), str):
         raise ModelFileError(f"latent_map should name its kind, this is {str(config)[:80]!r}")
+
+    # Its fields; JSON has lists for tuples.
     kind = config["kind"]
     fields: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k != "kind"
     }
+
+    # The distribution itself; a mixed one has parts.
     try:
         if kind == MixedMap.kind:
             parts = tuple(latent_map_from_config(part) for part in fields["parts"])

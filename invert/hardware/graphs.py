@@ -102,6 +102,8 @@ class StepGraphs:
         except Exception as error:
             if is_out_of_memory(error) or not isinstance(error, RuntimeError):
                 raise
+
+            # No graph can be had: all further steps run as they are.
             self.enabled = False
             self.recorded.clear()
             warnings.warn(
@@ -111,6 +113,7 @@ class StepGraphs:
                 stacklevel=2,
             )
             return False
+
         self.recorded[kind] = graph
         return True
 

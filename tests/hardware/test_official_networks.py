@@ -182,7 +182,7 @@ def test_every_failure_is_one_line(tmp_path: Path) -> None:
 
     with official_checkout(checkout(tmp_path / "sg3", "stylegan3")) as code:
         with pytest.raises(CheckoutError, match=r"no projector\.py"):
-            code.project(code.generator(32), torch.zeros(3, 32, 32), 1, None)  # type: ignore[arg-type]
+            code.project(code.generator(32), torch.zeros(3, 32, 32), 1, None)
         code.networks.Generator = None
         with pytest.raises(CheckoutError, match="its Generator cannot be made"):
             code.generator(32)

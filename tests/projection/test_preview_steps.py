@@ -101,7 +101,7 @@ def test_patience_does_not_end_the_steps_with_smaller_pictures() -> None:
 
 def test_crops_of_smaller_pictures_come_at_their_own_scale_and_not_in_every_step() -> None:
     settings = PLAIN.replace(crop_weight=0.1, crop_size=32, crop_every=3)
-    objective = Objective(GENERATOR, target(), Networks(GENERATOR, None, NoDistance()))  # type: ignore[arg-type]
+    objective = Objective(GENERATOR, target(), Networks(GENERATOR, None, NoDistance()))
     variables = Variables(GENERATOR, [GENERATOR.sample(1, space="FNW3")], settings)
     inputs = [each for block in objective.inputs(variables).blocks(4) for each in block]
     with_crop = [k for k, each in enumerate(inputs) if each.crop is not None]
