@@ -17,7 +17,7 @@ layer.
 (sample seed 3, which no encoder was trained on). For both it gives the distances of the encoding's
 image (0 steps, constant noise) at the encoder's size, for the faces also the shares of variance
 missed; and the seconds that encoding one photograph takes. LPIPS is measured where its weights are
-at hand.
+in the cache (`invert download lpips-alex lpips-vgg`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ from invert.encoders.image_terms import ImageTerms
 from invert.encoders.samples import Samples
 from invert.encoders.spread import measure_spread
 from invert.encoders.training import STATISTICS_COUNT
-from invert.errors import ModelUnavailableError, UsageError
+from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images.images import area_downscale, read_image, to_tensor
 from invert.latents.spaces import Space
@@ -51,6 +50,7 @@ from invert.metrics.reconstruction import reconstruction_metrics
 from invert.projection.initialization import InitName, possible_inits
 from invert.projection.projector import Projection, project
 from invert.projection.settings import ProjectionSettings, preset
+from invert.weights import cached
 
 DISTANCES = ("st-lpips-vgg", "st-lpips-alex")
 IF_THERE = ("lpips-alex", "lpips-vgg")
@@ -86,20 +86,12 @@ def timed_projection(
     return result, time.perf_counter() - began
 
 
-def here(names: Sequence[str]) -> Iterator[PerceptualDistance]:
-    """Those distances whose weights are at hand; says which are not."""
-    for name in names:
-        try:
-            yield load_perceptual(name)
-        except ModelUnavailableError as error:
-            click.echo(f"without {name}: {error}", err=True)
-
-
 def alone(
     generator: Generator, encoder: Encoder, portrait: Tensor, faces: int
 ) -> dict[str, dict[str, float]]:
     """What the encoder sees in the portrait and in generated faces, and how fast."""
-    distances = [*map(load_perceptual, DISTANCES), *here(IF_THERE)]
+    names = [*DISTANCES, *(name for name in IF_THERE if cached(name))]
+    distances = [load_perceptual(name) for name in names]
     side, layer = encoder.shape.input_side, encoder.shape.layer
     samples = Samples(generator, layer, HELD_OUT_SEED)
     held_out = HeldOut(

@@ -369,7 +369,10 @@ def train_encode_and_resume(w: World) -> Any:
 @use
 def samples_of_training(w: World) -> Any:
     encoding, noise = Samples(w.generator, 5, seed=3).points(1, 2)
-    images = Renderer(w.generator, 5, 32).without_gradients(encoding, noise)
+    images = [
+        Renderer(w.generator, 5, 32, previews=previews).without_gradients(encoding, noise)
+        for previews in (False, True)
+    ]
     batch = Batches(
         Samples(w.mobile, 5), Renderer(w.mobile, 5, 64), EncoderSettings(batch=3, image_batch=1)
     )[0]

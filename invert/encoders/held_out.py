@@ -44,7 +44,7 @@ class HeldOut:
 
     @cached_property
     def points(self) -> Points:
-        """The faces as points, with their noise."""
+        """The faces: batch 0 of the samples."""
         return self.samples.points(0, self.count)
 
     @cached_property
@@ -67,7 +67,7 @@ class HeldOut:
                 shares = self.spread.missed(encoding, self.points.encoding.rows(rows))
                 add(sums, shares, (rows.stop - start) / self.count)
 
-                # How far the first images are from what they should show.
+                # Images of the first encodings.
                 if seen.stop > start:
                     part = encoding.rows(slice(0, seen.stop - start))
                     images = self.renderer.without_gradients(part, self.renderer.constant_noise)

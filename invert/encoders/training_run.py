@@ -30,6 +30,7 @@ from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 
 SAVE_SECONDS = 60.0
 TEST_EVERY = 200  # steps
+STATE, HISTORY = "run.pt", "history.jsonl"  # in a run's folder
 MAX_HISTORY_BYTES = 64 << 20
 
 
@@ -62,21 +63,22 @@ def train_encoder(
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
     to be resumed, or under way in another process, and for a start of another layer or backbone.
     """
-    with alone_in(output.with_suffix(".run")) as folder:
-        return train_in(
-            folder,
-            generator,
-            layer,
-            output,
-            settings=settings,
-            steps=steps,
-            minutes=minutes,
-            resume=resume,
-            start=start,
-            perceptual=perceptual,
-            callback=callback,
-            record=record,
-        )
+    with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
+        check_run(folder, resume=resume)
+        if resume and start is not None:
+            raise UsageError("a run that goes on has its weights; give a start or resume")
+        first = None if start is None else load_encoder(start, generator)
+
+        with interrupts.immediate():  # nothing to keep yet
+            distances = load_distances(generator, settings) if perceptual is None else perceptual
+            training = EncoderTraining(generator, layer, settings, distances)
+            if first is not None and start is not None:
+                training.begin_from(first, start.name)
+            if resume:
+                resume_run(training, folder / STATE)
+        forget_later_steps(folder / HISTORY, training.step if resume else -1)
+
+        return trained(training, folder, output, steps, minutes, callback, record)
 
 
 @contextmanager
@@ -97,47 +99,25 @@ def alone_in(folder: Path) -> Iterator[Path]:
 
 def check_run(folder: Path, *, resume: bool) -> None:
     """Raise :class:`UsageError` unless a run is there exactly where one is to go on."""
-    if (folder / "run.pt").exists() != resume:
+    if (folder / STATE).exists() != resume:
         what = "no run to resume; train first" if resume else "a run is there; use --resume"
         raise UsageError(f"{folder}: {what}, or name another output")
 
 
-@interrupts.postponed()
-def train_in(
+def trained(
+    training: EncoderTraining,
     folder: Path,
-    generator: Generator,
-    layer: int,
     output: Path,
-    *,
-    settings: EncoderSettings,
     steps: int | None,
     minutes: float | None,
-    resume: bool,
-    start: Path | None,
-    perceptual: Sequence[PerceptualDistance] | None,
     callback: Callable[[EncoderStep], object],
     record: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What :func:`train_encoder` does, in a folder that is ours."""
-    state, history = folder / "run.pt", folder / "history.jsonl"
-    check_run(folder, resume=resume)
-    if resume and start is not None:
-        raise UsageError("a run that goes on has its weights; give a start or resume")
-    first = None if start is None else load_encoder(start, generator)
-
-    with interrupts.immediate():  # nothing to keep yet
-        distances = load_distances(generator, settings) if perceptual is None else perceptual
-        training = EncoderTraining(generator, layer, settings, distances)
-        if first is not None and start is not None:
-            training.begin_from(first, start.name)
-        if resume:
-            resume_run(training, state)
-    if resume:
-        forget_later_steps(history, training.step)
-
+    """Train, keep what :func:`train_encoder` keeps in `folder` and `output`, return the facts."""
+    state, history = folder / STATE, folder / HISTORY
     saved, earlier = time.perf_counter(), training.seconds
     tested, measured = -1, dict[str, float]()  # the step, and what was found
-    if first is not None:
+    if training.step == 0 and training.start is not None:
         tested, measured = 0, training.test()
         add_line(history, {"step": 0, "seconds": 0.0, "held_out": measured})
 
