@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from invert import interrupts
 from invert.generator import Generator
+from invert.hardware.graphs import has_graphs
 from invert.hardware.memory import free_bytes, peak_bytes
 from invert.projection.project_file import Photograph, ProjectionJob, project_photographs
 
 SHARE = 0.8  # of free memory that a batch may take
+# With graphs: they hold the memory of a step, and a kind that is not yet recorded takes as much.
+SHARE_WITH_GRAPHS = 0.4
 
 
 def fitting_batch_size(
@@ -31,4 +34,7 @@ def fitting_batch_size(
         project_photographs(generator, [photograph], short_job)
         with peak_bytes(generator.device) as peak:
             project_photographs(generator, [photograph], short_job)
-    return max(1, min(most, int(SHARE * free / max(1, peak[0]))))
+
+    graphs = job.settings.graphs and has_graphs(generator.device)
+    share = SHARE_WITH_GRAPHS if graphs else SHARE
+    return max(1, min(most, int(share * free / max(1, peak[0]))))

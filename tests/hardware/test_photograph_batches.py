@@ -144,7 +144,7 @@ def test_auto_fits_the_batch_to_free_memory(
 ) -> None:
     rendered = watch(monkeypatch, most=1000)
     memory = {
-        "mem_get_info": lambda device: (3000, 9999),
+        "mem_get_info": lambda device: (6500, 9999),
         "memory_reserved": lambda device: 900,
         "memory_allocated": lambda device: 400,
         "max_memory_allocated": lambda device: 400 + 1000,  # of one photograph
@@ -153,7 +153,7 @@ def test_auto_fits_the_batch_to_free_memory(
     for name, function in memory.items():
         monkeypatch.setattr(DEVICE, name, function, raising=False)
     assert run("project", *photos, *ON_DEVICE).code == 0
-    assert max(rendered) == 2  # 80 % of 3500 bytes
+    assert max(rendered) == 2  # 40 % of 7000 bytes, since steps are recorded
     assert [r["batch"] for r in reports(tmp_path).values()] == [2, 2, 2, 2, 1]
 
 
