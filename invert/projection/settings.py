@@ -136,7 +136,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     """The named settings for a space.
 
     fast       what we found best for minutes on a CPU (docs/projection.md); the default everywhere
-    draft      fast in fewer steps, nearly all with smaller pictures: a first look
+    draft      few steps, nearly all with smaller pictures: a first look
     thesis     [S]: 250 steps where the space has features, 1000 where it has not
     stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000
                steps
@@ -158,13 +158,20 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         if features and not parsed.spatial:
             fast = fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
 
-            # Smaller pictures first, and a rate that falls nearly from the beginning: at the full
-            # rate the distances stop falling after 20 steps or so.
-            fast = fast.replace(steps=120, warmup=10, cooldown=0.9, preview=0.5, crop_every=2)
-
         if name == "fast":
             return fast
-        return fast.replace(steps=40, init_steps=40, preview=0.9, companion_steps=100)
+
+        # Smaller pictures, and a rate that falls nearly from the beginning: at the full rate the
+        # distances stop falling after 20 steps or so.
+        return fast.replace(
+            steps=40,
+            init_steps=40,
+            warmup=10,
+            cooldown=0.9,
+            preview=0.9,
+            crop_every=2,
+            companion_steps=100,
+        )
 
     if name == "thesis":
         return ProjectionSettings(steps=250 if features else 1000)
