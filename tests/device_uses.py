@@ -25,7 +25,7 @@ from directions.regression import learn
 from directions.scored_samples import style_vectors
 from directions.sefa import factorize
 from directions.w_space import WSpace
-from edits.along_direction import edit, move
+from edits.along_direction import chain, edit, move
 from edits.attributes.catalog import find_model
 from edits.attributes.files import load_attribute_model, save_attribute_model
 from edits.attributes.samples import PairSampler
@@ -248,7 +248,8 @@ def edit_what_a_companion_carries(w: World) -> Any:
     made += [edit(w.generator, w.latent(space), w.direction, 2.0) for space in ("Z", "W", "SW+")]
     made.append(edit(w.generator, w.latent("FNSW5"), w.direction, 1.0, mask=w.mask))
     made.append(edit(w.generator, canvas, w.direction, 1.0, features="difference", mask=wide))
-    return [*made, edit(w.generator, made[0], w.direction, -1.0)]
+    twice = chain(w.generator, w.latent("FNW5"), [(w.direction, 1.0), (w.direction, -0.5)])
+    return [*made, twice, edit(w.generator, made[0], w.direction, -1.0)]
 
 
 @use

@@ -287,7 +287,7 @@ def test_a_network_without_known_affines_says_so() -> None:
     class Unknown(SynthesisNetwork):
         architecture = "unknown"
         mapping: MappingNetwork
-        start = noise_const = run = finish = None
+        start = noise_const = run = reads = finish = None
 
     with pytest.raises(UsageError, match="no affine layers are known in a unknown"):
         affines(Unknown(), 0)

@@ -47,6 +47,7 @@ LINES = {
     "render": f"render a.pt z.pt {NET}",
     "render noise": f"render w.pt -o r.png --noise random --seed 3 --force {NET}",
     "render into": f"render a.pt --into face.png -o whole.png {READING} {NET}",
+    "render in tiles": f"render a.pt -o tiled.png --tiled {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
     "edit by difference": f"edit a.pt --direction tilt.safetensors --features difference {NET}",
     "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --styles 0-3 {NET}",
@@ -100,6 +101,9 @@ OPTIMIZING = {
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --warped 1 --lr 1e-3 "
     f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 --held-out 4 "
     f"--init encoder.safetensors -o t.safetensors --json {NET}",
+    "train a refinement": f"train encoder --minutes 5 --steps 1 --batch 1 --refinement 2 "
+    f"--image-weight 1 --previews {DISTANCE} --held-out 1 --init encoder.safetensors "
+    f"-o refining.safetensors {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
     f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
 }

@@ -35,6 +35,10 @@ from invert.latents.latent import Latent
 # Functions that take a generator or a latent and are not called below, and why not.
 EXCUSED = {
     "edits.feature_edits.FeatureEdit.displacement": "a protocol; its implementations are called",
+    "invert.encoders.descent.descend": "test_device_commands trains a refinement",
+    "invert.encoders.slope.slope_at": "test_device_commands trains a refinement",
+    "invert.encoders.slope.slope_size": "test_device_commands trains a refinement",
+    "invert.encoders.training_run.load_distances": "test_device_commands loads them",
     "invert.latents.network_files.find_network": "finds a file",
     "invert.latents.network_files.likely_checkpoints": "finds files",
     "invert.projection.batch_size.fitting_batch_size": "test_photograph_batches gives it a memory",

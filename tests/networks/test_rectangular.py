@@ -246,8 +246,8 @@ def test_a_canvas_beyond_the_limit_of_pixels_is_refused(generator: Generator) ->
 
 
 def test_an_encoder_is_trained_and_used() -> None:
-    settings = EncoderSettings(batch=2, fresh=2, held_out=2, image_batch=1, image_every=1, warmup=1)
-    training = EncoderTraining(TALL, 5, settings, None)
+    settings = EncoderSettings(batch=2, held_out=2, warmup=1, perceptual=())
+    training = EncoderTraining(TALL, 5, settings, [])
     training.run(steps=1, seconds=None, callback=lambda step: None, test_every=1)
     image = TALL.render(TALL.sample(0))
     latent = training.result.encode(TALL, image)
