@@ -9,8 +9,8 @@ from torch import Tensor
 
 from invert.arguments import check_seed
 from invert.errors import UsageError
-from invert.gan.filtered_noise import LatentMap
-from invert.gan.places import PlacedNoise
+from invert.latent_maps.filtered_noise import LatentMap
+from invert.latent_maps.places import PlacedNoise
 from invert.networks.network import Style, SynthesisNetwork
 from invert.networks.windows import Window
 from invert.tiling.parts import placed_noise

@@ -7,7 +7,7 @@ import torch
 from networks import small_generator
 
 from invert.errors import UsageError
-from invert.gan.latent_maps import new_latent_map
+from invert.latent_maps.kinds import new_latent_map
 from invert.generator import Generator
 from invert.networks.windows import Window
 from invert.tiling.placed_parts import PlacedParts

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from invert.arguments import check_number
 from invert.errors import UsageError
-from invert.gan.filtered_noise import LatentMap
+from invert.latent_maps.filtered_noise import LatentMap
 
 REACH = 3.0  # margin of a Gaussian, in σ_max; [S] does not say its k
 MAX_SIGMA = 64.0  # cells

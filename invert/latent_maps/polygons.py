@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invert.arguments import check_number
-from invert.gan.filtered_noise import LatentMap
+from invert.latent_maps.filtered_noise import LatentMap
 
 SIDES = 5
 MAX_RADIUS = 16.0  # cells; the work grows with its square

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from invert.errors import ModelFileError, UsageError
-from invert.gan.blurred_noise import GaussianMap
-from invert.gan.latent_maps import KINDS, latent_map_from_config, new_latent_map
+from invert.latent_maps.blurred_noise import GaussianMap
+from invert.latent_maps.kinds import KINDS, latent_map_from_config, new_latent_map
 
 NAMES = [*KINDS, "blurred+polygons"]
 DRAWS = 10_000

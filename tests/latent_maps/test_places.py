@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from invert.errors import UsageError
-from invert.gan.places import MAX_PLACE, PlacedNoise
+from invert.latent_maps.places import MAX_PLACE, PlacedNoise
 
 
 def test_a_larger_window_contains_the_smaller_one() -> None:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from invert.errors import ModelFileError, UsageError, did_you_mean
-from invert.gan.blurred_noise import BoxMap, GaussianMap, LearnedMap, MotionMap, RadialMap
-from invert.gan.filtered_noise import LatentMap, NormalMap
-from invert.gan.polygons import PolygonMap
+from invert.latent_maps.blurred_noise import BoxMap, GaussianMap, LearnedMap, MotionMap, RadialMap
+from invert.latent_maps.filtered_noise import LatentMap, NormalMap
+from invert.latent_maps.polygons import PolygonMap
 
 KINDS: Mapping[str, type[LatentMap]] = {
     kind.kind: kind

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from invert.arguments import check_integer, check_seed
 from invert.errors import UsageError
-from invert.networks.windows import Interval
 
 BLOCK = 32  # cells per side; another value is another noise
 MAX_PLACE = 2**40  # cells from the origin; counters hold 2⁶³
 MAX_FIELD = 2**32 - 1
+
+Interval = tuple[int, int]  # of cells, half open, as in `invert.networks.windows`
 
 
 @dataclass(frozen=True)
