@@ -22,6 +22,7 @@ from invert.commands.files import convert, convert_network, download, info, netw
 from invert.commands.groups import CommandGroup
 from invert.commands.habits import hint_for_option
 from invert.commands.hints import fitting, running
+from invert.commands.measure import measure
 from invert.commands.pictures import generate, render
 from invert.commands.project import project
 from invert.commands.streams import Tolerant, lost_results, tolerant_streams
@@ -68,7 +69,7 @@ train.add_command(attribute)
 
 for heading, commands in SECTIONS.items():
     cli.add_section(heading, commands)
-cli.add_section("Networks and directions", [train])
+cli.add_section("Networks and directions", [train, measure])
 
 
 def fitted(message: str) -> str:

@@ -41,7 +41,11 @@ class Recognized:
     tensors: Mapping[str, Any]
 
 
-FORMATS_OF_OURS = {"invert-latent": FileKind.LATENT, "invert-direction": FileKind.DIRECTION}
+FORMATS_OF_OURS = {
+    "invert-latent": FileKind.LATENT,
+    "invert-direction": FileKind.DIRECTION,
+    "invert-moments": FileKind.MOMENTS,
+}
 ARCHITECTURES_OF_OURS = {
     "stylegan2": FileKind.CHECKPOINT,
     "mobile-stylegan": FileKind.CHECKPOINT,
@@ -55,7 +59,10 @@ POINT_KEYS = {"w", "ws", "w_plus", "dlatents", "dlatent", "latent", "latents", "
 # Where they keep directions: GANSpace (of W, then of activations), its export by e4e, SeFa.
 DIRECTION_KEYS = {"lat_comp", "act_comp", "comp", "eigvec"}
 HEAD_BYTES = 1 << 16
-OTHERS_OF_OURS = (b"invert-latent", b"invert-direction", b"attribute-model", b'\\"encoder\\"')
+OTHERS_OF_OURS = (
+    *(b"invert-latent", b"invert-direction", b"invert-moments"),
+    *(b"attribute-model", b'\\"encoder\\"'),
+)
 NO_CHECKPOINT = "expected the checkpoint of a generator"
 MAX_TEXT = 1 << 20
 MAX_NUM_WS = 20  # of a 2048 px StyleGAN2

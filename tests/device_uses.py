@@ -12,6 +12,7 @@ import pytest
 import torch
 from device_world import SPACES, World, seeded
 from shell import make_photo
+from small_vgg import small_features
 from torch import Tensor
 
 import invert
@@ -49,8 +50,11 @@ from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points,
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.distribution_distance import distribution_distances
+from invert.metrics.generated import sampled
 from invert.metrics.perceptual import PerceptualDistance
+from invert.metrics.picture_sets import GeneratedPictures
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
+from invert.metrics.vgg16_features import vgg16_moments
 from invert.projection.companion import ensure_companion, later_styles, with_companion
 from invert.projection.framing import Framing
 from invert.projection.initialization import encoder_init
@@ -293,6 +297,14 @@ def canvases(w: World) -> Any:
     moved = shift(w.latent("FNSW5"), (2, 0))
     cut = crop(w.latent("FNW5").to(w.device), (2, 4, 8, 6))
     return moved.to(w.device), cut, w.generator.render(w.canvas)
+
+
+@use
+def moments_of_samples(w: World) -> Any:
+    pictures = GeneratedPictures(w.generator, [0, 1, 2])
+    moments = vgg16_moments([pictures.images(0, 2)], small_features().to(w.device))
+    noise = sampled(w.generator, [0, 1], psi=0.5).noise
+    return noise, pictures.images(2, 3), moments.cpu().mean.sum().item()
 
 
 @use

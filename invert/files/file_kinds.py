@@ -23,6 +23,10 @@ class FileKind(Enum):
     ENCODER = "encoder", "`invert project PHOTO --encoder FILE` takes it"
     WEIGHTS = "weights", "invert finds them in its cache by their name (`invert networks`)"
     DISTRIBUTIONS = "map distributions", "invert finds them in its cache, or makes them again"
+    MOMENTS = (
+        "moments of features",
+        "`invert measure fd-vgg16 FILE B` compares them with other pictures",
+    )
     TRAINING = "training state", "`invert train encoder --resume` goes on from it"
     HISTORY = "training history", "each line is a measurement of `invert train encoder`"
     REPORT = "report", "it says how `invert project` made the latent beside it"

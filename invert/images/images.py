@@ -43,8 +43,10 @@ __all__ = [
     "convert_picture",
     "encode_animation",
     "encode_png",
+    "from_levels",
     "read_image",
     "read_mask",
+    "to_levels",
     "to_pil",
     "to_tensor",
     "write_animation",
@@ -91,8 +93,7 @@ def to_tensor(images: Image.Image | Sequence[Image.Image]) -> Tensor:
         )
 
     stacked = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-    x = stacked.permute(0, 3, 1, 2).to(torch.float32)  # [N, 3, H, W]
-    return x.div(127.5).sub(1).contiguous()
+    return from_levels(stacked.permute(0, 3, 1, 2)).contiguous()
 
 
 def to_pil(tensor: Tensor) -> list[Image.Image]:
@@ -110,8 +111,19 @@ def to_pil(tensor: Tensor) -> list[Image.Image]:
             "an image tensor holds NaN and has no picture; look for the step that diverged"
         )
 
-    levels = x.add(1).mul(127.5).add(0.5).floor().clamp(0, 255).to(torch.uint8)
-    return [Image.fromarray(pixels) for pixels in levels.permute(0, 2, 3, 1).contiguous().numpy()]
+    levels = to_levels(x).permute(0, 2, 3, 1).contiguous()
+    return [Image.fromarray(pixels) for pixels in levels.numpy()]
+
+
+def to_levels(images: Tensor) -> Tensor:
+    """uint8 of the shape and on the device of images in [−1, 1], rounded half up and clamped."""
+    x = images.detach().to(torch.float32)
+    return x.add(1).mul(127.5).add(0.5).floor().clamp(0, 255).to(torch.uint8)
+
+
+def from_levels(levels: Tensor) -> Tensor:
+    """float32 in [−1, 1] from the 256 levels of files: x / 127.5 − 1."""
+    return levels.to(torch.float32).div(127.5).sub(1)
 
 
 def to_picture(image: Image.Image | Tensor) -> Image.Image:

@@ -76,6 +76,9 @@ INPUTS_AS_OUTPUTS = {
     "train attribute": ["train", "attribute", "--direction", "q.safetensors", "-o",
                         "q.safetensors"],
     "train encoder": ["train", "encoder", "--init", "q.safetensors", "-o", "q.safetensors"],
+    "measure fd-vgg16": ["measure", "fd-vgg16", "m.png", "--keep-a", NET],
+    "measure fd-vgg16, the moments": ["measure", "fd-vgg16", "q.safetensors", "--keep-b",
+                                      "q.safetensors"],
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from invert.weights import cached
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30  # until a command that hangs is given up; a few milliseconds are usual
-WRITTEN = {"output", "out", "cache_dir"}  # parameters that name results
+WRITTEN = {"output", "out", "cache_dir", "keep_a", "keep_b"}  # parameters that name results
 BAD = "BAD"  # stands for the pipe or device
 NETWORK = ["--network", "small.safetensors"]
 
@@ -81,6 +81,8 @@ INPUTS: dict[tuple[str, str], list[str]] = {
         "--perceptual-steps", "1",
         "--lpips-weights", BAD, *NETWORK,
     ],
+    ("measure fd-vgg16", "a"): ["measure", "fd-vgg16", BAD, *NETWORK],
+    ("measure fd-vgg16", "b"): ["measure", "fd-vgg16", "photos", BAD],
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from PIL import Image
 from searches import short_searches
 from shell import Result, Shell, make_photo, pixels, refused, succeeded
 from simulated_device import DEVICE, simulated_device
+from small_vgg import put_small_vgg
 
 import cli
 from directions.direction import Direction, unit
@@ -106,6 +108,13 @@ OPTIMIZING = {
     f"-o refining.safetensors {NET}",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
     f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
+}
+
+# What prints a number, which is compared with the CPU's.
+SETS = f"--size 40 --count 3 --seed 1 --max-pixels 9999 --batch 2 {CLASSES} --seeds 0-1 --psi 0.5"
+MEASURING = {
+    "fd-vgg16": f"measure fd-vgg16 face.png {SETS} --class 1 --noise const "
+    "--keep-a a.safetensors --keep-b b.safetensors --json",
 }
 
 # Options that no line above has, and why not.
@@ -220,6 +229,24 @@ def test_a_trained_model_carries_an_edit_on_the_device(run_in: Runner, prepared:
     succeeded(run_in(f"{edit} {NET}", "sim"))
 
 
+@pytest.mark.parametrize("name", MEASURING)
+def test_a_command_measures_what_it_measures_on_the_cpu(
+    name: str, run_in: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_small_vgg(tmp_path / "cache", monkeypatch)
+    there, here = run_in(MEASURING[name], "sim"), run_in(MEASURING[name], "cpu")
+    assert there.err.splitlines().count("device: sim:0 (simulated)") == 1
+    for a, b in zip(*(numbers_in(succeeded(result)) for result in (there, here)), strict=True):
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+
+
+def numbers_in(printed: str) -> list[float]:
+    """The numbers in JSON, in order."""
+    numbers: list[float] = []
+    json.loads(printed, parse_float=lambda text: numbers.append(float(text)))
+    return numbers
+
+
 def walk(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
     """Every command that can be called, with its words."""
     for name, command in group.commands.items():
@@ -230,7 +257,7 @@ def walk(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Comman
 
 
 def test_every_option_of_every_command_with_a_device_ran_on_it() -> None:
-    lines = [*LINES.values(), *OPTIMIZING.values()]
+    lines = [*LINES.values(), *OPTIMIZING.values(), *MEASURING.values()]
     for words, command in walk(cli.cli):
         options = {o.opts[-1]: o.opts for o in command.params if isinstance(o, click.Option)}
         if "--device" not in options:
