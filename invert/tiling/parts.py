@@ -9,8 +9,8 @@ from torch import Tensor
 
 from invert.arguments import check_seed
 from invert.errors import UsageError
-from invert.latent_maps.places import PlacedNoise
 from invert.generator import Generator, NoiseMode
+from invert.latent_maps.places import PlacedNoise
 from invert.latents.conversion import layer_styles
 from invert.latents.latent import Latent
 from invert.networks.network import Size, Style, SynthesisNetwork
@@ -48,7 +48,7 @@ class LatentParts:
     """The parts of one latent, cut out of its maps.
 
     `noise` is as in :meth:`Generator.render`, and used where the latent has no maps of its own:
-    constant maps repeat, and random ones are drawn by place (:mod:`invert.latent_maps.places`), so that
+    constant maps repeat, and random ones are drawn by place (`invert.latent_maps.places`), so that
     they need no memory. They are other ones than a rendering of the whole draws.
     """
 

@@ -7,8 +7,8 @@ import torch
 from networks import small_generator
 
 from invert.errors import UsageError
-from invert.latent_maps.kinds import new_latent_map
 from invert.generator import Generator
+from invert.latent_maps.kinds import new_latent_map
 from invert.networks.windows import Window
 from invert.tiling.placed_parts import PlacedParts
 from invert.tiling.tiles import render_rows, render_window
