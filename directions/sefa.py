@@ -35,11 +35,17 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
             f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, "
             "both included"
         )
+    if stop < generator.network.first:
+        raise UsageError(
+            f"styles {first} to {stop - 1} have no effect: this generator starts at layer "
+            f"{generator.network.first}; expected a range that ends later"
+        )
     if not 1 <= count <= generator.w_dim:
         raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count}")
 
     # Rows of unit norm, as in the paper's code: channels count alike, and run-time gains do not.
-    weights = [a.weight for index in range(first, stop) for a in affines(generator.network, index)]
+    start = max(first, generator.network.first - 1)
+    weights = [a.weight for index in range(start, stop) for a in affines(generator.network, index)]
     rows = F.normalize(torch.cat(weights).cpu().double(), dim=1)
 
     # AᵀA v_k = λ_k v_k; eigh sorts upwards.
@@ -70,8 +76,8 @@ def affines(network: SynthesisNetwork, index: int) -> list[Affine]:
     only colour the image, and SeFa leaves them out too. This is the only place that knows where a
     network keeps its affine layers; raises :class:`UsageError` for other networks.
     """
-    if isinstance(network, (StyleGAN2, MobileStyleGAN)) and index < len(network.convs):
-        conv = network.convs[index]
+    if isinstance(network, (StyleGAN2, MobileStyleGAN)) and index < network.num_ws - 1:
+        conv = network.conv(index + 1)
         assert isinstance(conv, (StyledConv, SeparableConv))
         up = conv.up_affine if isinstance(conv, SeparableConv) else None
         return [conv.affine] if up is None else [up, conv.affine]

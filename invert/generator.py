@@ -19,11 +19,12 @@ from invert.hardware.passes import passes
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
 from invert.latents import network_files
-from invert.latents.conversion import constant_noise, convert_latent, layer_styles
+from invert.latents.conversion import constant_noise, convert_latent, entry
 from invert.latents.early_maps import early_maps
 from invert.latents.latent import Latent
 from invert.latents.previews import preview_images
-from invert.latents.shapes import Shapes, check_fit, check_layer, shapes
+from invert.latents.sampled_maps import with_sampled_map
+from invert.latents.shapes import Shapes, check_fit, check_index, check_layer, shapes
 from invert.latents.spaces import Space, check_conversion
 from invert.latents.statistics import Statistics, cached_map_distributions, random_z, w_statistics
 from invert.networks.network import Layer, Size, SynthesisNetwork
@@ -130,7 +131,7 @@ class Generator:
 
     def layer(self, index: int) -> Layer:
         """Facts of layer 1 … num_ws. Raises :class:`SpaceError` outside."""
-        check_layer(self.network, Space("W+", index))
+        check_index(self.network, Space("W+", index))
         return self.network.layers[index - 1]
 
     def shapes(self, space: str | Space, features: tuple[int, int] | None = None) -> Shapes:
@@ -160,15 +161,30 @@ class Generator:
         psi: float = 1.0,
         label: int | None = None,
         space: str | Space = "W",
+        features: Size | None = None,
     ) -> Latent:
         """Latents of seeds, in W by default.
 
         z is numpy's RandomState(seed).randn(1, z_dim), as in NVIDIA's generate.py. psi is the
         truncation towards the mean w ([K] uses 1, 0.7 or 0.5); in Z spaces it must be 1. `label` is
         a class index.
+
+        Where the generator's latent is a map, F… spaces have an F_i and noise maps of the seed, by
+        place (`invert.latent_maps.planes`), of `features` = (height, width) cells or those of
+        training; a larger map has the smaller one at its top left. Spaces without features have the
+        stored draw of F_i, as other generators have their constant.
         """
         seeds, psi = check_seeds(seeds), check_psi(psi)
         target = Space.parse(space)
+        check_layer(self.network, target)
+        sampled = target.layer is not None and self.network.latent_map is not None
+        if features is not None and not sampled:
+            raise UsageError(
+                f"F of any size can be sampled where the generator's latent is a map, in F… spaces;"
+                f" {self.name or 'this generator'} has a learned constant"
+                if self.network.latent_map is None
+                else f"{target} has no features; sample in FNZ{self.network.first}, for example"
+            )
 
         # z and the label.
         z = torch.from_numpy(
@@ -182,28 +198,41 @@ class Generator:
                 raise UsageError(
                     f"truncation psi moves w, so a point of {target} cannot have it; use W or psi 1"
                 )
-            return self.convert(self._make(Space("Z"), z, label=c), target)
+            point = self._make(Space("Z"), z, label=c)
+            if sampled:
+                point = with_sampled_map(self.network, point, seeds, target, features)
+            return self.convert(point, target)
 
         # Truncation: w_avg + psi · (w − w_avg).
         w = self.mapping(z, c)
         if psi != 1:
             mean = self.w_avg
             w = mean + psi * (w - mean)
-        return self.convert(self._make(Space("W"), w), target)
+        point = self._make(Space("W"), w)
+        if sampled:
+            point = with_sampled_map(self.network, point, seeds, target, features)
+        return self.convert(point, target)
 
     def random_w(self, count: int, random: torch.Generator) -> Tensor:
         """w [N, w_dim] of random z, and of random classes of a conditional generator."""
         return self.mapping(*random_z(self.network, count, random))
 
     def early_maps(
-        self, styles: Tensor, layer: int, noise: Sequence[Tensor | None] | None = None
+        self,
+        styles: Tensor,
+        layer: int,
+        noise: Sequence[Tensor | None] | None = None,
+        start: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """F_i and R_i of styles [N, n, w_dim] for i = `layer`; the last one stands for any missing.
 
-        `noise` holds maps of the layers 1 … i − 1, by default those saved with the weights. R_i is
-        None where there is none. Gradients flow to the styles.
+        `noise` holds maps of the layers before i, by default those saved with the weights. `start`
+        [N, C, h, w] is the input of the first layer, by default the constant: a generator whose
+        latent is a map has other ones (`SynthesisNetwork.sampled_start`). R_i is None where there
+        is none. Gradients flow to the styles.
         """
-        return early_maps(self.network, styles.unbind(1), layer, noise)
+        check_layer(self.network, Space("W+", layer))
+        return early_maps(self.network, styles.unbind(1), layer, noise, start)
 
     def latent(self, ws: Tensor) -> Latent:
         """The point of W [N, w_dim] or W+ [N, num_ws, w_dim] in a tensor."""
@@ -334,14 +363,9 @@ class Generator:
         return [torch.zeros_like(m) for m in maps] if mode == "none" else maps
 
     def _render_pass(self, latent: Latent, noise: list[Tensor]) -> Tensor:
-        x = latent.features
-        if x is None:
-            x = self.network.start().expand(len(latent), -1, -1, -1)
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-            styles = layer_styles(self.network, latent)
-            image = self.network.synthesize(
-                x, latent.rgb, styles, [*noise, None], latent.space.first
-            )
+            first, x, rgb, styles = entry(self.network, latent)
+            image = self.network.synthesize(x, rgb, styles, [*noise, None], first)
         return image.to(self.dtype)
 
     # -- statistics
@@ -378,7 +402,7 @@ class Generator:
             raise UsageError(f"the distribution of {part} depends on the layer; say which")
 
         # Both maps of a layer are sampled at once.
-        self.layer(layer)
+        check_layer(self.network, Space("W+", layer))
         if layer not in self._maps:
             self._maps[layer] = {
                 k: v.to(self.device, self.dtype)

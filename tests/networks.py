@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 
 from invert.checkpoints import Checkpoint
+from invert.checkpoints.checkpoint import stylegan2_config
 from invert.generator import Generator
+from invert.latent_maps.kinds import new_latent_map
 from invert.loading import generator_from_checkpoint
 from invert.networks.initialize import untrained_stylegan2
 
@@ -33,6 +35,33 @@ def small_checkpoint(
     tensors = {name: t * 0.5 if ".torgb.weight" in name else t for name, t in tensors.items()}
     config = {"conv_clamp": None, "mapping_lr_multiplier": 0.01, "resample_filter": [1, 3, 3, 1]}
     return Checkpoint("stylegan2", "invert", config, tensors, {})
+
+
+def small_map_checkpoint(
+    first: int = 3, *, resolution: int = 64, kind: str = "blurred", start: tuple[int, int] = (4, 4)
+) -> Checkpoint:
+    """A generator of FNZ_i, as `small_checkpoint` is one of Z."""
+    latent_map = new_latent_map(kind, 32, 4 << first // 2)
+    tensors = untrained_stylegan2(
+        resolution,
+        channel_max=32,
+        z_dim=32,
+        w_dim=32,
+        mapping_layers=2,
+        noise_strength=0.1,
+        first=first,
+        latent_map=latent_map,
+        start=start,
+    )
+    tensors = {name: t * 0.5 if ".torgb.weight" in name else t for name, t in tensors.items()}
+    return Checkpoint("stylegan2", "invert", stylegan2_config(latent_map=latent_map), tensors, {})
+
+
+def small_map_generator(
+    first: int = 3, *, resolution: int = 64, dtype: torch.dtype = torch.float32
+) -> Generator:
+    checkpoint = small_map_checkpoint(first, resolution=resolution)
+    return generator_from_checkpoint(checkpoint, name="small-map", dtype=dtype)
 
 
 def small_generator(

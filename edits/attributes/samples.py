@@ -59,15 +59,18 @@ class PairSampler:
         generator = self.generator
         like = generator.w_avg
 
-        # What is random about each pair: its strength, w, and noise before layer i.
-        sizes = generator.shapes("NW+").noise[: self.layer - 1]
-        rows, maps, strengths = [], [], []
+        # What is random about each pair: its strength, w, noise before layer i, and the F that
+        # generators of FNZ_i start from.
+        network = generator.network
+        sizes = generator.shapes("NW+").noise[: self.layer - network.first]
+        rows, maps, strengths, starts = [], [], [], []
         for k in indices:
             random = torch.Generator().manual_seed(k * SEEDS + self.seed)
             drawn = (2 * float(torch.rand((), generator=random)) - 1) * self.limit
             strengths.append(drawn if strength is None else strength)
             rows.append(self._w(random))
             maps.append([torch.randn(1, 1, *size, generator=random) for size in sizes])
+            starts.append(network.sampled_start(1, random))
 
         # w⁺ before, and w⁺ + c·v after.
         c = torch.tensor(strengths).to(like)
@@ -76,10 +79,9 @@ class PairSampler:
 
         # F_i and R_i of both, with the same noise.
         noise = [torch.cat(group).to(like) for group in zip(*maps, strict=True)]
-        start, end = self._maps(before, noise), self._maps(after, noise)
-        return Pairs(
-            (start[0], end[0]), (start[1], end[1]), (before, after), c[:, None, None, None]
-        )
+        start = torch.cat(starts)
+        (x, rgb), (y, edited) = (self._maps(styles, noise, start) for styles in (before, after))
+        return Pairs((x, y), (rgb, edited), (before, after), c[:, None, None, None])
 
     def chunks(self, indices: range, strength: float | None = None) -> Iterator[Pairs]:
         """The pairs of some indices, a few at a time."""
@@ -104,6 +106,8 @@ class PairSampler:
         w = generator.random_w(1, random)
         return generator.w_avg + psi * (w - generator.w_avg)
 
-    def _maps(self, styles: Tensor, noise: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+    def _maps(
+        self, styles: Tensor, noise: list[Tensor], start: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         with torch.no_grad():
-            return self.generator.early_maps(styles, self.layer, noise)
+            return self.generator.early_maps(styles, self.layer, noise, start)

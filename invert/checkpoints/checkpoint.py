@@ -11,7 +11,12 @@ from torch import Tensor
 
 from invert.checkpoints.nodes import describe, quoted
 from invert.errors import ModelFileError
-from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER, DEFAULT_RESAMPLE_FILTER
+from invert.latent_maps.filtered_noise import LatentMap
+from invert.networks.stylegan2 import (
+    DEFAULT_LR_MULTIPLIER,
+    DEFAULT_RESAMPLE_FILTER,
+    check_latent_map,
+)
 from invert.networks.stylegan2_tensors import check_stylegan2, expected_shapes
 
 JSON: TypeAlias = Any  # whatever json.dumps can write
@@ -25,7 +30,8 @@ class Checkpoint:
 
     `tensors` of a "stylegan2" have the names and raw values (no run-time gain applied) of
     StyleGAN2-ADA-PyTorch. `config` is what their shapes do not tell: `conv_clamp` (float or None),
-    `mapping_lr_multiplier` and `resample_filter` (taps, which the network scales to sum 1).
+    `mapping_lr_multiplier` and `resample_filter` (taps, which the network scales to sum 1); that of
+    a generator of FNZ_i also has `latent_map`, the distribution of F_i (`LatentMap.config`).
     `details` is for people: container, class, protocol, hashes of source code that was ignored,
     training settings and, under `assumed`, what the file does not say. `doubts` holds a sentence
     about each assumption that a user should know of at once.
@@ -51,14 +57,19 @@ def stylegan2_config(
     conv_clamp: float | None = None,
     mapping_lr_multiplier: float = DEFAULT_LR_MULTIPLIER,
     resample_filter: Iterable[float] = DEFAULT_RESAMPLE_FILTER,
+    latent_map: LatentMap | None = None,
 ) -> dict[str, JSON]:
-    """The config of a StyleGAN2, always with the same three keys and number types."""
+    """The config of a StyleGAN2, always with the same three keys and number types.
+
+    That of a generator whose F_i is sampled has its `latent_map` as well.
+    """
     taps = [float(tap) for tap in resample_filter]
-    return {
+    config: dict[str, JSON] = {
         "conv_clamp": None if conv_clamp is None else float(conv_clamp),
         "mapping_lr_multiplier": float(mapping_lr_multiplier),
         "resample_filter": [int(tap) if tap.is_integer() else tap for tap in taps],
     }
+    return config if latent_map is None else {**config, "latent_map": latent_map.config()}
 
 
 class Budget:
@@ -115,6 +126,7 @@ def check(checkpoint: Checkpoint, *, allow_nonfinite: bool) -> None:
         _check_colours(tensors)
         check_stylegan2(tensors)
         _check_config(checkpoint.config)
+        check_latent_map(tensors, checkpoint.config.get("latent_map"))
 
     # Values.
     empty = [name for name, t in tensors.items() if t.numel() == 0]
@@ -151,7 +163,7 @@ def _check_config(config: Mapping[str, JSON]) -> None:
     Fingerprints depend on it.
     """
     names = tuple(stylegan2_config())
-    if set(config) != set(names):
+    if set(config) - {"latent_map"} != set(names):
         raise ModelFileError(
             f"config should be {', '.join(names)}; got {first(config) or 'nothing'}"
         )

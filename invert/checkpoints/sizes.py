@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invert.checkpoints.nodes import describe
 from invert.errors import ModelFileError
-from invert.networks.stylegan2_tensors import mapping_depth, resolutions
+from invert.networks.stylegan2_tensors import first_block, first_layer, mapping_depth, resolutions
 
 # The sizes by the names that PyTorch and TensorFlow files have for them. Labels come first: their
 # loss explains the rest.
@@ -75,10 +75,11 @@ def _measured(tensors: Mapping[str, Tensor]) -> dict[str, int]:
             measured["z_dim"] = entry.shape[1] - (0 if embed is None else embed.shape[0])
 
     # The synthesis network's. Blocks have the name of their size if the constant were 4×4.
-    sizes = resolutions(tensors)
-    const = tensors.get("synthesis.b4.const")
+    # Styles are counted from layer 1, which a generator of FNZ_i does not have.
+    sizes, block = resolutions(tensors), first_block(tensors)
+    const = tensors.get(f"synthesis.b{block}.const")
     if sizes:
-        measured["num_ws"] = 2 * len(sizes)
-    if sizes and const is not None and const.shape[-2:] == (4, 4):
+        measured["num_ws"] = 2 * len(sizes) + first_layer(block) - 1
+    if sizes and const is not None and const.shape[-2:] == (block, block):
         measured["resolution"] = sizes[-1]
     return measured

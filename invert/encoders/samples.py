@@ -65,10 +65,12 @@ class Samples:
     def encodings(self, count: int, random: torch.Generator) -> Encoding:
         """F_i, R_i and all styles of new points."""
         styles = self._styles(count, random)
-        sizes = self.generator.shapes("NW+").noise[: self.layer - 1]
+        network = self.generator.network
+        sizes = self.generator.shapes("NW+").noise[: self.layer - network.first]
         noise = [torch.randn(count, 1, *size, generator=random).to(styles) for size in sizes]
+        start = network.sampled_start(count, random)
         with torch.no_grad():
-            features, rgb = self.generator.early_maps(styles, self.layer, noise)
+            features, rgb = self.generator.early_maps(styles, self.layer, noise, start)
 
         # Whole cells of both maps, as shares of their sides.
         sides = [t.shape[2:] for t in (features, rgb) if t is not None]
@@ -83,8 +85,9 @@ class Samples:
 
     def noise(self, count: int, random: torch.Generator) -> list[Tensor]:
         """Noise maps [count, 1, h, w] of the layers from i on."""
-        sizes = self.generator.shapes("NW+").noise[self.layer - 1 :]
-        like = self.generator.network.start()
+        network = self.generator.network
+        sizes = self.generator.shapes("NW+").noise[self.layer - network.first :]
+        like = network.start()
         return [white_noise(count, 1, size, random, like) for size in sizes]
 
     def _styles(self, count: int, random: torch.Generator) -> Tensor:

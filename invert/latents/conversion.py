@@ -6,6 +6,7 @@ One style is repeated for every layer, vectors become maps of one cell, and earl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,17 +27,19 @@ def convert_latent(
     """
     source = latent.space
     styles = layer_styles(network, latent)
+    entered = entry(network, latent)
     noise: Sequence[Tensor] = latent.noise or constant_noise(network, source, sizes, len(latent))
 
     # F_i and R_i: run the layers before i, from the constant or from earlier features.
     x, rgb = latent.features, latent.rgb
     if target.layer:
-        if x is None:
-            x = network.start().expand(len(latent), -1, -1, -1)
-        x, rgb = network.run(x, rgb, styles, noise, source.first, target.layer)
+        x, rgb = network.run(
+            entered.features, entered.rgb, entered.styles, noise, entered.layer, target.layer
+        )
 
     # The styles of the layers that are left, in the form of the target space.
     skipped = target.first - source.first
+    entering = target.layer or network.first
     new_styles: Styles
     if target.base == "Z":
         new_styles = latent.styles
@@ -53,7 +56,7 @@ def convert_latent(
         latent.fingerprint,
         features=x,
         rgb=rgb,
-        noise=tuple(noise[skipped:]) if target.noise else None,
+        noise=tuple(noise[entering - entered.layer :]) if target.noise else None,
         label=latent.label if target.base == "Z" else None,
         companion=companion_of(latent, styles, target),
         metadata=latent.metadata,
@@ -89,16 +92,35 @@ def layer_styles(network: SynthesisNetwork, latent: Latent) -> list[Tensor]:
     return [w] * (network.num_ws - latent.space.first + 1)
 
 
+class Entry(NamedTuple):
+    """Where the network begins for a point: layer i, F_i, R_i, and the styles from i on."""
+
+    layer: int
+    features: Tensor
+    rgb: Tensor | None
+    styles: list[Tensor]
+
+
+def entry(network: SynthesisNetwork, latent: Latent) -> Entry:
+    """The point's own F_i and R_i, or those with which the network starts."""
+    styles = layer_styles(network, latent)
+    if latent.features is not None:
+        return Entry(latent.space.first, latent.features, latent.rgb, styles)
+    x = network.start().expand(len(latent), -1, -1, -1)
+    return Entry(network.first, x, network.start_rgb(x), styles[network.first - 1 :])
+
+
 def constant_noise(
     network: SynthesisNetwork, space: Space, sizes: Shapes, batch: int
 ) -> list[Tensor]:
-    """The noise maps [batch, 1, H, W] saved with the weights, from layer `space.first` on.
+    """Noise maps [batch, 1, H, W] saved with the weights, from the layer on that a point enters.
 
     On a canvas larger than the training size they repeat.
     """
     maps = []
+    first = space.layer or network.first
     for k, (h, w) in enumerate(sizes.noise):
-        n = network.noise_const(space.first + k)
+        n = network.noise_const(first + k)
         n = n.repeat(1, 1, -(-h // n.shape[2]), -(-w // n.shape[3]))[:, :, :h, :w]
         maps.append(n.expand(batch, -1, -1, -1))
     return maps

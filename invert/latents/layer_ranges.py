@@ -75,12 +75,14 @@ def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRan
 
 
 def styles_inside(network: SynthesisNetwork, space: Space) -> int:
-    """How many of the first styles F_i and R_i were made of; 0 without features.
+    """How many of the first styles F_i and R_i were made of; 0 without features, or sampled ones.
 
     That is i − 1, and i where R_i has F_i's size: there it holds the torgb that shares w_i.
     """
     if space.layer is None:
         return 0
     check_layer(network, space)
+    if space.layer == network.first:
+        return 0
     layer = network.layers[space.layer - 1]
     return space.layer - 1 + (layer.rgb_cells == layer.cells)

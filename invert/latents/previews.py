@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from invert.errors import UsageError
-from invert.latents.conversion import layer_styles
+from invert.latents.conversion import entry
 from invert.latents.latent import Latent
 from invert.networks.network import SynthesisNetwork
 
@@ -15,24 +15,20 @@ from invert.networks.network import SynthesisNetwork
 def preview_images(
     network: SynthesisNetwork, latent: Latent, noise: Sequence[Tensor], size: int
 ) -> Tensor:
-    """Images [N, 3, h, w] in one pass; `noise` are the maps from layer `space.first` on.
+    """Images [N, 3, h, w] in one pass; `noise` are the maps from the layer on that points enter.
 
     `size` is the longer side where images have the training size; that of a canvas is in
     proportion. Raises :class:`UsageError` for a size that the network or the space does not have.
     """
-    stop, first = check_preview(network, latent, size), latent.space.first
-    x = network.start() if latent.features is None else latent.features
-    styles = layer_styles(network, latent)
-
-    # The constant is one for all points.
-    x = x.expand(len(latent), -1, -1, -1)
-    x, rgb = network.run(x, latent.rgb, styles, noise, first, stop)
+    stop = check_preview(network, latent, size)
+    first, x, rgb, styles = entry(network, latent)
+    x, rgb = network.run(x, rgb, styles, noise, first, stop)
     return network.preview(x, rgb, styles[stop - first :], noise[stop - first :], size)
 
 
 def check_preview(network: SynthesisNetwork, latent: Latent, size: int) -> int:
     """The layer where the run to a preview stops, or an error that says which sizes there are."""
-    stops, first = network.preview_stops, latent.space.first
+    stops, first = network.preview_stops, latent.space.layer or network.first
     possible = [str(size) for size, stop in stops.items() if stop >= first]
     if size not in stops or stops[size] < first:
         have = f"are {', '.join(possible)} px" if possible else "do not exist: it starts too late"

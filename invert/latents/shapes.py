@@ -16,7 +16,8 @@ from invert.networks.network import Size, SynthesisNetwork
 class Shapes:
     """Heights and widths in cells of the maps of a space; lists start at layer `space.first`.
 
-    `inputs[k]` is F's size at layer first + k, the most a style map of that layer can have.
+    `inputs[k]` is F's size at layer first + k, the most a style map of that layer can have. The
+    noise maps are those of layers that exist.
     """
 
     features: Size
@@ -74,7 +75,22 @@ def pixels(image: Size) -> str:
 
 
 def check_layer(network: SynthesisNetwork, space: Space) -> None:
-    """Raise :class:`SpaceError` unless the generator has the layer the space starts at."""
+    """Raise :class:`SpaceError` unless the generator has the layer the space starts at.
+
+    Spaces without features start where the generator does.
+    """
+    check_index(network, space)
+    if space.layer is not None and space.layer < network.first:
+        i = network.first
+        raise SpaceError(
+            f"{space}: this generator starts from F_{i}, which is sampled; F_{space.layer} does "
+            f"not exist; it has Z, W, W+ and SW+, FNZ{i}, FW{i}, FSW{i} and those of later layers, "
+            "with or without noise"
+        )
+
+
+def check_index(network: SynthesisNetwork, space: Space) -> None:
+    """Raise :class:`SpaceError` for a layer after the last one."""
     if space.first > network.num_ws:
         raise SpaceError(
             f"{space}: this generator has layers 1 to {network.num_ws} "

@@ -83,15 +83,18 @@ def random_z(
 def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor]:
     """Ascending values of F_i and, where it exists, R_i over sampled latents, with constant noise.
 
+    In a generator of FNZ_i the F_i with which it starts are sampled, too.
     :func:`map_samples` says how many latents are sampled.
     """
     w = sample_w(network, map_samples(network.layers[layer - 1].cells))
+    draws = torch.Generator().manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     values: dict[str, list[Tensor]] = {"features": [], "rgb": []}
     with torch.inference_mode(), full_precision():
         for batch in w.split(BATCH):
             interrupts.check()
-            x, rgb = early_maps(network, [batch], layer)
+            start = network.sampled_start(len(batch), draws)
+            x, rgb = early_maps(network, [batch], layer, start=start)
             for name, part in (("features", x), ("rgb", rgb)):
                 if part is not None:
                     values[name].append(thin(part.flatten(1), generator))

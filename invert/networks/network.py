@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from invert.latent_maps.filtered_noise import LatentMap
 from invert.networks.windows import Interval, StyleWindow
 
 Size = tuple[int, int]  # height and width
@@ -26,7 +27,8 @@ class Layer:
 
     Sizes are (height, width) in cells. `nominal` is the side of F_i, 4, 8, …, in a square network
     of as many layers: it says whether a layer is coarse, middle or fine. The last layer (torgb, or
-    a wavelet head) has no noise map.
+    a wavelet head) has no noise map. Neither has one that does not exist (`SynthesisNetwork.first`)
+    and is listed so that an index means the same layer in every network.
     """
 
     index: int
@@ -132,14 +134,21 @@ class SynthesisNetwork(nn.Module, ABC):
     `styles[k]` and `noise[k]` belong to layer `first + k`. A style is [N, w_dim] or a map
     [N, w_dim, h, w]; a noise map is [N or 1, 1, H, W], or None for no noise. Nothing here assumes
     square maps or the training size.
+
+    Most networks begin at layer 1, with a learned constant. A generator of FNZ_i ([S] chapter 8)
+    begins at layer `first` = i with an F_i that is sampled: the layers before it do not exist, and
+    their styles have no effect. Its R_i is 0, and its `const` is one draw, which stands for F_i
+    where a point has none.
     """
 
     architecture: str
+    first: int = 1  # the layer whose input is `const`
+    latent_map: LatentMap | None = None  # the distribution of F_first, where it is sampled
     image_size: Size  # of the training images in pixels
     layers: tuple[Layer, ...]
     mapping: MappingNetwork
     convs: nn.ModuleList  # of layers with a buffer `noise_const`, called with (x, style, noise)
-    const: Tensor  # [1, C, h, w], 4×4 where images are square
+    const: Tensor  # F_first [1, C, h, w]; F_1 is 4×4 where images are square
     w_avg: Tensor | None
 
     @property
@@ -150,7 +159,7 @@ class SynthesisNetwork(nn.Module, ABC):
     @property
     def nominal_resolution(self) -> int:
         """The side of the images of a square network of as many layers, in pixels."""
-        first = self.layers[0]
+        first = self.layers[self.first - 1]
         return first.nominal * self.resolution // first.size
 
     @property
@@ -159,12 +168,30 @@ class SynthesisNetwork(nn.Module, ABC):
         return len(self.layers)
 
     def start(self) -> Tensor:
-        """F_1, the learned constant, [1, C, h, w]."""
+        """F_first [1, C, h, w]: the learned constant, or the stored draw of the latent map."""
         return self.const
+
+    def start_rgb(self, x: Tensor) -> Tensor | None:
+        """R_first [N, 3, h, w] for F_first of any size: 0; None at layer 1, which has none."""
+        layer = self.layers[self.first - 1]
+        if layer.rgb_cells is None:
+            return None
+        height, width = (side // 2 if layer.rgb_is_half else side for side in x.shape[2:])
+        return x.new_zeros(len(x), 3, height, width)
+
+    def sampled_start(self, count: int, random: torch.Generator) -> Tensor:
+        """F_first [count, C, h, w]: draws of the latent map, or the constant, which draws nothing.
+
+        Draws are made on the device of `random`.
+        """
+        if self.latent_map is None:
+            return self.const.expand(count, -1, -1, -1)
+        cells = self.layers[self.first - 1].cells
+        return self.latent_map.sample(count, cells, random).to(self.const)
 
     def conv(self, index: int) -> nn.Module:
         """The convolution of layer `index`."""
-        return self.convs[index - 1]
+        return self.convs[index - self.first]
 
     def noise_const(self, index: int) -> Tensor:
         """The noise map [1, 1, H, W] that layer `index` was saved with."""
@@ -179,7 +206,7 @@ class SynthesisNetwork(nn.Module, ABC):
         first: int,
         stop: int,
     ) -> tuple[Tensor, Tensor | None]:
-        """(F_stop, R_stop) from (F_first, R_first), by layers first … stop − 1.
+        """(F_stop, R_stop) from (F_first, R_first), by layers first … stop − 1, which all exist.
 
         Needs the styles up to w_stop, since the torgb after a layer has the next layer's.
         """
@@ -198,11 +225,12 @@ class SynthesisNetwork(nn.Module, ABC):
         """Sizes of smaller pictures that the network can make, ascending: size → layer to stop at.
 
         A size is the longer side in pixels where images have the training size. With an RGB sum
-        these are its resolutions, and a run stops before the first layer that receives the sum.
+        these are its resolutions, and a run stops before the first layer that receives the sum;
+        the sum with which a network begins is 0 and no picture.
         """
         stops: dict[int, int] = {}
         for layer in self.layers:
-            if layer.rgb_size is not None:
+            if layer.rgb_size is not None and layer.index > self.first:
                 stops.setdefault(layer.rgb_size, layer.index)
         return stops
 

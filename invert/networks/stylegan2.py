@@ -14,15 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from invert.networks.network import Affine, Layer, MappingNetwork, Style, SynthesisNetwork
+from invert.errors import ModelFileError
+from invert.latent_maps.kinds import latent_map_from_config
+from invert.networks.network import Affine, Layer, MappingNetwork, Size, Style, SynthesisNetwork
 from invert.networks.receptive_field import read_by_blur, read_by_conv, read_by_upsampling
 from invert.networks.stylegan2_tensors import (
     check_stylegan2,
+    const_size,
+    first_block,
+    first_layer,
     mapping_depth,
     resolutions,
     size_at,
@@ -160,7 +166,9 @@ class StyleGAN2(SynthesisNetwork):
     """The network of a StyleGAN2 checkpoint; every size follows from the tensors.
 
     `tensors` has the names and raw values of StyleGAN2-ADA-PyTorch (see :mod:`invert.checkpoints`).
-    Raises :class:`ModelFileError` listing what is missing or of the wrong shape.
+    `latent_map` describes the distribution of F_i in a generator of FNZ_i, whose tensors start at a
+    later block, and is None for all others. Raises :class:`ModelFileError` listing what is missing
+    or of the wrong shape.
     """
 
     architecture = "stylegan2"
@@ -172,27 +180,31 @@ class StyleGAN2(SynthesisNetwork):
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = DEFAULT_LR_MULTIPLIER,
         resample_filter: Sequence[float] = DEFAULT_RESAMPLE_FILTER,
+        latent_map: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_stylegan2(tensors)
-        sizes = resolutions(tensors)
-        start = tensors["synthesis.b4.const"].shape[1:]
+        check_latent_map(tensors, latent_map)
+        sizes, block = resolutions(tensors), first_block(tensors)
+        start = const_size(tensors)
         taps = torch.tensor(resample_filter, dtype=torch.float32)
 
-        # Mapping network, mean w and learned constant.
+        # Mapping network, mean w and learned constant, or a draw of the latent map.
         self.mapping = fold_mapping(tensors, mapping_lr_multiplier)
         self.register_buffer("w_avg", tensors.get("mapping.w_avg"))
-        self.register_buffer("const", tensors["synthesis.b4.const"][None])
+        self.register_buffer("const", tensors[f"synthesis.b{block}.const"][None])
+        self.first = first_layer(block)
+        self.latent_map = None if latent_map is None else latent_map_from_config(latent_map)
 
         # Per resolution r: up-convolution, convolution, RGB addend. The constant has no
         # up-convolution. Both layers of r receive the RGB sum of size r / 2; torgb adds to it after
         # the second.
         self.convs = nn.ModuleList()
         self.torgbs = nn.ModuleList()
-        layers: list[Layer] = []
+        layers = missing_layers(self.const, start, block)
         for r in sizes:
             rgb = None if r == 4 else size_at(start, r // 2)
-            for up in (False,) if r == 4 else (True, False):
+            for up in (False,) if r == block else (True, False):
                 part = subset(tensors, f"synthesis.b{r}.{'conv0' if up else 'conv1'}.")
                 side = r // 2 if up else r
                 channels, cells = part["weight"].shape[1], size_at(start, side)
@@ -248,14 +260,14 @@ class StyleGAN2(SynthesisNetwork):
     def rgb_after(self, index: int, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor | None:
         """The RGB sum after layer `index`: odd layers complete a resolution and add to it."""
         completes = index % 2 == 1 and index + 1 < self.num_ws  # the last torgb is in `finish`
-        return self.add_rgb(rgb, x, style, index // 2) if completes else rgb
+        return self.add_rgb(rgb, x, style, (index - self.first) // 2) if completes else rgb
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image: the RGB sum with the last resolution's addend."""
         return self.add_rgb(rgb, x, style, len(self.torgbs) - 1)
 
     def add_rgb(self, rgb: Tensor | None, x: Tensor, style: Style, block: int) -> Tensor:
-        """The RGB sum after block `block`: the old sum upsampled, plus this block's addend."""
+        """The RGB sum after the network's block `block`: the old sum upsampled, plus its addend."""
         y = self.torgbs[block](x, style)
         if rgb is None:
             return y
@@ -266,6 +278,45 @@ class StyleGAN2(SynthesisNetwork):
         weight = self.rgb_taps.expand(3, 1, n, n)
         upsampled = F.conv_transpose2d(rgb, weight, stride=2, padding=(n - 2) // 2, groups=3)
         return y + upsampled[:, :, : y.shape[2], : y.shape[3]]
+
+
+def missing_layers(const: Tensor, start: Size, block: int) -> list[Layer]:
+    """The layers before `block`, which do not exist; their input is the constant of the block."""
+    return [
+        Layer(
+            index=i,
+            nominal=4 << i // 2,
+            channels=const.shape[1],
+            cells=size_at(start, block),
+            rgb_cells=None,
+            noise_cells=None,
+        )
+        for i in range(1, first_layer(block))
+    ]
+
+
+def check_latent_map(tensors: Mapping[str, Tensor], latent_map: Mapping[str, Any] | None) -> None:
+    """Raise :class:`ModelFileError` unless there is a latent map of F_i where F_i is sampled.
+
+    That is where the tensors start at a later block than 4; the map has F_i's channels.
+    """
+    block = first_block(tensors)
+    if (block > 4) != (latent_map is not None):
+        starts = f"the network starts at block {block}"
+        raise ModelFileError(
+            f"expected a latent_map, as {starts}; it is missing in the config"
+            if latent_map is None
+            else f"expected no latent_map, as {starts}; only a later block has a sampled F_i"
+        )
+    if latent_map is None:
+        return
+    channels = tensors[f"synthesis.b{block}.const"].shape[0]
+    found = latent_map_from_config(latent_map).channels
+    if found != channels:
+        raise ModelFileError(
+            f"latent_map: expected {channels} channels, those of F_{first_layer(block)}, "
+            f"got {found}; the file contradicts itself"
+        )
 
 
 def affine(t: Mapping[str, Tensor]) -> Affine:

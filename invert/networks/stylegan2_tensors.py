@@ -2,6 +2,9 @@
 
 Names are those of StyleGAN2-ADA-PyTorch: `mapping.fc{k}`, `mapping.embed`, `synthesis.b{r}.conv0`,
 `.conv1` and `.torgb` for the resolutions r = 4, 8, …. Every size follows from a few of the shapes.
+
+A generator of FNZ_i ([S] chapter 8) starts at a later block, r = 4 · 2^((i − 1)/2) for an odd i:
+the layers before i do not exist, and the block's `const` is a stored draw of F_i.
 """
 
 from __future__ import annotations
@@ -35,8 +38,18 @@ def resolutions(tensors: Mapping[str, Tensor]) -> list[int]:
     return sorted({int(match[1]) for match in matches if match})
 
 
+def first_block(tensors: Mapping[str, Tensor]) -> int:
+    """The block that has the constant: 4, or a later one in a generator of FNZ_i."""
+    return next((r for r in resolutions(tensors) if f"synthesis.b{r}.const" in tensors), 4)
+
+
+def first_layer(block: int) -> int:
+    """The layer i whose input is the constant of a block: 1 at 4, 3 at 8, 5 at 16, …"""
+    return 2 * (block // 4).bit_length() - 1
+
+
 def size_at(start: Sequence[int], resolution: int) -> Size:
-    """(height, width) of the maps of block `resolution`; `start` is that of the constant."""
+    """(height, width) of the maps of block `resolution`; `start` is that of block 4."""
     return start[0] * resolution // 4, start[1] * resolution // 4
 
 
@@ -46,9 +59,10 @@ def check_stylegan2(tensors: Mapping[str, Tensor]) -> None:
     Tensors of other names are not looked at.
     """
     # Blocks and layers, from which the shapes follow.
-    sizes = resolutions(tensors)
-    if len(sizes) < 2 or sizes != [4 << k for k in range(len(sizes))]:
-        raise ModelFileError(f"expected synthesis blocks 4, 8, 16, …; found {sizes or 'none'}")
+    sizes, block = resolutions(tensors), first_block(tensors)
+    if len(sizes) < 2 or sizes != [block << k for k in range(len(sizes))]:
+        expected = f"{block}, {2 * block}, {4 * block}, …"
+        raise ModelFileError(f"expected synthesis blocks {expected}; found {sizes or 'none'}")
     if "mapping.fc0.weight" not in tensors:
         raise ModelFileError("expected mapping.fc0.weight; the mapping network is missing")
     check_const(tensors)
@@ -78,31 +92,36 @@ def check_const(tensors: Mapping[str, Tensor]) -> None:
     """Raise :class:`ModelFileError` unless the constant is [C, 4, 4], or no square.
 
     StyleGAN-Human has 4×2; forks for other aspects have any, such as 4×6. All later sizes are its
-    doubles.
+    doubles, also that of a constant at a later block.
     """
-    const = tensors.get("synthesis.b4.const")
+    block = first_block(tensors)
+    const = tensors.get(f"synthesis.b{block}.const")
     if const is None or const.ndim != 3:
         return  # named with its shape by the caller
 
+    times = block // 4
     height, width = const.shape[1:]
-    possible = min(height, width) >= 1 and max(height, width) <= MAX_CONST_SIDE
-    if not possible or (height == width and height != 4):
+    possible = min(height, width) >= times and max(height, width) <= MAX_CONST_SIDE * times
+    whole = height % times == 0 and width % times == 0
+    if not possible or not whole or (height == width and height != block):
+        multiples = f", in multiples of {times}" if times > 1 else ""
         raise ModelFileError(
-            "synthesis.b4.const: expected 4×4 cells, or a rectangle of at most "
-            f"{MAX_CONST_SIDE} a side, got {height}×{width}"
+            f"synthesis.b{block}.const: expected {block}×{block} cells, or a rectangle of at most "
+            f"{MAX_CONST_SIDE * times} a side{multiples}, got {height}×{width}"
         )
 
 
 def const_size(tensors: Mapping[str, Tensor]) -> Size:
-    """(height, width) of the constant, as most maps have it: its own and the scaled noise maps'.
+    """(height, width) of the constant at block 4, as most maps have it: the scaled noise maps' and
+    its own.
 
     A majority, so that the one map of another size is named as the wrong one.
     """
     votes: Counter[Size] = Counter()
 
     for r in resolutions(tensors):
-        names = [f"synthesis.b{r}.{conv}.noise_const" for conv in ("conv0", "conv1")]
-        for name in ["synthesis.b4.const", *names] if r == 4 else names:
+        for part in ("const", "conv0.noise_const", "conv1.noise_const"):
+            name = f"synthesis.b{r}.{part}"
             t = tensors.get(name)
             if t is not None and t.ndim >= 2:
                 votes[t.shape[-2] * 4 // r, t.shape[-1] * 4 // r] += 1
@@ -146,14 +165,17 @@ def synthesis_shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]
     """Name → shape of the synthesis network."""
     w_dim = dim(tensors, f"mapping.fc{mapping_depth(tensors) - 1}.weight", 0)
     start = const_size(tensors)
-    channels = dim(tensors, "synthesis.b4.const", 0)
-    shapes: dict[str, tuple[int, ...]] = {"synthesis.b4.const": (channels, *start)}
+    block = first_block(tensors)
+    channels = dim(tensors, f"synthesis.b{block}.const", 0)
+    shapes: dict[str, tuple[int, ...]] = {
+        f"synthesis.b{block}.const": (channels, *size_at(start, block))
+    }
 
     for r in resolutions(tensors):
         out = dim(tensors, f"synthesis.b{r}.conv1.weight", 0)
 
-        # Convolutions 3×3 with noise; block 4 begins with the constant and has the second alone.
-        for conv in ("conv0", "conv1")[r == 4 :]:
+        # Convolutions 3×3 with noise; the block of the constant has the second alone.
+        for conv in ("conv0", "conv1")[r == block :]:
             p = f"synthesis.b{r}.{conv}."
             shapes |= {p + "weight": (out, channels, 3, 3), p + "bias": (out,)}
             shapes |= {p + "affine.weight": (channels, w_dim), p + "affine.bias": (channels,)}

@@ -86,7 +86,8 @@ def with_companion(
     # At the training size: one companion for all of F_i.
     if at_training_size(generator, latent):
         if inside == 0:
-            return latent.replace(companion=Companion(later))
+            absent = later[:, :1].expand(-1, latent.space.first - 1, -1)
+            return latent.replace(companion=Companion(torch.cat([absent, later], 1)))
         styles, _ = fit_companions(generator, explained, None, later, steps)
         return latent.replace(companion=Companion(styles))
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from invert.arguments import check_seed
 from invert.errors import UsageError
 from invert.generator import Generator, NoiseMode
-from invert.latent_maps.places import PlacedNoise
-from invert.latents.conversion import layer_styles
+from invert.latent_maps.planes import plane_noise
+from invert.latents.conversion import entry
 from invert.latents.latent import Latent
-from invert.networks.network import Size, Style, SynthesisNetwork
+from invert.networks.network import Size, Style
 from invert.networks.windows import StyleWindow, Window
 from invert.tiling.layer_windows import pixels_per_cell
 
@@ -66,21 +66,19 @@ class LatentParts:
             raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
         self.network = generator.network
         self.size = generator.check(latent, max_pixels=MAX_TILED_PIXELS).image
-        self.first = latent.space.first
         self.mode = noise
         self.seed = check_seed(seed)
 
         self.latent = latent = latent.to(generator.device, generator.dtype)
-        self.styles = layer_styles(self.network, latent)
+        self.first, self.start, self.start_rgb, self.styles = entry(self.network, latent)
 
     def features(self, window: Window) -> Tensor:
         """F_i, or the constant."""
-        x = self.network.start() if self.latent.features is None else self.latent.features
-        return window.cut(x)
+        return window.cut(self.start)
 
     def rgb(self, window: Window) -> Tensor | None:
-        """R_i, where the latent has one."""
-        return None if self.latent.rgb is None else window.cut(self.latent.rgb)
+        """R_i, where there is one."""
+        return None if self.start_rgb is None else window.cut(self.start_rgb)
 
     def style(self, layer: int, window: Window) -> Style:
         """The vector, or the part of the map at its layer's size."""
@@ -97,14 +95,9 @@ class LatentParts:
         if self.mode == "none":
             return None
         if self.mode == "random":
-            return placed_noise(self.network, self.seed, layer, window)
+            values = plane_noise(self.seed, layer, window.rows, window.columns)
+            return values.to(self.network.start())
         return repeated(self.network.noise_const(layer), window)
-
-
-def placed_noise(network: SynthesisNetwork, seed: int, layer: int, window: Window) -> Tensor:
-    """The noise map of a layer on the plane of `seed`; field 0 is left to F_i."""
-    values = PlacedNoise(seed, field=layer).window(1, window.rows, window.columns)
-    return values[None].to(network.start())
 
 
 def repeated(x: Tensor, window: Window) -> Tensor:

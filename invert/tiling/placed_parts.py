@@ -10,10 +10,9 @@ from torch import Tensor
 from invert.arguments import check_seed
 from invert.errors import UsageError
 from invert.latent_maps.filtered_noise import LatentMap
-from invert.latent_maps.places import PlacedNoise
+from invert.latent_maps.planes import plane_features, plane_noise
 from invert.networks.network import Style, SynthesisNetwork
 from invert.networks.windows import Window
-from invert.tiling.parts import placed_noise
 
 
 class PlacedParts:
@@ -48,16 +47,14 @@ class PlacedParts:
 
     def features(self, window: Window) -> Tensor:
         """F_i: the filter of its distribution on the noise of the window and its margin."""
-        noise = PlacedNoise(self.seed)
-        wide = window.widened(self.latent_map.margin)
-        values = noise.window(self.latent_map.noise_channels, wide.rows, wide.columns)
-        return self.latent_map.filter(values[None]).to(self.network.noise_const(self.first))
+        values = plane_features(self.seed, self.latent_map, window.rows, window.columns)
+        return values.to(self.network.start())
 
     def rgb(self, window: Window) -> Tensor | None:
         """R_i, which is 0."""
         if self.network.layers[self.first - 1].rgb_cells is None:
             return None
-        return torch.zeros(1, 3, *window.size).to(self.network.noise_const(self.first))
+        return torch.zeros(1, 3, *window.size).to(self.network.start())
 
     def style(self, layer: int, window: Window) -> Style:
         """The vector of the layer, the same everywhere."""
@@ -65,4 +62,4 @@ class PlacedParts:
 
     def noise(self, layer: int, window: Window) -> Tensor | None:
         """The noise map of the layer's field."""
-        return placed_noise(self.network, self.seed, layer, window)
+        return plane_noise(self.seed, layer, window.rows, window.columns).to(self.network.start())
