@@ -114,7 +114,10 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True)
 @click.option(
-    "--half", is_flag=True, help="Optimize in bfloat16, for processors that have it; save float32."
+    "--half/--no-half",
+    default=None,
+    help="Optimize in bfloat16; results are in float32. Default: the preset's; fast and draft do "
+    "so on a CPU with instructions for it (AVX512-BF16).",
 )
 @click.option(
     "--perceptual",
@@ -173,7 +176,7 @@ def project(
     steps: int | None,
     lr: float | None,
     seed: int,
-    half: bool,
+    half: bool | None,
     perceptual: str | None,
     lpips_weights: Path | None,
     dist_weight: float | None,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 # x86-64, then ARM
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_1", "avx_ne_convert", "bf16", "sve_bf16")
+
+
+# Those by which torch's convolutions in bfloat16 were found faster than in float32, and what
+# implies them. On other processors with BFLOAT16 it is the user who says so.
+FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx10_1")
 
 
 def lacks_bfloat16() -> bool:
@@ -13,5 +20,17 @@ def lacks_bfloat16() -> bool:
 
     False where this is unknown: torch before `torch.cpu.get_capabilities`.
     """
+    known = capabilities()
+    return known is not None and not any(known.get(name) for name in BFLOAT16)
+
+
+def is_faster_in_bfloat16() -> bool:
+    """Whether the processor is known to convolve faster in bfloat16; False where it is unknown."""
+    known = capabilities()
+    return known is not None and any(known.get(name) for name in FAST_BFLOAT16)
+
+
+def capabilities() -> Mapping[str, bool] | None:
+    """What the processor can do, by name; None where torch does not tell."""
     ask = getattr(torch.cpu, "get_capabilities", None)
-    return ask is not None and not any(ask().get(name) for name in BFLOAT16)
+    return None if ask is None else ask()

@@ -179,7 +179,7 @@ def write_projection(
         "image": photograph.facts,
         "space": str(job.space),
         "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
-        "settings": asdict(job.settings),
+        "settings": asdict(job.settings.for_device(generator.device)),
         "seed": job.seed,
         "start": photograph.init_name or result.latent.metadata["projection"]["start"],
         "best_step": result.best_step,

@@ -135,7 +135,7 @@ def project(
     """
     # Check.
     target_space = Space.parse(space)
-    settings = settings or preset("fast", target_space)
+    settings = (settings or preset("fast", target_space)).for_device(generator.device)
     check_seed(seed)
     check_space(target_space)
 
@@ -227,7 +227,7 @@ def networks_for(
         )
 
     # Copies in half precision.
-    if not settings.half:
+    if not settings.for_device(generator.device).half:
         return Networks(generator, whole, crop)
     half_whole = whole and whole.halved()
     half_crop = half_whole if crop is whole else crop and crop.halved()

@@ -6,8 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from invert.arguments import check_integer, check_kinds, check_number
 from invert.errors import UsageError, did_you_mean
+from invert.hardware.processor import is_faster_in_bfloat16
 from invert.latents.spaces import Space
 
 
@@ -73,8 +76,9 @@ class ProjectionSettings:
     # Steps are recorded as CUDA graphs, on devices that have them.
     graphs: bool = True
 
-    # Images and distances of the steps in bfloat16; the result is rendered in full precision.
-    half: bool = False
+    # Images and distances of the steps in bfloat16; the result is rendered in full precision. None:
+    # where that is known to be faster, see `for_device`.
+    half: bool | None = False
 
     def __post_init__(self) -> None:
         # Types and ranges.
@@ -111,6 +115,14 @@ class ProjectionSettings:
     def replace(self, **changes: Any) -> ProjectionSettings:
         """A copy with some knobs changed, checked again."""
         return dataclasses.replace(self, **changes)
+
+    def for_device(self, device: torch.device) -> ProjectionSettings:
+        """The settings with a decision about `half`: where there is none, it is for a CPU that is
+        faster in bfloat16.
+        """
+        if self.half is not None:
+            return self
+        return self.replace(half=device.type == "cpu" and is_faster_in_bfloat16())
 
     def for_init(self) -> ProjectionSettings:
         """The settings of the first of two stages, in (N)W+.
@@ -151,6 +163,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             cooldown=0.5,
             mse_weight=1.0,
             crop_weight=0.1,
+            half=None,
         )
 
         # Shorter averages in Adam and the distribution term; measured for style vectors only: style

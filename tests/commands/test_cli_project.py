@@ -50,6 +50,12 @@ def test_half_precision_is_told_in_the_report_and_the_picture_is_still_that_of_t
     assert Path("again.png").read_bytes() == Path("face.png").read_bytes()
 
 
+def test_full_precision_is_told_in_the_report(run: Shell, network: Path, photo: Path) -> None:
+    result = run("project", photo, "--no-half", "--network", network, *QUICK, "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["settings"]["half"] is False
+
+
 def test_render_without_a_latent_takes_the_newest_projection(
     run: Shell, network: Path, photo: Path, tmp_path: Path
 ) -> None:
