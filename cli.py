@@ -19,11 +19,12 @@ from edits.commands.styles import combine, interpolate, style_mix
 from edits.commands.training import attribute
 from invert.commands.exchange import export_latent, import_latent
 from invert.commands.files import convert, convert_network, download, info, networks
+from invert.commands.generate import generate
 from invert.commands.groups import CommandGroup
 from invert.commands.habits import hint_for_option
 from invert.commands.hints import fitting, running
 from invert.commands.measure import measure
-from invert.commands.pictures import generate, render
+from invert.commands.pictures import render
 from invert.commands.project import project
 from invert.commands.streams import Tolerant, lost_results, tolerant_streams
 from invert.commands.terminal import say

@@ -55,6 +55,7 @@ from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.picture_sets import GeneratedPictures
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.metrics.vgg16_features import vgg16_moments
+from invert.networks.windows import Window
 from invert.projection.companion import ensure_companion, later_styles, with_companion
 from invert.projection.framing import Framing
 from invert.projection.initialization import encoder_init
@@ -63,6 +64,8 @@ from invert.projection.outputs import OutputPaths
 from invert.projection.project_file import ProjectionJob, project_file
 from invert.projection.projector import project
 from invert.projection.settings import ProjectionSettings, preset
+from invert.tiling.placed_parts import plane_of_seed
+from invert.tiling.tiles import render_window
 from invert.weights import cached
 
 USES: dict[str, Callable[[World], Any]] = {}
@@ -89,6 +92,16 @@ def sample_and_render(w: World) -> Any:
     samples = [generator.sample([0, 1], psi=0.5, space=space) for space in ("W", "FNSW5")]
     labelled = w.conditional.sample(0, label=1, space="Z")
     return images, samples, labelled, w.conditional.render(labelled), w.mobile.sample(1)
+
+
+@use
+def a_latent_that_is_a_map(w: World) -> Any:
+    generator = w.earth
+    points = [generator.sample([0, 1], space=space) for space in ("W", "FNZ3", "FNW5")]
+    points.append(generator.sample(0, space="FNW3", features=(6, 10)))
+    plane = plane_of_seed(generator, 1)
+    part = render_window(generator.network, plane, Window((-9, 20), (3, 40)))
+    return points, [generator.render(point) for point in points], part
 
 
 @use

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from networks import small_checkpoint, small_mobile_tensors
+from networks import small_checkpoint, small_map_checkpoint, small_mobile_tensors
 from torch import Tensor
 
 from directions.direction import Direction, unit
@@ -29,6 +29,7 @@ class World:
     generator: Generator
     conditional: Generator
     mobile: Generator
+    earth: Generator  # whose latent is a map
 
     def latent(self, space: str, seed: int = 0) -> Latent:
         """A point on the CPU, as `Latent.load` reads it."""
@@ -64,7 +65,7 @@ def seeded(seed: int) -> torch.Generator:
 
 def new_world(device: torch.device, folder: Path) -> World:
     mobile = Checkpoint("mobile-stylegan", "invert", {}, small_mobile_tensors(), {})
-    checkpoints = (small_checkpoint(), small_checkpoint(c_dim=3), mobile)
+    checkpoints = (small_checkpoint(), small_checkpoint(c_dim=3), mobile, small_map_checkpoint())
     made = (generator_from_checkpoint(c, name="small", device=device) for c in checkpoints)
     return World(device, folder, *made)
 

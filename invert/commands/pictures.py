@@ -1,4 +1,4 @@
-"""`invert generate` and `invert render`: seeds and latents to pictures."""
+"""`invert render`: latents to pictures."""
 
 from __future__ import annotations
 
@@ -12,37 +12,29 @@ from invert.commands.batch import Batch
 from invert.commands.command import Command
 from invert.commands.destinations import (
     Destinations,
-    check_folder,
     check_not_inputs,
     claim,
     with_suffix_of,
-    with_twin,
 )
 from invert.commands.opening import (
     is_made_with,
     load_latent,
     newest,
-    open_generator,
     open_generator_of,
 )
 from invert.commands.options import (
     FILE,
-    class_option,
     device_option,
     force_option,
     latent_network_option,
-    network_option,
     noise_option,
     overwrite_option,
-    psi_option,
     reading_options,
     reading_settings,
-    was_given,
 )
-from invert.commands.parsing import check_seed, parse_seeds
-from invert.commands.terminal import say
+from invert.commands.parsing import check_seed
 from invert.commands.tiled import write_tiled
-from invert.commands.writing import write_picture, write_shown
+from invert.commands.writing import write_picture
 from invert.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,64 +44,6 @@ if TYPE_CHECKING:
     from invert.generator import Generator
     from invert.images.image_files import ReadOptions
     from invert.latents.latent import Latent
-
-
-@click.command(cls=Command)
-@network_option
-@click.option("--seeds", metavar="SEEDS", default="0", show_default=True, help="For example 0-3,7.")
-@psi_option
-@class_option
-@click.option(
-    "--space",
-    metavar="SPACE",
-    default="W",
-    show_default=True,
-    help="Space of the latents: Z, W, W+, FNW5, …",
-)
-@click.option(
-    "--out", metavar="FOLDER", type=FILE, default=Path("."), help="Default: the current folder."
-)
-@overwrite_option
-@noise_option
-@device_option
-def generate(
-    network: str,
-    seeds: str,
-    psi: float,
-    label: int | None,
-    space: str,
-    out: Path,
-    overwrite: bool,
-    noise: Any,
-    device: str,
-) -> None:
-    """Sample images from seeds.
-
-    For each seed this writes seedNNNN.png and its latent, seedNNNN.pt.
-
-    \b
-    Example:
-      invert generate --seeds 0-3 --psi 0.7 --out samples
-    """
-    from invert.latents.spaces import Space
-
-    target = Space.parse(space)
-    if target.base == "Z" and not was_given("psi"):
-        psi = 1.0  # z is drawn before any truncation
-    chosen = {seed: with_twin(out / f"seed{seed:04d}.png") for seed in parse_seeds(seeds)}
-    check_folder(out)
-    claimed = [
-        claim("generate", files, latents=[seed], network=network, overwrite=overwrite)
-        for seed, files in chosen.items()
-    ]
-    generator = open_generator(network, device)
-    batch = Batch(len(chosen), "seeds")
-    for seed, destinations in zip(chosen, claimed, strict=True):
-        with batch.attempt(f"seed {seed}"):
-            latent = generator.sample(seed, psi=psi, label=label, space=target)
-            write_shown(generator.render(latent, noise), latent, destinations)
-            say(destinations.outputs[0])
-    batch.finish()
 
 
 @click.command(

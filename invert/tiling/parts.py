@@ -62,11 +62,9 @@ class LatentParts:
     ) -> None:
         if len(latent) != 1:
             raise UsageError(f"expected one point, got a batch of {len(latent)}; index it first")
-        if noise not in ("const", "none", "random"):
-            raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
         self.network = generator.network
         self.size = generator.check(latent, max_pixels=MAX_TILED_PIXELS).image
-        self.mode = noise
+        self.mode = check_noise(noise)
         self.seed = check_seed(seed)
 
         self.latent = latent = latent.to(generator.device, generator.dtype)
@@ -98,6 +96,13 @@ class LatentParts:
             values = plane_noise(self.seed, layer, window.rows, window.columns)
             return values.to(self.network.start())
         return repeated(self.network.noise_const(layer), window)
+
+
+def check_noise(noise: NoiseMode) -> NoiseMode:
+    """The noise mode, or a :class:`UsageError`."""
+    if noise not in ("const", "none", "random"):
+        raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
+    return noise
 
 
 def repeated(x: Tensor, window: Window) -> Tensor:

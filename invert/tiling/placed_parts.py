@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from invert.arguments import check_seed
 from invert.errors import UsageError
+from invert.generator import Generator, NoiseMode
 from invert.latent_maps.filtered_noise import LatentMap
 from invert.latent_maps.planes import plane_features, plane_noise
 from invert.networks.network import Style, SynthesisNetwork
 from invert.networks.windows import Window
+from invert.tiling.parts import check_noise, repeated
 
 
 class PlacedParts:
@@ -21,6 +24,7 @@ class PlacedParts:
     first       the layer i that the plane starts from
     latent_map  the distribution of F_i
     styles      one vector [1, w_dim] per layer from i on
+    noise       "random" by place; "const" repeats the maps saved with the weights
 
     A picture is a window of the plane and has no edge of its own: what lies beyond goes on. So a
     larger picture contains the smaller one.
@@ -35,6 +39,7 @@ class PlacedParts:
         latent_map: LatentMap,
         styles: Sequence[Tensor],
         seed: int,
+        noise: NoiseMode = "random",
     ) -> None:
         count = network.num_ws - first + 1
         if len(styles) != count:
@@ -44,6 +49,7 @@ class PlacedParts:
         self.latent_map = latent_map
         self.styles = list(styles)
         self.seed = check_seed(seed)
+        self.mode = check_noise(noise)
 
     def features(self, window: Window) -> Tensor:
         """F_i: the filter of its distribution on the noise of the window and its margin."""
@@ -61,5 +67,36 @@ class PlacedParts:
         return self.styles[layer - self.first]
 
     def noise(self, layer: int, window: Window) -> Tensor | None:
-        """The noise map of the layer's field."""
+        """The noise map of the layer's field, or the constant one; None for no noise."""
+        if self.mode == "none":
+            return None
+        if self.mode == "const":
+            return repeated(self.network.noise_const(layer), window)
         return plane_noise(self.seed, layer, window.rows, window.columns).to(self.network.start())
+
+
+def plane_of_seed(
+    generator: Generator,
+    seed: int,
+    *,
+    space: Literal["Z", "W"] = "W",
+    psi: float = 1.0,
+    label: int | None = None,
+    noise: NoiseMode = "random",
+) -> PlacedParts:
+    """The plane without end of a seed, with the w of `Generator.sample` everywhere.
+
+    Where it is far from their edges, a picture of it is what samples of FNW_i of the seed show.
+    Raises :class:`UsageError` for a generator whose latent is no map, and what sample does.
+    """
+    network = generator.network
+    if network.latent_map is None:
+        height, width = generator.image_size
+        raise UsageError(
+            "pictures of any size need a generator whose latent is a map; "
+            f"{generator.name or 'this one'} starts from a learned constant and makes pictures of "
+            f"{width}×{height} px, so leave the size out, or put several on a canvas"
+        )
+    w = generator.convert(generator.sample(seed, psi=psi, label=label, space=space), "W")
+    styles = [w.style_tensor()] * (network.num_ws - network.first + 1)
+    return PlacedParts(network, network.first, network.latent_map, styles, seed, noise)

@@ -60,7 +60,7 @@ def test_python_m_invert_is_the_command(tmp_path: Path) -> None:
         ("generate --seed 3", "--seeds"),
         ("generate --pics 3", "see `invert generate --help`"),
         ("generate --ckpt f.pt", "--network"),
-        ("generate --size 1024", "leave it out"),
+        ("project --size 1024", "leave it out"),
         ("project --target x.png", "invert project FILE"),
         ("project --num-steps 5", "--steps"),
         ("project --save-video 1", "--save-progress"),

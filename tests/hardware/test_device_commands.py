@@ -12,7 +12,7 @@ import click
 import numpy as np
 import pytest
 import torch
-from networks import small_checkpoint
+from networks import small_checkpoint, small_map_checkpoint
 from PIL import Image
 from searches import short_searches
 from shell import Result, Shell, make_photo, pixels, refused, succeeded
@@ -32,6 +32,7 @@ from invert.weights import cached
 
 READING = "--background black --max-pixels 9999 --allow-truncated --frame 0"
 NET, CLASSES = "--network net.safetensors", "--network classes.safetensors"
+EARTH = "--network earth.safetensors"
 # Weights that are a download: used where they are.
 HERE = all(cached(name) for name in ("st-lpips-alex", "st-lpips-vgg"))
 DISTANCE = "--perceptual " + ("st-lpips-alex" if HERE else "none")
@@ -42,6 +43,8 @@ PROJECT = "project face.png --perceptual none --steps 2 --init-steps 1"
 LINES = {
     "generate": f"generate {NET} --seeds 0-1 --psi 0.5 --space FNW5 --noise none --out made",
     "generate a class": f"generate {CLASSES} --class 1",
+    "generate a plane": f"generate {EARTH} --size 80x24",
+    "generate a way": f"generate {EARTH} --pan 9,0 --frames 2 --fps 5 --animation gif",
     "import-latent": f"import-latent points.npz --key w --index 0 --rows-are-points -o i.pt {NET}",
     "export-latent": f"export-latent w.pt --format pti -o w.pti.pt {NET}",
     "convert": f"convert a.pt --space FNSW5 -o c.pt {NET}",
@@ -140,6 +143,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     for name, c_dim in (("net", 0), ("classes", 3)):
         write_checkpoint(folder / f"{name}.safetensors", small_checkpoint(c_dim=c_dim))
+    write_checkpoint(folder / "earth.safetensors", small_map_checkpoint())
     make_photo(folder / "face.png")
     make_photo(folder / "wide.png", (132, 64))
     mask = Image.new("L", (64, 64))
