@@ -12,7 +12,7 @@ import pytest
 import torch
 from device_world import SPACES, World, seeded
 from shell import make_photo
-from small_vgg import small_features
+from small_vgg import HEADS, small_features, small_vgg_tensors
 from torch import Tensor
 
 import invert
@@ -49,11 +49,15 @@ from invert.latents.companion import Companion
 from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
+from invert.metrics.backbones import vgg16_stages
 from invert.metrics.distribution_distance import distribution_distances
-from invert.metrics.generated import sampled
+from invert.metrics.generated import sample_facts, sampled
+from invert.metrics.jacobian import jacobians
+from invert.metrics.path_length import PathSettings, path_lengths
 from invert.metrics.perceptual import PerceptualDistance
 from invert.metrics.picture_sets import GeneratedPictures
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
+from invert.metrics.resolutions import resolution_shares
 from invert.metrics.vgg16_features import vgg16_moments
 from invert.networks.windows import Window
 from invert.projection.companion import ensure_companion, later_styles, with_companion
@@ -318,6 +322,26 @@ def moments_of_samples(w: World) -> Any:
     moments = vgg16_moments([pictures.images(0, 2)], small_features().to(w.device))
     noise = sampled(w.generator, [0, 1], psi=0.5).noise
     return noise, pictures.images(2, 3), moments.cpu().mean.sum().item()
+
+
+@use
+def measures_of_a_generator(w: World) -> Any:
+    tensors = small_vgg_tensors()
+    heads = [tensors[f"head{depth}"] for depth in range(len(HEADS))]
+    distance = PerceptualDistance("lpips-vgg", vgg16_stages(tensors), heads).to(w.device)
+    settings = PathSettings(space="Z", epsilon=0.1)  # a small one would enlarge the rounding
+    lengths = path_lengths(w.generator, distance, [0, 1], settings=settings)
+    addends, std = resolution_shares(w.generator, [0, 1])
+    spectrum, path = jacobians(w.generator, [0], rank=2)
+    facts = sample_facts(w.generator, [0, 1])["seeds"]
+    return [
+        *lengths.tolist(),
+        *(a.share for a in addends),
+        std,
+        facts,
+        path.item(),
+        spectrum[0, 0].item(),
+    ]
 
 
 @use

@@ -185,6 +185,8 @@ def given_back(func: Any, result: Any, written: Mapping[int, Tensor], on_device:
         return type(result)(given_back(func, r, written, on_device) for r in result)
     if not isinstance(result, Tensor):
         return result
+    if result._is_zerotensor():  # of forward differentiation; it has no memory
+        result = torch.zeros(result.shape, dtype=result.dtype)
     known = written.get(id(result))
     if known is None:
         return SimTensor(checked_dtype(result)) if on_device else result

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from invert.generator import Generator, NoiseMode
 from invert.latents.latent import Latent
@@ -18,7 +20,7 @@ def sampled(
     label: int | None = None,
     noise: NoiseMode = "random",
 ) -> Latent:
-    """A point for each seed, with the noise maps that its picture is rendered with.
+    """A point of W+ for each seed, with the noise maps that its picture is rendered with.
 
     Each depends on its own seed alone, whatever else is in the batch. The maps of "random" noise,
     with which [K] measures, are drawn after the seed.
@@ -37,3 +39,44 @@ def sampled(
         drawn.append([torch.randn(1, *n.shape[1:], generator=random) for n in latent.noise])
     maps = (torch.cat(each).to(latent.noise[0]) for each in zip(*drawn, strict=True))
     return latent.replace(noise=tuple(maps))
+
+
+def w_of(latent: Latent) -> Tensor:
+    """The w [N, w_dim] of :func:`sampled` points, whose layers all have it."""
+    return latent.style_tensor()[:, 0]
+
+
+def with_w(latent: Latent, w: Tensor) -> Latent:
+    """Such points with another w [N, w_dim] in every layer; gradients flow to it."""
+    return latent.replace(styles=w[:, None].expand_as(latent.style_tensor()))
+
+
+def sample_facts(
+    generator: Generator,
+    seeds: Sequence[int],
+    *,
+    psi: float = 1.0,
+    label: int | None = None,
+    noise: NoiseMode = "random",
+) -> dict[str, Any]:
+    """What a report says about samples."""
+    return {
+        "network": generator.name,
+        "fingerprint": generator.fingerprint,
+        "seeds": seeds_text(seeds),
+        "count": len(seeds),
+        "psi": psi,
+        "class": label,
+        "noise": noise,
+    }
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Seeds as users type them: 0-3,7."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)

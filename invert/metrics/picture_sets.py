@@ -22,7 +22,7 @@ from invert.generator import Generator, NoiseMode
 from invert.images.crops import crop_to, square_crop
 from invert.images.image_files import DEFAULTS, ReadOptions
 from invert.images.images import area_downscale, from_levels, read_image, to_levels, to_tensor
-from invert.metrics.generated import sampled
+from invert.metrics.generated import sample_facts, sampled, seeds_text
 from invert.networks.network import Size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
@@ -192,14 +192,8 @@ class GeneratedPictures:
         scale = 1 if size is None else size / min(height, width)
         self.size: Size = (round(height * scale), round(width * scale))
         self.facts = {
-            "network": generator.name,
-            "fingerprint": generator.fingerprint,
-            "seeds": seeds_text(self.seeds),
-            "psi": psi,
-            "class": label,
-            "noise": noise,
+            **sample_facts(generator, self.seeds, psi=psi, label=label, noise=noise),
             "size": list(self.size),
-            "count": len(self),
         }
 
     def __len__(self) -> int:
@@ -239,14 +233,3 @@ def batches_of(
 def batch_size(size: Size) -> int:
     """How many pictures of that size are computed together unless the caller says."""
     return max(1, min(MAX_BATCH, BATCH_PIXELS // (size[0] * size[1])))
-
-
-def seeds_text(seeds: Sequence[int]) -> str:
-    """Seeds as users type them: 0-3,7."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][1] + 1:
-            runs[-1][1] = seed
-        else:
-            runs.append([seed, seed])
-    return ",".join(f"{a}-{b}" if b > a else f"{a}" for a, b in runs)

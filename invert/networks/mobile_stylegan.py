@@ -64,6 +64,11 @@ class HaarSynthesis(torch.autograd.Function):
         butterfly(high[:, :, ::2], high[:, :, 1::2], hl, hh)
         return bands.contiguous(memory_format=torch.channels_last)
 
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        """Synthesis, which is linear."""
+        return HaarSynthesis.apply(tangent)
+
 
 def layout(channels: int) -> torch.memory_format:
     """How a transform of so many channels lies in memory: channels last, but for a picture.

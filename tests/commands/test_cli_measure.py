@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from networks import small_checkpoint, small_mobile_tensors
 from shell import Shell, make_photo, refused, succeeded
 from small_vgg import put_small_vgg
+
+from invert.checkpoints import Checkpoint, write_checkpoint
 
 CROPS = ("--size", "40", "--count", "6")
 
@@ -101,3 +104,51 @@ def test_sets_that_cannot_be_compared_are_refused(
     result = run("measure", "fd-vgg16", *words)
     refused(result, result.code, reason)
     assert result.code in (2, 3, 4)
+
+
+# --- a generator alone
+
+
+def test_ppl_prints_what_it_was_measured_on(run: Shell, network: Path, vgg: Path) -> None:
+    of = ("--network", network, "--seeds", "0-4", "--batch", "2", "--json")
+    facts = json.loads(succeeded(run("measure", "ppl", *of)))
+    assert facts["ppl"] > 0
+    quantiles = facts["paths"]["quantiles"]
+    assert quantiles["0%"] <= facts["ppl"] <= quantiles["100%"]
+    assert (facts["paths"]["space"], facts["paths"]["sampling"]) == ("W", "end")
+    assert facts["samples"]["seeds"] == "0-4"
+    assert facts["features"]["sha256"] == hashlib.sha256(vgg.read_bytes()).hexdigest()
+
+
+def test_resolutions_prints_shares_from_coarse_to_fine(run: Shell, network: Path) -> None:
+    out = succeeded(run("measure", "resolutions", "--network", network, "--seeds", "0-1"))
+    lines = [line.split() for line in out.splitlines()]
+    assert [name for name, *_ in lines[:5]] == [f"share.{4 << k}" for k in range(5)]
+    assert sum(float(value) for _, value in lines[:5]) == pytest.approx(1)
+
+
+def test_jacobian_prints_the_spectrum(run: Shell, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "tiny.safetensors", small_checkpoint(16, w_dim=8))
+    of = ("measure", "jacobian", "--network", "tiny.safetensors", "--seeds", "0,1")
+    facts = json.loads(succeeded(run(*of, "--json")))
+    assert facts["singular_values"]["count"] == 8
+    assert facts["relative_spectrum"]["mean"][0] == 1
+    assert facts["frobenius"] > facts["singular_values"]["largest"]
+    some = json.loads(succeeded(run(*of, "--rank", "1", "--json")))
+    largest = facts["singular_values"]["largest"]
+    assert some["singular_values"]["largest"] == pytest.approx(largest, rel=0.01)
+    assert "frobenius" not in some
+
+
+def test_measures_of_a_generator_refuse_what_they_cannot_measure(
+    run: Shell, network: Path, tmp_path: Path
+) -> None:
+    of = ("--network", network, "--seeds", "0")
+    refused(run("measure", "ppl", *of, "--epsilon", "2"), 2, "epsilon is a number in (0, 0.1]")
+    refused(run("measure", "jacobian", *of, "--rank", "33"), 2, "rank is an integer in [1, 32]")
+    write_checkpoint(
+        tmp_path / "mobile.safetensors",
+        Checkpoint("mobile-stylegan", "invert", {}, small_mobile_tensors(), {}),
+    )
+    of = ("--network", "mobile.safetensors", "--seeds", "0")
+    refused(run("measure", "resolutions", *of), 2, "mobile-stylegan makes them in one piece")

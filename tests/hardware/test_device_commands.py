@@ -118,6 +118,12 @@ SETS = f"--size 40 --count 3 --seed 1 --max-pixels 9999 --batch 2 {CLASSES} --se
 MEASURING = {
     "fd-vgg16": f"measure fd-vgg16 face.png {SETS} --class 1 --noise const "
     "--keep-a a.safetensors --keep-b b.safetensors --json",
+    "ppl": f"measure ppl --seeds 0-1 --space Z --sampling full --epsilon 0.1 --crop --class 1 "
+    f"--noise const --batch 1 --json {CLASSES}",
+    "resolutions": f"measure resolutions --seeds 0-1 --psi 0.5 --class 1 --noise none --batch 1 "
+    f"--json {CLASSES}",
+    "jacobian": f"measure jacobian --seeds 0 --rank 1 --psi 0.5 --class 1 --noise const --json "
+    f"{CLASSES}",
 }
 
 # Options that no line above has, and why not.

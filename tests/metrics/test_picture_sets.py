@@ -14,7 +14,7 @@ from small_vgg import small_features
 
 from invert.errors import ImageError, ModelFileError, UsageError
 from invert.images.images import read_image, to_levels, to_tensor
-from invert.metrics.generated import sampled
+from invert.metrics.generated import sampled, seeds_text
 from invert.metrics.picture_sets import (
     FolderPictures,
     GeneratedPictures,
@@ -22,7 +22,6 @@ from invert.metrics.picture_sets import (
     PictureSet,
     batch_size,
     batches_of,
-    seeds_text,
 )
 from invert.metrics.set_moments import SetMoments, load_moments, measure_set, save_moments
 
