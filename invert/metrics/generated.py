@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from invert.generator import Generator, NoiseMode
+from invert.latents.conversion import constant_noise
 from invert.latents.latent import Latent
 
 
@@ -22,23 +23,31 @@ def sampled(
 ) -> Latent:
     """A point of W+ for each seed, with the noise maps that its picture is rendered with.
 
-    Each depends on its own seed alone, whatever else is in the batch. The maps of "random" noise,
-    with which [K] measures, are drawn after the seed.
+    Each depends on its own seed alone, whatever else is in the batch. Where the generator's latent
+    is a map, the point has an F_i of the seed ([S] chapter 8), and "random" noise is that of the
+    seed's plane, as `sample` draws both in FNW_i. Elsewhere the maps of "random" noise, with which
+    [K] measures, are drawn after the seed.
     """
-    latent = generator.convert(generator.sample(seeds, psi=psi, label=label), "NW+")
+    network, drawn = generator.network, generator.network.latent_map is not None
+    space = f"FNW{network.first}" if drawn else "NW+"
+    latent = generator.sample(seeds, psi=psi, label=label, space=space)
     assert latent.noise is not None
+    if noise == "random":
+        return latent if drawn else latent.replace(noise=random_noise(latent, seeds))
     if noise == "none":
         return latent.replace(noise=tuple(torch.zeros_like(n) for n in latent.noise))
-    if noise == "const":
-        return latent
+    sizes = generator.check(latent)
+    return latent.replace(noise=tuple(constant_noise(network, latent.space, sizes, len(latent))))
 
-    # One torch generator per point.
+
+def random_noise(latent: Latent, seeds: Sequence[int]) -> tuple[Tensor, ...]:
+    """Noise maps for a point that has others, by a torch generator for each seed."""
+    assert latent.noise is not None
     drawn = []
     for seed in seeds:
         random = torch.Generator().manual_seed(seed)
         drawn.append([torch.randn(1, *n.shape[1:], generator=random) for n in latent.noise])
-    maps = (torch.cat(each).to(latent.noise[0]) for each in zip(*drawn, strict=True))
-    return latent.replace(noise=tuple(maps))
+    return tuple(torch.cat(each).to(latent.noise[0]) for each in zip(*drawn, strict=True))
 
 
 def w_of(latent: Latent) -> Tensor:

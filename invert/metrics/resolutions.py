@@ -12,7 +12,7 @@ from invert.arguments import check_seeds
 from invert.errors import UsageError
 from invert.generator import Generator, NoiseMode
 from invert.hardware.precision import full_precision
-from invert.latents.conversion import constant_noise, layer_styles
+from invert.latents.conversion import entry
 from invert.latents.latent import Latent
 from invert.metrics.generated import sampled
 from invert.metrics.moments import Moments
@@ -78,21 +78,18 @@ def resolution_shares(
 
 
 def rgb_addends(generator: Generator, latent: Latent) -> tuple[list[Tensor], Tensor]:
-    """What each torgb adds to the picture, [N, 3, h, w] coarse to fine, and the picture."""
-    network, first = generator.network, latent.space.first
-    styles = layer_styles(network, latent)
-    maps = latent.noise or constant_noise(
-        network, latent.space, generator.check(latent), len(latent)
-    )
-    x = latent.features
-    if x is None:
-        x = network.start().expand(len(latent), -1, -1, -1)
+    """What each torgb adds to the pictures of :func:`sampled` points, [N, 3, h, w] coarse to fine,
+    and the pictures.
+    """
+    network, noise = generator.network, latent.noise
+    assert noise is not None, "a point of `sampled` has noise maps"
+    first, x, rgb, styles = entry(network, latent)
 
     # As `SynthesisNetwork.run`, with each addend made from an empty sum as well.
-    x, rgb = x.contiguous(memory_format=torch.channels_last), latent.rgb
+    x = x.contiguous(memory_format=torch.channels_last)
     addends = []
     for k, i in enumerate(range(first, network.num_ws)):
-        x = network.conv(i)(x, styles[k], maps[k])
+        x = network.conv(i)(x, styles[k], noise[k])
         if (addend := network.rgb_after(i, x, None, styles[k + 1])) is not None:
             addends.append(addend)
         rgb = network.rgb_after(i, x, rgb, styles[k + 1])

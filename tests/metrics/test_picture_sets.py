@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import small_generator
+from networks import small_generator, small_map_generator
 from PIL import Image
 from shell import make_photo
 from small_vgg import small_features
 
 from invert.errors import ImageError, ModelFileError, UsageError
+from invert.generator import NoiseMode
 from invert.images.images import read_image, to_levels, to_tensor
 from invert.metrics.generated import sampled, seeds_text
 from invert.metrics.picture_sets import (
@@ -120,6 +121,18 @@ def test_random_noise_belongs_to_its_seed() -> None:
     assert not torch.equal(both.noise[2][0], both.noise[2][1])
     silent = sampled(generator, [3], noise="none")
     assert all(not n.any() for n in silent.noise)
+
+
+@pytest.mark.parametrize("noise", ["random", "const", "none"])
+def test_samples_of_a_latent_map_have_an_f_of_their_seed(noise: NoiseMode) -> None:
+    generator = small_map_generator()
+    both, alone = sampled(generator, [3, 4], noise=noise), sampled(generator, [4], noise=noise)
+    assert str(both.space) == "FNW3"
+    assert torch.equal(both.features[1:], alone.features)
+    assert not torch.equal(both.features[0], both.features[1])
+    expected = generator.sample([3, 4], space="FW3" if noise != "random" else "FNW3")
+    images = generator.render(expected, noise if noise != "random" else "const")
+    assert torch.equal(generator.render(both), images)
 
 
 def test_seeds_are_told_as_they_are_typed() -> None:

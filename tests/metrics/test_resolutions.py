@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import small_checkpoint, small_generator, small_mobile
+from networks import small_checkpoint, small_generator, small_map_generator, small_mobile
 
 from invert.checkpoints import Checkpoint
 from invert.errors import UsageError
@@ -14,11 +14,12 @@ from invert.metrics.generated import sampled
 from invert.metrics.resolutions import resolution_shares, rgb_addends
 
 
-def test_upsampled_addends_sum_to_the_picture() -> None:
-    generator = small_generator(32)
+@pytest.mark.parametrize("first", [1, 3])
+def test_upsampled_addends_sum_to_the_picture(first: int) -> None:
+    generator = small_generator(32) if first == 1 else small_map_generator(first, resolution=32)
     latent = sampled(generator, [1, 2])
     addends, image = rgb_addends(generator, latent)
-    assert [a.shape[2] for a in addends] == [4, 8, 16, 32]
+    assert [a.shape[2] for a in addends] == [4, 8, 16, 32][first // 2 :]
     torch.testing.assert_close(image, generator.render(latent), rtol=1e-4, atol=1e-5)
 
     # Zeros between the cells, then the filter [1, 3, 3, 1] / 4 per axis.
