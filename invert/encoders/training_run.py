@@ -4,34 +4,32 @@ encoder.
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
-
 from invert import interrupts
 from invert.encoders.encoder_files import load_encoder, save_encoder
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training import EncoderStep, EncoderTraining
 from invert.encoders.training_state import resume_run, save_run
 from invert.errors import UsageError
-from invert.files.atomic_files import write_atomically
-from invert.files.leftovers import recover
-from invert.files.regular_files import read_regular
+from invert.files.run_folder import (
+    HISTORY,
+    STATE,
+    add_line,
+    alone_in,
+    check_run,
+    forget_later_steps,
+)
 from invert.generator import Generator
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 
 SAVE_SECONDS = 60.0
 TEST_EVERY = 200  # steps
-STATE, HISTORY = "run.pt", "history.jsonl"  # in a run's folder
-MAX_HISTORY_BYTES = 64 << 20
 
 
 def train_encoder(
@@ -79,29 +77,6 @@ def train_encoder(
         forget_later_steps(folder / HISTORY, training.step if resume else -1)
 
         return trained(training, folder, output, steps, minutes, callback, record)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[Path]:
-    """The folder, made where it was not, while no other process has it; also when that process was
-    killed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    recover(folder)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield folder
-    except Timeout as error:
-        raise UsageError(
-            f"{folder}: another process trains here; wait for it, or name another output"
-        ) from error
-
-
-def check_run(folder: Path, *, resume: bool) -> None:
-    """Raise :class:`UsageError` unless a run is there exactly where one is to go on."""
-    if (folder / STATE).exists() != resume:
-        what = "no run to resume; train first" if resume else "a run is there; use --resume"
-        raise UsageError(f"{folder}: {what}, or name another output")
 
 
 def trained(
@@ -181,29 +156,3 @@ def facts_of(
         "device": training.device.type,
         "torch": torch.__version__,
     }
-
-
-def add_line(history: Path, line: Mapping[str, Any]) -> None:
-    """Append a line of JSON."""
-    with history.open("a") as file:
-        file.write(json.dumps(line, sort_keys=True) + "\n")
-
-
-def forget_later_steps(history: Path, step: int) -> None:
-    """Drop the lines after the step that the run was saved at; they will be made again."""
-    if not history.exists():
-        return
-    try:
-        lines = read_regular(history, MAX_HISTORY_BYTES).decode(errors="replace").splitlines()
-    except OSError as error:
-        raise UsageError(f"{history}: cannot be read ({error.strerror}); move it away") from error
-    kept = "".join(line + "\n" for line in lines if step_of(line) <= step)
-    write_atomically(history, lambda file: file.write(kept.encode()))
-
-
-def step_of(line: str) -> float:
-    """The step that a line of the history is about; infinity for a torn or damaged line."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return math.inf

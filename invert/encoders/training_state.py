@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from invert.checkpoints.safe_torch import load_tensors
 from invert.encoders.training import EncoderTraining
 from invert.errors import ModelFileError
 from invert.files.atomic_files import write_atomically
+from invert.hardware.transfers import on_cpu
 
 
 def save_run(run: EncoderTraining, path: Path) -> None:
@@ -60,12 +60,3 @@ def resume_run(run: EncoderTraining, path: Path) -> None:
         raise ModelFileError(
             f"{path}: not a training run that can go on ({str(error).splitlines()[0][:120]})"
         ) from error
-
-
-def on_cpu(state: Any) -> Any:
-    """The state with the tensors of its dicts and lists on the CPU."""
-    if isinstance(state, dict):
-        return {name: on_cpu(part) for name, part in state.items()}
-    if isinstance(state, list):
-        return [on_cpu(part) for part in state]
-    return state.cpu() if isinstance(state, Tensor) else state

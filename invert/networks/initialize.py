@@ -40,7 +40,7 @@ def untrained_stylegan2(
     another i, and for a map without F_i's channels.
     """
     block = 4 << first // 2
-    channels = min(channel_base // block, channel_max)
+    channels = width_at(block, channel_base, channel_max)
     check_start(first, block, resolution, channels, latent_map)
     generator = torch.Generator().manual_seed(seed)
 
@@ -68,7 +68,7 @@ def untrained_stylegan2(
     )
     r = block
     while r <= resolution:
-        out = min(channel_base // r, channel_max)
+        out = width_at(r, channel_base, channel_max)
 
         for conv in ("conv0", "conv1")[r == block :]:
             p = f"synthesis.b{r}.{conv}."
@@ -102,3 +102,8 @@ def check_start(
         raise UsageError(
             f"F_{first} has {channels} channels here, got a latent map of {latent_map.channels}"
         )
+
+
+def width_at(resolution: int, channel_base: int, channel_max: int) -> int:
+    """Channels of the layers at a resolution."""
+    return min(channel_base // resolution, channel_max)

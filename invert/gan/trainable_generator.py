@@ -1,0 +1,153 @@
+"""A StyleGAN2 generator as parameters: the raw tensors of a checkpoint, in training."""
+
+from __future__ import annotations
+
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from invert.errors import UsageError
+from invert.gan.blurred_noise import LearnedMap, convolve, gaussian_kernels
+from invert.gan.filtered_noise import LatentMap
+from invert.gan.latent_maps import latent_map_from_config
+from invert.networks.stylegan2 import StyleGAN2
+
+FIXED = ("mapping.w_avg", "noise_const")  # endings of tensors that are no parameters
+LOG_SIGMAS = "latent_map.log_sigmas"  # the parameter of a learned latent map
+
+
+class TrainableGenerator:
+    """The tensors of a checkpoint, of which all but fixed noise and mean w are parameters.
+
+    What computes is :class:`StyleGAN2` itself, built anew from the parameters for every step: it
+    folds the gains of the equalized learning rate [ProGAN] into the weights, and gradients pass
+    through the folding. So what is trained is what is saved and rendered.
+
+    `config` is that of the checkpoint. With a latent map in it, F_i is drawn, and the tensor in its
+    place is one draw that stays as it is.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+        self.config = dict(config)
+        drawn = self.config.get("latent_map")
+        self.latent_map: LatentMap | None = None if drawn is None else latent_map_from_config(drawn)
+
+        # Parameters, and what stays.
+        fixed = (*FIXED, "const") if self.latent_map else FIXED
+        self.fixed = {k: v.detach().clone() for k, v in tensors.items() if k.endswith(fixed)}
+        self.parameters = {
+            k: nn.Parameter(v.detach().clone()) for k, v in tensors.items() if k not in self.fixed
+        }
+        if isinstance(self.latent_map, LearnedMap):
+            sigmas = torch.tensor(self.latent_map.learned_sigmas)
+            self.parameters[LOG_SIGMAS] = nn.Parameter(sigmas.log())
+
+    def network(self, parameters: Mapping[str, Tensor] | None = None) -> StyleGAN2:
+        """The network of the parameters, or of others of the same names; differentiable in them."""
+        chosen = self.parameters if parameters is None else parameters
+        weights = {k: v for k, v in chosen.items() if k != LOG_SIGMAS}
+        return StyleGAN2({**self.fixed, **weights}, **self.config)
+
+    def start(
+        self, network: StyleGAN2, count: int, random: torch.Generator, sigmas: Tensor | None = None
+    ) -> Tensor:
+        """F_i of `count` samples: the learned constant, or draws of the latent map.
+
+        `sigmas` are the logarithms of a learned map's σ; by default those in training.
+        """
+        const = network.start()
+        if self.latent_map is None:
+            return const.expand(count, -1, -1, -1)
+
+        cells = (const.shape[2], const.shape[3])
+        if not isinstance(self.latent_map, LearnedMap):
+            return self.latent_map.sample(count, cells, random)
+
+        # A learned map: kernels of the σ in training, which the gradient reaches.
+        log_sigmas = self.parameters[LOG_SIGMAS] if sigmas is None else sigmas
+        margin = self.latent_map.margin
+        height, width = (side + 2 * margin for side in cells)
+        shape = (count, self.latent_map.channels, height, width)
+        noise = torch.randn(shape, generator=random, device=random.device)
+        limit = self.latent_map.sigma_max
+        return convolve(noise, gaussian_kernels(log_sigmas.exp().clamp(max=limit), margin))
+
+    def checkpoint(
+        self, parameters: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, config) as checkpoints hold them, on the CPU; of the parameters or of others."""
+        chosen = dict(self.parameters if parameters is None else parameters)
+        config = dict(self.config)
+
+        if isinstance(self.latent_map, LearnedMap):
+            sigmas = chosen.pop(LOG_SIGMAS).detach().exp().clamp(max=self.latent_map.sigma_max)
+            config["latent_map"] = replace(
+                self.latent_map, learned_sigmas=tuple(sigmas.tolist())
+            ).config()
+        tensors = {k: v.detach().cpu().clone() for k, v in {**self.fixed, **chosen}.items()}
+        return dict(sorted(tensors.items())), config
+
+    def to(self, device: torch.device) -> TrainableGenerator:
+        """Move everything to a device; returns itself."""
+        self.fixed = {k: v.to(device) for k, v in self.fixed.items()}
+        self.parameters = {k: nn.Parameter(v.detach().to(device)) for k, v in self.parameters.items()}
+        return self
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over all tensors that another network has in the same shape; the others stay.
+
+        So a plain network becomes the start of one whose F_i is drawn, as in [S] 8.2. Raises
+        :class:`UsageError` when the two have no layer in common.
+        """
+        taken = {k for k, v in tensors.items() if k in self.parameters and same(v, self.parameters[k])}
+        if not any(k.startswith("synthesis.") for k in taken):
+            raise UsageError("no layer in common with that network; give the same widths")
+        with torch.no_grad():
+            for name in taken:
+                self.parameters[name].copy_(tensors[name])
+            for name in self.fixed:
+                if not name.endswith("const") and name in tensors:
+                    self.fixed[name].copy_(tensors[name])
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have one shape."""
+    return a.shape == b.shape
+
+
+def styles_of(
+    network: StyleGAN2, count: int, random: torch.Generator, mixing: float
+) -> tuple[Tensor, Tensor]:
+    """(w [N, w_dim], styles [N, num_ws, w_dim]) of random z, with style mixing [K].
+
+    With probability `mixing` the styles of a batch come from a second w from a random layer on.
+    """
+    device = random.device
+    z = torch.randn(count, network.mapping.z_dim, generator=random, device=device)
+    w = network.mapping(z)
+    styles = w[:, None].expand(-1, network.num_ws, -1)
+    if mixing <= 0:
+        return w, styles
+
+    # Where the second w begins: after the last layer in batches that are not mixed. The choice
+    # stays on the device.
+    first = torch.randint(1, network.num_ws, (1,), generator=random, device=device)
+    mixed = torch.rand(1, generator=random, device=device) < mixing
+    layers = torch.arange(network.num_ws, device=device)
+    other = network.mapping(torch.randn(z.shape, generator=random, device=device))
+    later = ((layers >= first) & mixed)[None, :, None]
+    return w, torch.where(later, other[:, None], styles)
+
+
+def noise_of(network: StyleGAN2, first: int, count: int, random: torch.Generator) -> list[Tensor]:
+    """Random noise maps [N, 1, H, W] of the layers from `first` on."""
+    return [
+        torch.randn(count, *network.noise_const(i).shape[1:], generator=random, device=random.device)
+        for i in range(first, network.num_ws)
+    ]
+
+
