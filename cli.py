@@ -19,6 +19,7 @@ from edits.commands.styles import combine, interpolate, style_mix
 from edits.commands.training import attribute
 from invert.commands.exchange import export_latent, import_latent
 from invert.commands.files import convert, convert_network, download, info, networks
+from invert.commands.gan_training import gan
 from invert.commands.generate import generate
 from invert.commands.groups import CommandGroup
 from invert.commands.habits import hint_for_option
@@ -55,9 +56,10 @@ def cli(debug: bool) -> None:
 
 @click.group(cls=CommandGroup)
 def train() -> None:
-    """Train an encoder or attribute models.
+    """Train an encoder, attribute models, or a generator.
 
-    Both learn from images of the generator alone.
+    Encoders and attribute models learn from images of a generator, generators from
+    pictures.
 
     \b
     Example:
@@ -67,6 +69,7 @@ def train() -> None:
 
 train.add_command(encoder)
 train.add_command(attribute)
+train.add_command(gan)
 
 for heading, commands in SECTIONS.items():
     cli.add_section(heading, commands)

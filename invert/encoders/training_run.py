@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from invert import interrupts
 from invert.encoders.encoder_files import load_encoder, save_encoder
 from invert.encoders.settings import EncoderSettings

@@ -1,4 +1,4 @@
-"""The folder of a training run: one process at a time, and a history of lines that can be cut back."""
+"""The folder of a training run: one process at a time, and a history that can be cut back."""
 
 from __future__ import annotations
 

@@ -81,8 +81,9 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
     # Places in half sides, (x, y) from −1 to 1 between the outer edges, then in pixels.
     y = (torch.arange(height, device=images.device) + 0.5) * (2 / height) - 1
     x = (torch.arange(width, device=images.device) + 0.5) * (2 / width) - 1
-    places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(height, width, device=images.device)])
-    px, py = (maps @ places.flatten(1)).unbind(1)  # [N, H · W]
+    rows = [x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(height, width)]
+    places = torch.stack([row.to(maps) for row in rows]).flatten(1)
+    px, py = (maps @ places).unbind(1)  # [N, H · W]
     px = mirrored((px + 1) * (width / 2) - 0.5, width)
     py = mirrored((py + 1) * (height / 2) - 0.5, height)
 

@@ -6,6 +6,7 @@ images of thousands of megapixels so.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Crops:
 
     def moved(self, crop: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """The crop, mirrored and turned as the settings allow."""
-        mirror, quarters = random.integers(2), random.integers(4)
+        mirror, quarters = (int(random.integers(n)) for n in (2, 4))
         if self.settings.mirror and mirror:
             crop = crop[:, ::-1]
         return np.ascontiguousarray(np.rot90(crop, quarters) if self.settings.turn else crop)
@@ -143,8 +144,6 @@ def decoded(path: Path, folder: Path) -> np.ndarray:
     except OSError as error:
         raise UsageError(f"{path}: no such picture or folder ({error.strerror})") from error
     where = os.fsencode(os.path.abspath(path))
-    import hashlib
-
     name = hashlib.sha256(where + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:32]
     copy = folder / f"{name}.npy"
 
@@ -174,7 +173,7 @@ def open_zarr(path: Path) -> Array:
         array = zarr.open(str(path), mode="r")
     except Exception as error:  # whatever the store makes of a damaged array
         raise UsageError(f"{path}: cannot be read as a Zarr array ({error})") from error
-    shape = getattr(array, "shape", ())
+    shape: tuple[int, ...] = getattr(array, "shape", ())
     if len(shape) != 3 or shape[2] != 3 or str(array.dtype) != "uint8":
         raise UsageError(f"{path}: expected one array [H, W, 3] of uint8, got {list(shape)}")
     return array

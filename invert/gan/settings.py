@@ -25,8 +25,8 @@ class GanSettings:
     space: str = "Z"  # Z: a learned constant; FNZ3, FNZ5, …: F_i is drawn from the latent map
     latent: str = "blurred"  # the latent map of FNZ_i
     resolution: int = 64
-    channel_base: int = 2048  # width at resolution r is min(channel_base / r, channel_max)
-    channel_max: int = 128
+    channel_base: int = 1024  # width at resolution r is min(channel_base / r, channel_max)
+    channel_max: int = 64
     z_dim: int = 128
     w_dim: int = 128
     mapping_layers: int = 2
@@ -54,7 +54,7 @@ class GanSettings:
     ema_ramp: float = 0.05
 
     ada_target: float = 0.6  # mean sign of the logits of real images; 0: nothing is augmented
-    half: bool | None = None  # bfloat16 in convolutions; None: on every device but a CPU
+    half: bool | None = None  # bfloat16 in convolutions; None: where the device computes in it
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class GanSettings:
             ("seed", 0, 2**31 - 1),
         ):
             check_integer(name, getattr(self, name), low, high)
-        for name, low, high in (
+        for name, least, most in (
             ("min_detail", 0.0, 255.0),
             ("max_blue", 0.0, 1.0),
             ("lr", 1e-8, 1.0),
@@ -98,7 +98,7 @@ class GanSettings:
             ("ema_ramp", 0.0, 1e6),
             ("ada_target", 0.0, 1.0),
         ):
-            check_number(name, getattr(self, name), low, high)
+            check_number(name, getattr(self, name), least, most)
         if self.batch % min(self.group, self.batch):
             raise UsageError(
                 f"batch is a multiple of group ({self.group}), or smaller; got {self.batch}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from invert.errors import UsageError
-from invert.gan.blurred_noise import LearnedMap, convolve, gaussian_kernels
-from invert.gan.filtered_noise import LatentMap
-from invert.gan.latent_maps import latent_map_from_config
+from invert.latent_maps.blurred_noise import LearnedMap, convolve, gaussian_kernels
+from invert.latent_maps.filtered_noise import LatentMap
+from invert.latent_maps.kinds import latent_map_from_config
 from invert.networks.stylegan2 import StyleGAN2
 
 FIXED = ("mapping.w_avg", "noise_const")  # endings of tensors that are no parameters
@@ -79,7 +78,7 @@ class TrainableGenerator:
     def checkpoint(
         self, parameters: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, config) as checkpoints hold them, on the CPU; of the parameters or of others."""
+        """(tensors, config) as checkpoints hold them, on the CPU; of these parameters or others."""
         chosen = dict(self.parameters if parameters is None else parameters)
         config = dict(self.config)
 
@@ -94,7 +93,9 @@ class TrainableGenerator:
     def to(self, device: torch.device) -> TrainableGenerator:
         """Move everything to a device; returns itself."""
         self.fixed = {k: v.to(device) for k, v in self.fixed.items()}
-        self.parameters = {k: nn.Parameter(v.detach().to(device)) for k, v in self.parameters.items()}
+        self.parameters = {
+            k: nn.Parameter(v.detach().to(device)) for k, v in self.parameters.items()
+        }
         return self
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -103,7 +104,9 @@ class TrainableGenerator:
         So a plain network becomes the start of one whose F_i is drawn, as in [S] 8.2. Raises
         :class:`UsageError` when the two have no layer in common.
         """
-        taken = {k for k, v in tensors.items() if k in self.parameters and same(v, self.parameters[k])}
+        taken = {
+            k for k, v in tensors.items() if k in self.parameters and same(v, self.parameters[k])
+        }
         if not any(k.startswith("synthesis.") for k in taken):
             raise UsageError("no layer in common with that network; give the same widths")
         with torch.no_grad():
@@ -146,8 +149,8 @@ def styles_of(
 def noise_of(network: StyleGAN2, first: int, count: int, random: torch.Generator) -> list[Tensor]:
     """Random noise maps [N, 1, H, W] of the layers from `first` on."""
     return [
-        torch.randn(count, *network.noise_const(i).shape[1:], generator=random, device=random.device)
+        torch.randn(
+            count, *network.noise_const(i).shape[1:], generator=random, device=random.device
+        )
         for i in range(first, network.num_ws)
     ]
-
-

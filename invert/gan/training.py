@@ -22,7 +22,6 @@ from invert.errors import UsageError
 from invert.gan.augmentation import adapted, augment
 from invert.gan.crops import Crops
 from invert.gan.discriminator import Discriminator
-from invert.gan.latent_maps import new_latent_map
 from invert.gan.losses import (
     discriminator_loss,
     generator_loss,
@@ -32,6 +31,8 @@ from invert.gan.losses import (
 )
 from invert.gan.settings import GanSettings
 from invert.gan.trainable_generator import TrainableGenerator, noise_of, styles_of
+from invert.hardware.processor import is_faster_in_bfloat16
+from invert.latent_maps.kinds import new_latent_map
 from invert.networks.initialize import untrained_stylegan2, width_at
 from invert.networks.stylegan2 import StyleGAN2
 
@@ -70,7 +71,8 @@ class GanTraining:
     ) -> None:
         s, self.settings, self.crops = settings, settings, crops
         self.device = torch.device(device)
-        self.half = self.device.type != "cpu" if s.half is None else s.half
+        faster = self.device.type != "cpu" or is_faster_in_bfloat16()
+        self.half = faster if s.half is None else s.half
 
         # The two networks, and the average of the first.
         self.generator = new_generator(s).to(self.device)
@@ -146,7 +148,18 @@ class GanTraining:
                 f"a loss is not finite at step {self.step}; begin again from the network written "
                 "last (--start) at a lower rate (--lr)"
             )
-        return GanStep(self.step, self.images, *found, self.seconds, images_per_second)
+        g, d, r1, path_length, probability = found
+        return GanStep(
+            step=self.step,
+            images=self.images,
+            generator=g,
+            discriminator=d,
+            r1=r1,
+            path_length=path_length,
+            probability=probability,
+            seconds=self.seconds,
+            images_per_second=images_per_second,
+        )
 
     def update(self) -> Losses:
         """One step. It depends on the state and the step alone, and never waits for the device."""
@@ -300,6 +313,8 @@ def new_generator(s: GanSettings) -> TrainableGenerator:
         z_dim=s.z_dim,
         w_dim=s.w_dim,
         mapping_layers=s.mapping_layers,
+        first=s.first,
+        latent_map=latent_map,
         seed=s.seed,
     )
     return TrainableGenerator(tensors, config)
@@ -311,9 +326,7 @@ def lazy_adam(parameters: Iterable[Tensor], lr: float, every: int) -> torch.opti
     n steps and one more become n + 1, so rate and decay are taken to the power n / (n + 1).
     """
     share = every / (every + 1)
-    return torch.optim.Adam(
-        list(parameters), lr=lr * share, betas=(0.0, 0.99**share), eps=1e-8
-    )
+    return torch.optim.Adam(list(parameters), lr=lr * share, betas=(0.0, 0.99**share), eps=1e-8)
 
 
 def descend(loss: Tensor, adam: torch.optim.Adam) -> None:

@@ -1,4 +1,4 @@
-"""A run in a folder beside its result: go on where it stopped, show what it makes, write the network."""
+"""A run in a folder beside its result: go on where it stopped, show samples, write the network."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from invert.checkpoints.safe_torch import load_tensors
 from invert.errors import ModelFileError
 from invert.files.atomic_files import write_atomically
-from invert.hardware.transfers import on_cpu
 from invert.gan.training import GanTraining
+from invert.hardware.transfers import on_cpu
 
 SCALARS = ("probability", "path_mean", "r1", "signs")
 # Of the settings, those that may change when a run goes on.
