@@ -45,10 +45,13 @@ from invert.encoders.rendering import Renderer
 from invert.encoders.samples import Samples
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training_run import train_encoder
+from invert.gan.settings import GanSettings
+from invert.gan.training_run import train_gan
 from invert.latents.companion import Companion
 from invert.latents.foreign_latents import ENDINGS, ForeignPoint, encode_points, to_latent
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
+from invert.loading import load_generator
 from invert.metrics.backbones import vgg16_stages
 from invert.metrics.distribution_distance import distribution_distances
 from invert.metrics.generated import sample_facts, sampled
@@ -414,6 +417,19 @@ def train_encode_and_resume(w: World) -> Any:
     encoder = load_encoder(path, w.generator)
     start = encoder_init(w.generator, w.image, Space.parse("FNW5"), encoder)
     return encoder.encode(w.generator, w.image), start
+
+
+@use
+@inexact
+def train_a_gan_and_resume(w: World) -> Any:
+    path, data = w.folder / "gan.safetensors", make_photo(w.folder / "data.png")
+    tiny = GanSettings(
+        space="FNZ3", latent="learned", resolution=16, channel_base=64, channel_max=4, batch=4
+    )
+    train_gan(data, path, settings=tiny, steps=1, device=w.device)
+    train_gan(data, path, settings=tiny, steps=2, resume=True, device=w.device)
+    generator = load_generator(path, device=w.device)
+    return generator.sample(0, space="FNZ3")
 
 
 @use

@@ -17,6 +17,7 @@ from invert.commands.options import (
     overwrite_option,
     without_none,
 )
+from invert.commands.parsing import check_range
 from invert.commands.terminal import LONGEST_LABEL, printable, say
 from invert.commands.training import time_limit
 from invert.errors import UsageError
@@ -111,6 +112,14 @@ from invert.errors import UsageError
     help="Time between two snapshots: the network, a sheet of samples, the measures.",
 )
 @click.option(
+    "--measure",
+    metavar="N",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Samples and crops whose fd-vgg16 each snapshot measures; 0: none.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FILE",
@@ -144,6 +153,7 @@ def gan(
     seed: int | None,
     half: bool | None,
     snapshot: float,
+    measure: int,
     output: Path,
     overwrite: bool,
     as_json: bool,
@@ -158,11 +168,12 @@ def gan(
 
     \b
     Example:
-      invert train gan --data earth.jpg --space FNZ3 --minutes 60 -o earth.safetensors
+      invert train gan --data earth.jpg --space FNZ3 --minutes 60 -o e.safetensors
     """
     from tqdm import tqdm
 
     from invert.files.run_folder import check_run
+    from invert.gan.distance_to_data import DistanceToData, no_measures
     from invert.gan.settings import GanSettings
     from invert.gan.training import GanStep
     from invert.gan.training_run import train_gan
@@ -173,6 +184,7 @@ def gan(
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
     if resume and start is not None:
         raise UsageError("a run that goes on has its networks; give --start or --resume")
+    check_range("measure", measure, 0, 1_000_000)
     if not snapshot > 0:
         raise UsageError(f"--snapshot is a time above 0, got {snapshot:g} minutes")
     changes = without_none(
@@ -203,6 +215,7 @@ def gan(
 
     chosen = pick_device(device)
     say_device(chosen)
+    measuring = no_measures if measure == 0 else DistanceToData(measure, chosen)
     label = printable(output.name, LONGEST_LABEL)
     with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
 
@@ -232,6 +245,7 @@ def gan(
             start=start,
             device=chosen,
             callback=update,
+            measure=measuring,
             record=destinations.record,
         )
 

@@ -24,18 +24,21 @@ ADA_IMAGES = 500_000  # real images over which the probability rises from 0 to 1
 
 
 class Randomness:
-    """Per-image random values on one device; each transformation happens with probability p."""
+    """Per-image random values beside `probability`, with which each transformation happens.
+
+    They are drawn on the CPU, by `random`.
+    """
 
     def __init__(self, count: int, probability: Tensor, random: torch.Generator) -> None:
         self.count, self.probability, self.random = count, probability, random
 
     def uniform(self) -> Tensor:
         """[N] in [0, 1)."""
-        return torch.rand(self.count, generator=self.random, device=self.random.device)
+        return torch.rand(self.count, generator=self.random).to(self.probability)
 
     def normal(self) -> Tensor:
         """[N], N(0, 1)."""
-        return torch.randn(self.count, generator=self.random, device=self.random.device)
+        return torch.randn(self.count, generator=self.random).to(self.probability)
 
     def maybe(self, value: Tensor, neutral: float) -> Tensor:
         """`value` [N] where the transformation happens, `neutral` elsewhere."""

@@ -49,7 +49,8 @@ class TrainableGenerator:
         """The network of the parameters, or of others of the same names; differentiable in them."""
         chosen = self.parameters if parameters is None else parameters
         weights = {k: v for k, v in chosen.items() if k != LOG_SIGMAS}
-        return StyleGAN2({**self.fixed, **weights}, **self.config)
+        network = StyleGAN2({**self.fixed, **weights}, **self.config)
+        return network.to(self.fixed["mapping.w_avg"].device)  # the filters, which it makes itself
 
     def start(
         self, network: StyleGAN2, count: int, random: torch.Generator, sigmas: Tensor | None = None
@@ -58,22 +59,16 @@ class TrainableGenerator:
 
         `sigmas` are the logarithms of a learned map's σ; by default those in training.
         """
-        const = network.start()
-        if self.latent_map is None:
-            return const.expand(count, -1, -1, -1)
-
-        cells = (const.shape[2], const.shape[3])
         if not isinstance(self.latent_map, LearnedMap):
-            return self.latent_map.sample(count, cells, random)
+            return network.sampled_start(count, random)
 
         # A learned map: kernels of the σ in training, which the gradient reaches.
         log_sigmas = self.parameters[LOG_SIGMAS] if sigmas is None else sigmas
-        margin = self.latent_map.margin
-        height, width = (side + 2 * margin for side in cells)
-        shape = (count, self.latent_map.channels, height, width)
-        noise = torch.randn(shape, generator=random, device=random.device)
-        limit = self.latent_map.sigma_max
-        return convolve(noise, gaussian_kernels(log_sigmas.exp().clamp(max=limit), margin))
+        limit, margin = self.latent_map.sigma_max, self.latent_map.margin
+        height, width = (side + 2 * margin for side in network.start().shape[2:])
+        noise = torch.randn(count, self.latent_map.channels, height, width, generator=random)
+        kernels = gaussian_kernels(log_sigmas.exp().clamp(max=limit), margin)
+        return convolve(noise.to(kernels), kernels)
 
     def checkpoint(
         self, parameters: Mapping[str, Tensor] | None = None
@@ -129,28 +124,24 @@ def styles_of(
 
     With probability `mixing` the styles of a batch come from a second w from a random layer on.
     """
-    device = random.device
-    z = torch.randn(count, network.mapping.z_dim, generator=random, device=device)
-    w = network.mapping(z)
+    start = network.start()
+    z = torch.randn(count, network.mapping.z_dim, generator=random)
+    w = network.mapping(z.to(start))
     styles = w[:, None].expand(-1, network.num_ws, -1)
     if mixing <= 0:
         return w, styles
 
-    # Where the second w begins: after the last layer in batches that are not mixed. The choice
-    # stays on the device.
-    first = torch.randint(1, network.num_ws, (1,), generator=random, device=device)
-    mixed = torch.rand(1, generator=random, device=device) < mixing
-    layers = torch.arange(network.num_ws, device=device)
-    other = network.mapping(torch.randn(z.shape, generator=random, device=device))
-    later = ((layers >= first) & mixed)[None, :, None]
-    return w, torch.where(later, other[:, None], styles)
+    # Where the second w begins: after the last layer in batches that are not mixed.
+    first = torch.randint(1, network.num_ws, (1,), generator=random)
+    mixed = torch.rand(1, generator=random) < mixing
+    later = ((torch.arange(network.num_ws) >= first) & mixed).to(start.device)
+    other = network.mapping(torch.randn(z.shape, generator=random).to(start))
+    return w, torch.where(later[None, :, None], other[:, None], styles)
 
 
 def noise_of(network: StyleGAN2, first: int, count: int, random: torch.Generator) -> list[Tensor]:
     """Random noise maps [N, 1, H, W] of the layers from `first` on."""
     return [
-        torch.randn(
-            count, *network.noise_const(i).shape[1:], generator=random, device=random.device
-        )
+        torch.randn(count, *network.noise_const(i).shape[1:], generator=random).to(network.start())
         for i in range(first, network.num_ws)
     ]

@@ -105,8 +105,8 @@ class GanTraining:
         return self.step * self.settings.batch
 
     def random(self, step: int) -> torch.Generator:
-        """The random numbers of a step."""
-        return torch.Generator(self.device).manual_seed(self.settings.seed * SEEDS + step)
+        """The random numbers of a step: those of the CPU, so that every device trains alike."""
+        return torch.Generator().manual_seed(self.settings.seed * SEEDS + step)
 
     def run(
         self,
@@ -269,7 +269,7 @@ class GanTraining:
     @torch.no_grad()
     def samples(self, count: int, seed: int) -> Tensor:
         """Images [count, 3, R, R] of the averaged generator, about [−1, 1], on the CPU."""
-        random = torch.Generator(self.device).manual_seed(seed)
+        random = torch.Generator().manual_seed(seed)
         network = self.generator.network(self.average)
 
         pictures = []

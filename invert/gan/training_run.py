@@ -23,6 +23,7 @@ from invert.files.run_folder import (
     forget_later_steps,
 )
 from invert.gan.crops import Crops, open_pictures
+from invert.gan.distance_to_data import Measure, no_measures
 from invert.gan.settings import GanSettings
 from invert.gan.training import GanStep, GanTraining
 from invert.gan.training_state import branch_run, resume_run, save_run
@@ -46,7 +47,7 @@ def train_gan(
     start: Path | None = None,
     device: torch.device | str = "cpu",
     callback: Callable[[GanStep], object] = lambda step: None,
-    measure: Callable[[GanTraining], Mapping[str, float]] = lambda training: {},
+    measure: Measure = no_measures,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train until `steps` or `minutes` in all are reached, write the network to `output`, return
@@ -90,7 +91,7 @@ class Notes:
         output: Path,
         data: Path,
         snapshot_minutes: float,
-        measure: Callable[[GanTraining], Mapping[str, float]],
+        measure: Measure,
         record: Mapping[str, Any] | None,
     ) -> None:
         self.training, self.folder, self.output, self.data = training, folder, output, data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from invert.checkpoints import read_checkpoint
 from invert.errors import ModelFileError, UsageError
 from invert.files.run_folder import STATE
 from invert.gan.augmentation import adapted, augment, recolour, warp
@@ -96,6 +98,20 @@ def test_a_folder_is_all_its_pictures_and_decoded_once(tmp_path: Path) -> None:
     assert times == [p.stat().st_mtime_ns for p in sorted((tmp_path / "elsewhere").iterdir())]
 
 
+def test_a_zarr_array_is_read_by_crop(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    array = zarr.open(str(tmp_path / "a.zarr"), mode="w", shape=(40, 60, 3), dtype="uint8")
+    array[:] = picture()
+    [opened] = open_pictures(tmp_path / "a.zarr", tmp_path / "copies")
+    settings = CropSettings(16, turn=True)
+    a, b = (Crops([source], settings).batch(0, 3) for source in (opened, picture()))
+    assert torch.equal(a, b)
+
+    zarr.open(str(tmp_path / "grey.zarr"), mode="w", shape=(40, 60), dtype="uint8")
+    with pytest.raises(UsageError, match="expected one array"):
+        open_pictures(tmp_path / "grey.zarr", tmp_path / "copies")
+
+
 def test_places_without_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no pictures"):
         open_pictures(tmp_path, tmp_path / "copies")
@@ -166,6 +182,21 @@ def test_a_run_writes_a_network_that_works_with_everything(data: Path, tmp_path:
     generator = load_generator(output)
     latent = generator.sample(0, space="FNW3")
     assert generator.render(latent).shape == (1, 3, 8, 8)
+
+
+def test_a_map_network_begins_with_the_layers_of_a_plain_one(data: Path, tmp_path: Path) -> None:
+    plain, branch = tmp_path / "plain.safetensors", tmp_path / "branch.safetensors"
+    wide = dataclasses.replace(SMALL, resolution=16)
+    train_gan(data, plain, settings=wide, steps=2)
+    settings = dataclasses.replace(wide, space="FNZ3", latent="normal")
+    facts = train_gan(data, branch, settings=settings, steps=0, start=plain)
+    assert facts["start"] == "plain.safetensors"
+
+    a, b = (read_checkpoint(path).tensors for path in (plain, branch))
+    common = [k for k in b if not k.endswith("const")]
+    assert common
+    assert all(torch.equal(a[k], b[k]) for k in common)
+    assert set(a) - set(b) == {k for k in a if ".b4." in k or ".b8.conv0." in k}
 
 
 def test_measures_stand_in_the_history_and_in_the_file(data: Path, tmp_path: Path) -> None:

@@ -109,6 +109,12 @@ OPTIMIZING = {
     "train a refinement": f"train encoder --minutes 5 --steps 1 --batch 1 --refinement 2 "
     f"--image-weight 1 --previews {DISTANCE} --held-out 1 --init encoder.safetensors "
     f"-o refining.safetensors {NET}",
+    "train gan": "train gan --data face.png --size 16 --min-detail 1 --max-blue 0.9 --mirror "
+    "--turn --space FNZ3 --latent normal --channel-base 64 --channel-max 8 --steps 2 --batch 4 "
+    "--minutes 9 --lr 1e-3 --gamma 1 --ada-target 0.5 --seed 1 --half --snapshot 9 --measure 0 "
+    "-o g.safetensors --json",
+    "train gan for a time": "train gan --data face.png --size 8 --channel-max 4 --batch 2 "
+    "--hours 0.000001 -o g.safetensors",
     "train attribute": f"train attribute --direction tilt.safetensors --layer 5 --samples 8 "
     f"--steps 1 --seed 1 {DISTANCE} --perceptual-steps {HERE:d} -o m.safetensors --json {NET}",
 }
@@ -134,6 +140,7 @@ EXCUSED = {
     "--lpips-weights": "the weights are a download",
     "--backbone": "its weights are a download",
     "--resume": "test_device_library resumes",
+    "--start": "test_gan_training branches off a run",
 }
 
 
