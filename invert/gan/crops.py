@@ -170,7 +170,7 @@ def open_zarr(path: Path) -> Array:
             f"{path}: a Zarr array needs the package zarr: pip install 'invert[training]'"
         ) from None
     try:
-        array = zarr.open(str(path), mode="r")
+        array: Any = zarr.open(str(path), mode="r")
     except Exception as error:  # whatever the store makes of a damaged array
         raise UsageError(f"{path}: cannot be read as a Zarr array ({error})") from error
     shape: tuple[int, ...] = getattr(array, "shape", ())
