@@ -6,6 +6,7 @@ import click
 
 from invert.commands.groups import CommandGroup
 from invert.commands.measure_features import fd_vgg16
+from invert.commands.measure_inception import fid, kid, precision_recall
 from invert.commands.measure_networks import jacobian, ppl, resolutions
 
 
@@ -21,5 +22,5 @@ def measure() -> None:
     """
 
 
-measure.add_section("Sets of pictures", [fd_vgg16])
+measure.add_section("Sets of pictures", [fd_vgg16, fid, kid, precision_recall])
 measure.add_section("A generator alone", [ppl, resolutions, jacobian])

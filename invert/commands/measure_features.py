@@ -18,6 +18,7 @@ from invert.commands.measure_sets import (
     SAMPLES_SECTION,
     SET_SECTION,
     SetOptions,
+    check_sizes,
     set_options,
 )
 from invert.commands.opening import fetch
@@ -105,7 +106,7 @@ def fd_vgg16(
     # Both sets are opened before either is measured.
     generator = options.generator(b)
     opened = [open_or_load(path, options, generator) for path in (a, b)]
-    check_sizes(opened)
+    check_sizes(*(each.facts for each in opened))
 
     from invert.metrics.moments import frechet_distance
     from invert.metrics.vgg16_features import load_vgg16_features
@@ -169,16 +170,6 @@ def open_or_load(
     if path is not None and is_moments(path):
         return load_moments(path)
     return options.pictures(path, generator)
-
-
-def check_sizes(opened: list[PictureSet | SetMoments]) -> None:
-    """Raise :class:`UsageError` unless both sets have pictures of one size."""
-    first, second = (each.facts.get("size") for each in opened)
-    if first != second:
-        raise UsageError(
-            f"expected pictures of one size, got (height, width) {first} and {second}; "
-            "--size N makes them alike"
-        )
 
 
 def measured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,3 +154,12 @@ class SetOptions:
             )
         count = self.count or DEFAULT_COUNT
         return PictureCrops(path, size=size, count=count, seed=self.seed, options=options)
+
+
+def check_sizes(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    """Raise :class:`UsageError` unless the facts of two sets name one size of pictures."""
+    if a.get("size") != b.get("size"):
+        raise UsageError(
+            f"expected pictures of one size, got (height, width) {a.get('size')} and "
+            f"{b.get('size')}; --size N makes them alike"
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from networks import small_checkpoint, small_mobile_tensors
 from shell import Shell, make_photo, refused, succeeded
+from small_inception import write_inception
 from small_vgg import put_small_vgg
 
 from invert.checkpoints import Checkpoint, write_checkpoint
@@ -152,3 +153,20 @@ def test_measures_of_a_generator_refuse_what_they_cannot_measure(
     )
     of = ("--network", "mobile.safetensors", "--seeds", "0")
     refused(run("measure", "resolutions", *of), 2, "mobile-stylegan makes them in one piece")
+
+
+# --- torch-fidelity
+
+
+def test_kid_prints_what_it_was_measured_on(run: Shell, folder: Path, tmp_path: Path) -> None:
+    path = write_inception(tmp_path / "inception.pth")
+    of = ("photos/0.png", "photos", "--size", "32", "--count", "2", "--inception", path, "--json")
+    facts = json.loads(succeeded(run("measure", "kid", *of, "--subset-size", "2")))
+    assert facts["subsets"] == {"count": 100, "size": 2, "seed": 2020}
+    assert (facts["a"]["count"], facts["b"]["count"]) == (2, 2)
+    assert facts["features"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_fid_refuses_weights_of_another_network(run: Shell, folder: Path, vgg: Path) -> None:
+    result = run("measure", "fid", "photos", "photos", "--inception", vgg)
+    refused(result, 4, "expected torch-fidelity's weights-inception-2015-12-05-6726825d.pth")

@@ -83,6 +83,9 @@ INPUTS: dict[tuple[str, str], list[str]] = {
     ],
     ("measure fd-vgg16", "a"): ["measure", "fd-vgg16", BAD, *NETWORK],
     ("measure fd-vgg16", "b"): ["measure", "fd-vgg16", "photos", BAD],
+    ("measure fid", "a"): ["measure", "fid", BAD, "--inception", "i.pth", *NETWORK],
+    ("measure fid", "b"): ["measure", "fid", "photos", BAD, "--inception", "i.pth", "--size", "9"],
+    ("measure fid", "inception"): ["measure", "fid", "photos", "photos", "--inception", BAD],
 }  # fmt: skip
 
 

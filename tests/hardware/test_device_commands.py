@@ -17,6 +17,7 @@ from PIL import Image
 from searches import short_searches
 from shell import Result, Shell, make_photo, pixels, refused, succeeded
 from simulated_device import DEVICE, simulated_device
+from small_inception import write_inception
 from small_vgg import put_small_vgg
 
 import cli
@@ -130,6 +131,14 @@ MEASURING = {
     f"--json {CLASSES}",
     "jacobian": f"measure jacobian --seeds 0 --rank 1 --psi 0.5 --class 1 --noise const --json "
     f"{CLASSES}",
+}
+
+INCEPTION = {
+    "fid": f"measure fid face.png {SETS} --class 1 --noise const --inception inception.pth --json",
+    "kid": f"measure kid face.png {SETS} --class 1 --noise const --inception inception.pth --json "
+    "--subsets 3 --subset-size 2 --subset-seed 1",
+    "precision-recall": f"measure precision-recall face.png {SETS} --class 1 --noise const "
+    "--inception inception.pth --json --neighbours 1",
 }
 
 # Options that no line above has, and why not.
@@ -257,6 +266,21 @@ def test_a_command_measures_what_it_measures_on_the_cpu(
         assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["precision-recall", *(pytest.param(n, marks=pytest.mark.slow) for n in ("fid", "kid"))],
+)
+def test_inception_measures_what_it_measures_on_the_cpu(
+    name: str, run_in: Runner, prepared: Path
+) -> None:
+    if not (prepared / "inception.pth").exists():
+        write_inception(prepared / "inception.pth")
+    there, here = run_in(INCEPTION[name], "sim"), run_in(INCEPTION[name], "cpu")
+    assert there.err.splitlines().count("device: sim:0 (simulated)") == 1
+    for a, b in zip(*(numbers_in(succeeded(result)) for result in (there, here)), strict=True):
+        assert a == pytest.approx(b, rel=1e-2, abs=1e-3)
+
+
 def numbers_in(printed: str) -> list[float]:
     """The numbers in JSON, in order."""
     numbers: list[float] = []
@@ -274,7 +298,7 @@ def walk(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Comman
 
 
 def test_every_option_of_every_command_with_a_device_ran_on_it() -> None:
-    lines = [*LINES.values(), *OPTIMIZING.values(), *MEASURING.values()]
+    lines = [*LINES.values(), *OPTIMIZING.values(), *MEASURING.values(), *INCEPTION.values()]
     for words, command in walk(cli.cli):
         options = {o.opts[-1]: o.opts for o in command.params if isinstance(o, click.Option)}
         if "--device" not in options:
