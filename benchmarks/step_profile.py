@@ -103,7 +103,7 @@ def main(network: str, space: str, preset_name: str, repeats: int, out: Path) ->
     for _ in range(repeats + 1):
         began = time.process_time()
         descent.adam.step(zeros, descent.rate)
-        variables.standardize_noise()
+        variables.standardize()
         times.append(time.process_time() - began)
     seconds["Adam, standardized noise"] = statistics.median(times[1:])
 

@@ -58,12 +58,23 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
 
 def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
     """w [count, w_dim] of seeded z (and seeded random one-hot labels)."""
-    z, c = random_z(network, count, torch.Generator().manual_seed(SEED))
+    return mapped(network, *random_z(network, count, torch.Generator().manual_seed(SEED)))
+
+
+def central_z(network: SynthesisNetwork, center: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The z [1, z_dim], and its label, whose w is nearest to `center` [w_dim], of 10 000 seeded."""
+    z, c = random_z(network, W_SAMPLES, torch.Generator().manual_seed(SEED))
+    nearest = (mapped(network, z, c) - center).square().sum(1).argmin()[None]
+    return z[nearest], None if c is None else c[nearest]
+
+
+def mapped(network: SynthesisNetwork, z: Tensor, c: Tensor | None) -> Tensor:
+    """w [N, w_dim] of many z and labels, some at a time."""
     with torch.inference_mode(), full_precision():
         w = torch.cat(
             [
                 network.mapping(z[k], None if c is None else c[k])
-                for k in torch.arange(count).split(1024)
+                for k in torch.arange(len(z)).split(1024)
             ]
         )
     return w.clone()

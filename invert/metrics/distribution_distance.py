@@ -13,15 +13,15 @@ from invert.latents.latent import Latent
 def distribution_parts(generator: Generator, latent: Latent) -> dict[str, tuple[Tensor, Tensor]]:
     """The values of each part of a latent, and the sorted values of generated ones.
 
-    Keys are "styles", "features" and "rgb", as present; values are [N, …] and [m], ascending. A
-    latent of a Z space has no such part.
+    Keys are "styles", "features" and "rgb", as present; values are [N, …] and [m], ascending. The
+    z of a Z space is no such part.
     """
-    if latent.space.base == "Z":
-        return {}
-    styles = latent.styles
-    if isinstance(styles, tuple):
-        styles = torch.cat([s.flatten(1) for s in styles], 1)
-    parts = {"styles": (styles, generator.target_distribution("styles"))}
+    parts: dict[str, tuple[Tensor, Tensor]] = {}
+    if latent.space.base != "Z":
+        styles = latent.styles
+        if isinstance(styles, tuple):
+            styles = torch.cat([s.flatten(1) for s in styles], 1)
+        parts["styles"] = styles, generator.target_distribution("styles")
 
     for name in ("features", "rgb"):
         value = getattr(latent, name)

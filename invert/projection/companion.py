@@ -15,6 +15,7 @@ from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
+from invert.latents.spaces import Space
 from invert.projection.companion_fit import likely_styles
 from invert.projection.companion_search import find_windows
 from invert.projection.companion_windows import Window, Windows
@@ -81,7 +82,8 @@ def with_companion(
     latent = latent.detach().to(generator.device, generator.dtype)
     explained = latent if early is None else early.detach().to(generator.device, generator.dtype)
     inside = styles_inside(generator.network, latent.space)  # number of styles that make F_i
-    later = later_styles(latent)
+    space = Space("W+", latent.space.layer, latent.space.noise, latent.space.spatial)
+    later = later_styles(generator.convert(latent, space))
 
     # At the training size: one companion for all of F_i.
     if at_training_size(generator, latent):

@@ -82,8 +82,8 @@ class Descent:
             gradients = self.gradients(terms)
             self.adam.step(gradients, factor)
 
-            # Noise maps keep zero mean and unit variance ([K] appendix D).
-            self.variables.standardize_noise()
+            # Noise maps keep zero mean and unit variance ([K] appendix D), z its length.
+            self.variables.standardize()
 
         # Recover from overflow: go on from the best point at half the rate, with a new Adam, since
         # the moments of the old one may overflow too.

@@ -18,6 +18,7 @@ from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.latents.shapes import Size
 from invert.latents.spaces import Space
+from invert.latents.statistics import central_z
 from invert.projection.companion import can_have_companion
 
 InitName = Literal["encoder", "two-stage", "mean"]
@@ -45,8 +46,9 @@ def initial_latent(
 ) -> tuple[str, Latent]:
     """The name of the init ("latent" for a given one) and its point.
 
-    The point is one of `space`, or of (N)W+ where two stages begin. Raises :class:`UsageError` for
-    a name that does not fit, and :class:`LatentError` for a latent of another size than the image.
+    The point is one of `space`, or of (N)W+ or (N)Z where two stages begin. Raises
+    :class:`UsageError` for a name that does not fit, and :class:`LatentError` for a latent of
+    another size than the image.
     """
     if isinstance(init, Latent):
         if len(init) != 1:
@@ -61,7 +63,7 @@ def initial_latent(
         if name == "encoder":
             latent = encoder_init(generator, image, space)
         else:
-            flat = Space("W+", noise=space.noise)
+            flat = Space("Z" if space.base == "Z" else "W+", noise=space.noise)
             latent = mean_init(generator, image, flat if name == "two-stage" else space)
 
     size = generator.check(latent).image
@@ -124,9 +126,19 @@ def encoder_init(
 
 
 def mean_init(generator: Generator, image: Tensor, space: Space) -> Latent:
-    """The mean w as a point of `space`; on a canvas of another size its maps are repeated."""
-    flat = Space("W" if space.base == "W" else "W+", noise=space.noise)
-    mean = generator.convert(generator.latent(generator.w_avg[None]), flat)
+    """The mean w as a point of `space`; on a canvas of another size its maps are repeated.
+
+    In Z spaces it is the point of a z whose w is near the mean: no z has the mean itself.
+    """
+    if space.base == "Z":
+        z, label = central_z(generator.network, generator.w_avg)
+        point = Latent(
+            Space("Z"), z, generator.fingerprint, label=label, metadata=generator.reference
+        )
+        mean = generator.convert(point, Space("Z", noise=space.noise))
+    else:
+        flat = Space("W" if space.base == "W" else "W+", noise=space.noise)
+        mean = generator.convert(generator.latent(generator.w_avg[None]), flat)
     return tile_to(generator, generator.convert(mean, space), image)
 
 

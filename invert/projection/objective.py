@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -115,10 +116,16 @@ class Objective:
             preview_size(self.generator, variables.init.space, self.size[0] / height),
             self.size,
             variables.styles[:1].shape,
-            self.generator.statistics().w_std if s.w_noise else 0.0,
+            self.deviation(variables.init.space) if s.w_noise else 0.0,
             self.networks.crop is not None and s.crop_weight > 0,
             torch.Generator().manual_seed(self.seed),  # on the CPU, so that devices agree
         )
+
+    def deviation(self, space: Space) -> float:
+        """σ_w; in Z spaces the same of z, √z_dim."""
+        if space.base == "Z":
+            return math.sqrt(self.generator.z_dim)
+        return self.generator.statistics().w_std
 
     def __call__(self, variables: Variables, inputs: StepInputs) -> Terms:
         """The terms at the points of `variables`, weighted as their settings say."""

@@ -113,7 +113,8 @@ def project(
     callback's steps have the number of the image in its batch as `index`.
 
     `init` is a latent or a name: "encoder" (one forward pass), "two-stage" (F… spaces: a short
-    projection into W+, whose point is then converted to the space) or "mean" (the mean w). Without
+    projection into W+, whose point is then converted to the space) or "mean" (the mean w). In Z
+    spaces they are a z whose w is near the mean, and a short projection into Z. Without
     it F… spaces take the bundled encoder for this generator and layer where there is one, else two
     stages, else (on a canvas of another size) the mean; other spaces take the mean. The latent's
     metadata name it. Several images share it, unless it is a sequence of one for each or a latent
@@ -137,7 +138,6 @@ def project(
     target_space = Space.parse(space)
     settings = (settings or preset("fast", target_space)).for_device(generator.device)
     check_seed(seed)
-    check_space(target_space)
 
     # Read the images and initialize. There is nothing to keep yet, so an interrupt ends it at once.
     with interrupts.immediate():
@@ -232,14 +232,6 @@ def networks_for(
     half_whole = whole and whole.halved()
     half_crop = half_whole if crop is whole else crop and crop.halved()
     return Networks(generator.half(), half_whole, half_crop)
-
-
-def check_space(space: Space) -> None:
-    """Raise :class:`UsageError` for a space that nothing can be projected into."""
-    if space.base == "Z":
-        raise UsageError(
-            f"cannot project into {space}: z is not optimized; use W or an N/F/S space of W+"
-        )
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from invert.generator import Generator
 from invert.hardware.precision import numbers
 from invert.latents.latent import Latent
+from invert.networks.network import normalize_2nd_moment
 from invert.projection.adam import Group
 from invert.projection.regularizers import standardize
 from invert.projection.settings import ProjectionSettings
@@ -24,7 +25,7 @@ class Variables:
 
     A style map is a base vector per layer, learned like any style, plus a coarse map of offsets
     that begins at zero for a style vector and is learned slowly: maps learned at the rate of
-    vectors diverge ([S] 9.1.1 found no stable way).
+    vectors diverge ([S] 9.1.1 found no stable way). In Z spaces the styles are z.
     """
 
     def __init__(
@@ -100,10 +101,15 @@ class Variables:
         noise = tuple(self.noise) if self.init.noise is not None else None
         return self.init.replace(styles=styles, features=self.features, rgb=self.rgb, noise=noise)
 
-    def standardize_noise(self) -> None:
-        """Set every noise map to zero mean and unit variance, in place ([K] appendix D)."""
+    def standardize(self) -> None:
+        """Set every noise map to zero mean and unit variance, in place ([K] appendix D).
+
+        So is z to unit mean square, which has no effect on w: the mapping network does it first.
+        """
         with torch.no_grad():
             standardize(self.noise)
+            if self.init.space.base == "Z":
+                self.styles.copy_(normalize_2nd_moment(self.styles))
 
     def offset_penalty(self) -> Tensor:
         """Σ mean square of the style offset maps, [N]."""

@@ -181,7 +181,6 @@ def test_the_callback_sees_every_step_of_both_stages_with_its_image() -> None:
 @pytest.mark.parametrize(
     ("image", "space", "reason"),
     [
-        (torch.zeros(1, 3, 64, 64), "FNZ3", "z is not optimized"),
         (torch.zeros(1, 1, 64, 64), "W", "expected one image"),
         (torch.full((1, 3, 64, 64), math.nan), "W", "finite"),
         (torch.zeros(1, 3, 64, 96), "W+", "64 px squares"),
