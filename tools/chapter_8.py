@@ -22,6 +22,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+import invert
 from invert.gan.crops import Crops, open_pictures
 from invert.gan.settings import GanSettings
 from invert.gan.training import GanStep
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    invert.keep_large_blocks()
     args.folder.mkdir(parents=True, exist_ok=True)
     names = args.branch or list(BRANCHES)
     first, branch = Budget(args.start_steps), Budget(args.steps)
