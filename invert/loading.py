@@ -24,25 +24,26 @@ def load_generator(
 ) -> Generator:
     """A generator by registry name or from a checkpoint file of any supported format.
 
-    A registered network is downloaded on first use. Raises :class:`ModelFileError` for an unknown
-    name, and for a file that holds no generator.
+    A registered network is downloaded on first use, unless it comes with the package. Raises
+    :class:`ModelFileError` for an unknown name, and for a file that holds no generator.
     """
-    from invert.weights import MODELS, ensure
+    from invert.weights import BUNDLED, MODELS, ensure
 
     name = str(name_or_path)
     refuse_address(name)
-    known = [name for name, model in MODELS.items() if model.kind == "generator"]
+    downloads = [name for name, model in MODELS.items() if model.kind == "generator"]
 
-    # A registered name, or else a file.
+    # A name, of a download or of the package, or else a file.
     source: Path | None
-    if name in known:
+    if name in downloads:
         path, source = ensure(name), None
+    elif name in BUNDLED:
+        path, source = BUNDLED[name].path, None
     else:
         path = source = Path(name_or_path)
         if not path.exists():
-            raise ModelFileError(
-                f"{path}: neither a file nor a known network; known: {', '.join(known)}"
-            )
+            known = ", ".join([*downloads, *BUNDLED])
+            raise ModelFileError(f"{path}: neither a file nor a known network; known: {known}")
         name = path.stem
 
     try:

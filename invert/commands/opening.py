@@ -91,14 +91,14 @@ def is_made_with(generator: Generator, path: Path) -> bool:
 def known_network(latent: Latent, folder: Path) -> str | None:
     """The network that a latent in `folder` remembers: an existing file, or a registered name."""
     from invert.latents.network_files import recorded_paths
-    from invert.weights import MODELS
+    from invert.weights import BUNDLED, MODELS
 
     places = recorded_paths(latent.metadata, folder)
     there = [str(place) for place in places if os.path.isfile(place)]
     if there:
         return there[0]
     name = str(latent.metadata.get("generator") or DEFAULT_NETWORK)
-    return name if name in MODELS and not places else None
+    return name if (name in MODELS or name in BUNDLED) and not places else None
 
 
 def missing_network(path: Path, latent: Latent) -> str:

@@ -23,6 +23,7 @@ from invert.files.run_folder import (
     forget_later_steps,
 )
 from invert.gan.crops import Crops, open_pictures
+from invert.gan.curves import can_plot, plot_history
 from invert.gan.distance_to_data import Measure, no_measures
 from invert.gan.settings import GanSettings
 from invert.gan.training import GanStep, GanTraining
@@ -59,8 +60,9 @@ def train_gan(
     measure   what is measured at every snapshot, beside the losses
 
     Every minute the folder OUTPUT.run gets `run.pt`, where `resume` goes on. A snapshot, every
-    `snapshot_minutes` and at the end, writes the averaged generator to `output`, a sheet of samples
-    `samples.png` and a line of `history.jsonl`. A run that was killed goes on from the last minute
+    `snapshot_minutes` and at the end, writes the averaged generator to `output`, and to the folder
+    a sheet of samples `samples.png`, what was measured to `history.jsonl`, and its plot
+    `history.png` where matplotlib is installed. A run that was killed goes on from the last minute
     and ends as if it had not been: the same steps give the same network, bit for bit on a CPU.
 
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
@@ -145,6 +147,9 @@ class Notes:
 
         pictures = training.samples(GRID * GRID, GRID_SEED)
         write_png(sheet(pictures), self.folder / "samples.png")
+        if can_plot():
+            batch = training.settings.batch
+            plot_history(self.folder / HISTORY, self.folder / "history.png", batch)
         facts = self.facts(stop_reason)
         tensors, config = training.checkpoint()
         details = {**facts, **({} if self.record is None else {"record": dict(self.record)})}

@@ -201,9 +201,12 @@ def test_a_map_network_begins_with_the_layers_of_a_plain_one(data: Path, tmp_pat
 
 def test_measures_stand_in_the_history_and_in_the_file(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "earth.safetensors"
-    train_gan(data, output, settings=SMALL, steps=1, measure=lambda training: {"fd": 3.5})
-    lines = (output.with_suffix(".run") / "history.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["fd"] == 3.5
+    train_gan(data, output, settings=SMALL, steps=1, measure=lambda training: {"fd_vgg16": 3.5})
+    folder = output.with_suffix(".run")
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["fd_vgg16"] == 3.5
+    with Image.open(folder / "history.png") as plot:
+        assert plot.width > 400
 
 
 def test_a_run_of_other_settings_does_not_go_on(data: Path, tmp_path: Path) -> None:
