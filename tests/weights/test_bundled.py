@@ -29,9 +29,7 @@ def test_a_card_names_the_fingerprint_data_and_licence(name: str) -> None:
 
 def test_the_map_generator_contains_smaller_pictures_in_larger_ones() -> None:
     generator = load_generator("earth-64")
-    small, large = (
-        generator.sample(5, space="FNZ3", features=(side, side)) for side in (8, 16)
-    )
+    small, large = (generator.sample(5, space="FNZ3", features=(side, side)) for side in (8, 16))
     assert small.features is not None
     assert large.features is not None
     assert torch.equal(small.features, large.features[:, :, :8, :8])
