@@ -27,6 +27,7 @@ from edits.log import describe_direction, describe_mask, describe_offset, record
 from edits.offsets import add_offset
 from invert.generator import Generator
 from invert.latents.latent import Latent
+from invert.latents.layer_ranges import styles_inside
 from invert.latents.layer_ranges import StyleRange
 from invert.projection.companion import can_have_companion, ensure_companion, has_companion
 
@@ -157,7 +158,8 @@ def edited(
 
     # The companion comes first: edits move it along.
     if features in THROUGH_COMPANION:
-        if not has_companion(generator, latent) and can_have_companion(generator, latent):
+        lacks = not has_companion(generator, latent) and can_have_companion(generator, latent)
+        if lacks and styles_inside(generator.network, latent.space):
             report(EditStep("companion", latent, chosen))
         latent = ensure_companion(generator, latent)
 
