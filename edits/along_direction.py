@@ -27,8 +27,7 @@ from edits.log import describe_direction, describe_mask, describe_offset, record
 from edits.offsets import add_offset
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import styles_inside
-from invert.latents.layer_ranges import StyleRange
+from invert.latents.layer_ranges import StyleRange, styles_inside
 from invert.projection.companion import can_have_companion, ensure_companion, has_companion
 
 THROUGH_COMPANION = ("auto", "residual", "difference")  # feature edits that want a companion
