@@ -90,8 +90,8 @@ def generate(
     \b
     Examples:
       invert generate --seeds 0-3 --psi 0.7 --out samples
-      invert generate --network earth.safetensors --size 8192x4096
-      invert generate --network earth.safetensors --pan 2048,0 --frames 120
+      invert generate --network earth-64 --size 8192x4096
+      invert generate --network earth-64 --pan 2048,0 --frames 120
     """
     from invert.latents.spaces import Space
 
