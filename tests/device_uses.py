@@ -107,8 +107,11 @@ def a_latent_that_is_a_map(w: World) -> Any:
     points = [generator.sample([0, 1], space=space) for space in ("W", "FNZ3", "FNW5")]
     points.append(generator.sample(0, space="FNW3", features=(6, 10)))
     plane = plane_of_seed(generator, 1)
-    part = render_window(generator.network, plane, Window((-9, 20), (3, 40)))
-    return points, [generator.render(point) for point in points], part
+    varied = plane_of_seed(generator, 1, style_every=16)
+    parts = [
+        render_window(generator.network, p, Window((-9, 20), (3, 40))) for p in (plane, varied)
+    ]
+    return points, [generator.render(point) for point in points], parts
 
 
 @use

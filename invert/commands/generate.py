@@ -21,14 +21,16 @@ from invert.commands.options import (
     psi_option,
     was_given,
 )
-from invert.commands.parsing import parse_seeds
+from invert.commands.parsing import check_range, parse_seeds
 from invert.commands.planes import parse_view, plane, write_view
 from invert.commands.terminal import say
 from invert.commands.writing import write_shown
+from invert.errors import UsageError
 
 
 @click.command(
-    cls=Command, sections={"Plane of a seed": ("size", "pan", "count", "fps", "animation")}
+    cls=Command,
+    sections={"Plane of a seed": ("size", "style_every", "pan", "count", "fps", "animation")},
 )
 @network_option
 @click.option("--seeds", metavar="SEEDS", default="0", show_default=True, help="For example 0-3,7.")
@@ -46,6 +48,12 @@ from invert.commands.writing import write_shown
 )
 @overwrite_option
 @click.option("--size", metavar="WxH", help="Size in pixels, as large as you like.")
+@click.option(
+    "--style-every",
+    metavar="PIXELS",
+    type=int,
+    help="Change the style over the plane: a w every so many pixels.",
+)
 @click.option("--pan", metavar="DX,DY", help="Animate the way so many pixels right and down.")
 @click.option(
     "--frames", "count", metavar="N", default=60, show_default=True, help="Frames of the way."
@@ -69,6 +77,7 @@ def generate(
     out: Path,
     overwrite: bool,
     size: str | None,
+    style_every: int | None,
     pan: str | None,
     count: int,
     fps: float,
@@ -101,6 +110,10 @@ def generate(
 
     # Where the files of each seed go.
     view = parse_view(size, pan, count, fps, animation)
+    if style_every is not None:
+        check_range("style-every", style_every, 1, 1_000_000)
+        if view is None:
+            raise UsageError("--style-every is about a plane; give --size or --pan with it")
     chosen = {}
     for seed in parse_seeds(seeds):
         picture = out / f"seed{seed:04d}.png"
@@ -118,7 +131,15 @@ def generate(
             if view is not None:
                 typed = target if was_given("space") else None
                 mode = noise if was_given("noise") else "random"
-                parts = plane(generator, seed, typed, psi=psi, label=label, noise=mode)
+                parts = plane(
+                    generator,
+                    seed,
+                    typed,
+                    psi=psi,
+                    label=label,
+                    noise=mode,
+                    style_every=style_every,
+                )
                 write_view(generator, parts, view, destinations)
                 continue
             latent = generator.sample(seed, psi=psi, label=label, space=target)

@@ -108,6 +108,7 @@ def plane(
     psi: float,
     label: int | None,
     noise: Any,
+    style_every: int | None = None,
 ) -> PlacedParts:
     """The plane of a seed, in the space that the user typed.
 
@@ -123,7 +124,15 @@ def plane(
             f"got {space}"
         )
     base: Literal["Z", "W"] = "Z" if space is not None and space.base == "Z" else "W"
-    return plane_of_seed(generator, seed, space=base, psi=psi, label=label, noise=noise)
+    return plane_of_seed(
+        generator,
+        seed,
+        space=base,
+        psi=psi,
+        label=label,
+        noise=noise,
+        style_every=style_every,
+    )
 
 
 def write_view(

@@ -16,6 +16,7 @@ from invert.latent_maps.planes import plane_features, plane_noise
 from invert.networks.network import Style, SynthesisNetwork
 from invert.networks.windows import Window
 from invert.tiling.parts import check_noise, repeated
+from invert.tiling.placed_styles import PlacedStyles, style_cells
 
 
 class PlacedParts:
@@ -23,7 +24,7 @@ class PlacedParts:
 
     first       the layer i that the plane starts from
     latent_map  the distribution of F_i
-    styles      one vector [1, w_dim] per layer from i on
+    styles      one vector [1, w_dim] per layer from i on, or styles by place
     noise       "random" by place; "const" repeats the maps saved with the weights
 
     A picture is a window of the plane and has no edge of its own: what lies beyond goes on. So a
@@ -37,17 +38,17 @@ class PlacedParts:
         network: SynthesisNetwork,
         first: int,
         latent_map: LatentMap,
-        styles: Sequence[Tensor],
+        styles: Sequence[Tensor] | PlacedStyles,
         seed: int,
         noise: NoiseMode = "random",
     ) -> None:
         count = network.num_ws - first + 1
-        if len(styles) != count:
+        if not isinstance(styles, PlacedStyles) and len(styles) != count:
             raise UsageError(f"expected {count} styles from layer {first} on, got {len(styles)}")
         self.network = network
         self.first = first
         self.latent_map = latent_map
-        self.styles = list(styles)
+        self.styles = styles
         self.seed = check_seed(seed)
         self.mode = check_noise(noise)
 
@@ -63,7 +64,9 @@ class PlacedParts:
         return torch.zeros(1, 3, *window.size).to(self.network.start())
 
     def style(self, layer: int, window: Window) -> Style:
-        """The vector of the layer, the same everywhere."""
+        """The vector of the layer, the same everywhere, or the window of its style map."""
+        if isinstance(self.styles, PlacedStyles):
+            return self.styles.window(layer, window)
         return self.styles[layer - self.first]
 
     def noise(self, layer: int, window: Window) -> Tensor | None:
@@ -83,8 +86,11 @@ def plane_of_seed(
     psi: float = 1.0,
     label: int | None = None,
     noise: NoiseMode = "random",
+    style_every: int | None = None,
 ) -> PlacedParts:
     """The plane without end of a seed, with the w of `Generator.sample` everywhere.
+
+    With `style_every`, w changes over the plane: every square of so many pixels has its own.
 
     Where it is far from their edges, a picture of it is what samples of FNW_i of the seed show.
     Raises :class:`UsageError` for a generator whose latent is no map, and what sample does.
@@ -96,6 +102,15 @@ def plane_of_seed(
             "pictures of any size need a generator whose latent is a map; "
             f"{generator.name or 'this one'} starts from a learned constant and makes pictures of "
             f"{width}×{height} px, so leave the size out, or put several on a canvas"
+        )
+    if style_every is not None:
+        return PlacedParts(
+            network,
+            network.first,
+            network.latent_map,
+            PlacedStyles(generator, seed, style_cells(generator, style_every), psi),
+            seed,
+            noise,
         )
     w = generator.convert(generator.sample(seed, psi=psi, label=label, space=space), "W")
     styles = [w.style_tensor()] * (network.num_ws - network.first + 1)

@@ -45,6 +45,7 @@ LINES = {
     "generate": f"generate {NET} --seeds 0-1 --psi 0.5 --space FNW5 --noise none --out made",
     "generate a class": f"generate {CLASSES} --class 1",
     "generate a plane": f"generate {EARTH} --size 80x24",
+    "generate styles": f"generate {EARTH} --size 40x24 --style-every 16",
     "generate a way": f"generate {EARTH} --pan 9,0 --frames 2 --fps 5 --animation gif",
     "import-latent": f"import-latent points.npz --key w --index 0 --rows-are-points -o i.pt {NET}",
     "export-latent": f"export-latent w.pt --format pti -o w.pti.pt {NET}",

@@ -11,6 +11,7 @@ from invert.generator import Generator
 from invert.latent_maps.kinds import new_latent_map
 from invert.networks.windows import Window
 from invert.tiling.placed_parts import PlacedParts
+from invert.tiling.placed_styles import PlacedStyles
 from invert.tiling.tiles import render_rows, render_window
 
 
@@ -51,6 +52,30 @@ def test_tiles_of_any_size_make_the_same_picture(generator: Generator) -> None:
     pictures = [picture(generator, parts, (40, 72), tile) for tile in (16, 33, 72)]
     for other in pictures[1:]:
         torch.testing.assert_close(other, pictures[0], atol=1e-4, rtol=0)
+
+
+def varied(generator: Generator, cells: int) -> PlacedParts:
+    """The plane of seed 0 with a w for every few cells."""
+    latent_map = new_latent_map("normal", generator.layer(3).channels, 8)
+    styles = PlacedStyles(generator, 0, cells)
+    return PlacedParts(generator.network, 3, latent_map, styles, 0)
+
+
+def test_styles_by_place_are_those_of_any_tile_and_any_larger_picture(generator: Generator) -> None:
+    parts = varied(generator, 3)
+    whole = render_window(generator.network, parts, Window((-40, 40), (-40, 40)))
+    part = render_window(generator.network, parts, Window((-7, 20), (3, 40)))
+    torch.testing.assert_close(part, whole[:, :, 33:60, 43:80], atol=1e-4, rtol=0)
+
+
+def test_styles_by_place_change_slowly_in_large_squares(generator: Generator) -> None:
+    # The style of a layer within a square, relative to how far styles of squares differ.
+    def spread(cells: int) -> float:
+        window = Window((0, 8), (0, 8))
+        found = PlacedStyles(generator, 0, cells).window(3, window)
+        return found.resized(found.styles, window.size).var((2, 3)).mean().item()
+
+    assert spread(64) < 0.1 * spread(2)
 
 
 def test_seeds_make_different_planes(generator: Generator) -> None:
