@@ -1,11 +1,12 @@
 """Where a step of a projection spends its processor time, part by part, forward and backward.
 
     python benchmarks/step_profile.py            # ffhq-mobile, FNW5, preset fast
+    python benchmarks/step_profile.py --no-half  # in full precision
     python benchmarks/step_profile.py --repeats 5 --space FNSW5
 
-One thread; the median of some repeats. A part's time is that of its own forward and backward pass,
-so the sum is that of a step. "Preview" is the picture at the size of the perceptual distance of the
-whole image (`Generator.preview`).
+One thread; the median of some repeats, in the precision that the preset has on this processor. A
+part's time is that of its own forward and backward pass, so the sum is that of a step. "Preview" is
+the picture at the size of the perceptual distance of the whole image (`Generator.preview`).
 """
 
 from __future__ import annotations
@@ -50,17 +51,21 @@ def processor_seconds(part: Part, repeats: int) -> float:
 @click.option("--network", default="ffhq-mobile")
 @click.option("--space", default="FNW5")
 @click.option("--preset", "preset_name", default="fast")
+@click.option("--half/--no-half", default=None)
 @click.option("--repeats", default=3)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/step-profile.json"))
-def main(network: str, space: str, preset_name: str, repeats: int, out: Path) -> None:
+def main(
+    network: str, space: str, preset_name: str, half: bool | None, repeats: int, out: Path
+) -> None:
     invert.keep_large_blocks()
     torch.set_num_threads(1)
     generator, settings = invert.load_generator(network), preset(preset_name, space)
+    settings = settings.replace(half=half).for_device(generator.device)
     image = generator.render(generator.sample(FIRST_SEED, psi=0.7), "random").clamp(-1, 1)
     size = perceptual_size(min(generator.image_size), image)
     small = preview_size(generator, Space.parse(space), size[0] / image.shape[2])
     networks = networks_for(generator, settings, None, None)
-    whole, crop = networks.whole, networks.crop
+    painter, whole, crop = networks.generator, networks.whole, networks.crop
     assert whole is not None
     assert crop is not None
     objective = Objective(generator, image, networks)
@@ -79,8 +84,8 @@ def main(network: str, space: str, preset_name: str, repeats: int, out: Path) ->
         return whole.between(whole.embed(area_downscale(x, size)), objective.target)
 
     parts: dict[str, Part] = {
-        "picture, whole": lambda: generator.render(variables.latent()),
-        "picture, preview": lambda: generator.preview(variables.latent(), small),
+        "picture, whole": lambda: painter.render(variables.latent()).to(image.dtype),
+        "picture, preview": lambda: painter.preview(variables.latent(), small).to(image.dtype),
         "squared error, whole": lambda: F.mse_loss(picture, 0 * image),
         f"{whole.name}, whole image": lambda: whole_distance(picture),
         f"{whole.name}, preview": lambda: whole_distance(downscaled),
@@ -111,7 +116,10 @@ def main(network: str, space: str, preset_name: str, repeats: int, out: Path) ->
         click.echo(f"{name:32} {value:7.3f} s")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(
-        json.dumps({"space": space, "preset": preset_name, "seconds": seconds}, indent=1)
+        json.dumps(
+            {"space": space, "preset": preset_name, "half": settings.half, "seconds": seconds},
+            indent=1,
+        )
     )
 
 
