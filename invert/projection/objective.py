@@ -20,7 +20,7 @@ from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.perceptual import PerceptualDistance, perceptual_size
-from invert.projection.crop import crop_distance
+from invert.projection.crop import Targets, crop_distance
 from invert.projection.regularizers import (
     distribution_regularization,
     noise_regularization,
@@ -36,7 +36,7 @@ class Networks:
 
     generator  renders the points
     whole      perceptual distance of the whole image, downscaled; None: no such term
-    crop       perceptual distance of one random crop per step; None: no such term
+    crop       perceptual distance of one crop per step; None: no such term
     """
 
     generator: Generator
@@ -48,7 +48,7 @@ class Terms(NamedTuple):
     """The value of the objective at N points; tensors are [N] but for the images."""
 
     loss: Tensor  # with every term, differentiable in the variables
-    # Without the terms of noise and random crops; the best point has the lowest. While w gets
+    # Without the terms of noise and crops; the best point has the lowest. While w gets
     # noise, it is measured with that noise, which the point itself does not have.
     fit: Tensor
     perceptual: Tensor  # distance of the whole image; nan without a perceptual network
@@ -64,7 +64,7 @@ class Objective:
           + λ_dist · Σ MSE(sort(S), T)  +  λ_noise · L_noise  +  λ_offset · Σ mean (o²)
 
     The first two terms and λ_noise are in [S] algorithm 4, L_noise in [K] appendix D, λ_dist in [S]
-    eq. 7.2; the terms of random crops and of the offsets o of style maps are ours. Every image has
+    eq. 7.2; the terms of crops and of the offsets o of style maps are ours. Every image has
     a loss of its own.
 
     `image` [N, 3, H, W] in [−1, 1] is y. `generator`, in full precision, gives the distributions T;
@@ -90,6 +90,8 @@ class Objective:
         # The target of smaller pictures has that size, too. What they lack is measured on the way.
         self.small = area_downscale(image, self.size)
         self.missing = torch.zeros_like(self.small)
+
+        self.crop_targets: Targets = {}
 
         # T, by part and by its number of values.
         self.generated: dict[tuple[str, int], Tensor] = {}
@@ -159,9 +161,10 @@ class Objective:
         # noise term weighs so much (4e5) that rounding errors would decide.
         fit = loss.detach()
 
-        # Perceptual distance of one random crop: λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|².
+        # Perceptual distance of one crop: λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|².
         if self.networks.crop is not None and inputs.crop is not None:
-            crop = crop_distance(self.networks.crop, image, target, s.crop_size, inputs.crop)
+            network, kept = self.networks.crop, self.crop_targets
+            crop = crop_distance(network, image, target, s.crop_size, inputs.crop, kept)
             loss = loss + s.crop_weight * crop
 
         # Noise maps stay white ([K] appendix D).

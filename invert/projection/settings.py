@@ -55,7 +55,7 @@ class ProjectionSettings:
     preview: float = 0.0
     refresh: int = 5
 
-    # Perceptual distance of one random crop per step, at full, half or quarter size. Its network is
+    # Perceptual distance of one crop per step, at full, half or quarter size. Its network is
     # another than `perceptual`: it sees errors that the first one does not.
     crop_weight: float = 0.0
     crop_size: int = 128  # pixels, after downscaling

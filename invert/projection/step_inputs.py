@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from invert.hardware.precision import numbers
-from invert.projection.crop import Crop, draw_crop
+from invert.projection.crop import Crop, CropSequence
 from invert.projection.schedules import warmup_cooldown
 from invert.projection.settings import ProjectionSettings
 
@@ -28,7 +29,7 @@ class StepInputs:
     rate     [], the factor of the schedule
     preview  the size of the smaller picture that is rendered; 0 for the whole one
     refresh  whether what the smaller picture lacks is measured
-    crop     the random crop, if the objective has one
+    crop     the crop, if the objective has one
     w_noise  [1, …], standard normal, of the size of one image's style vectors, times its deviation;
              None where w gets no noise
     """
@@ -95,7 +96,7 @@ class InputSequence:
         inputs = []
         for k, (crop, noise) in enumerate(zip(crops, noises, strict=True)):
             if crop is not None and not on_cpu:
-                crop = Crop(crop.scale, crop.fraction, tops[k], lefts[k])
+                crop = replace(crop, top=tops[k], left=lefts[k])
             moved = None if noise is None else self.there(noise)
             preview = self.preview if steps[k] < self.previews else 0
             refresh = preview > 0 and steps[k] % s.refresh == 0
@@ -112,18 +113,25 @@ class InputSequence:
         return round(self.settings.preview * self.settings.steps) if self.preview else 0
 
     def crop(self, step: int) -> Crop | None:
-        """The next random crop, in every `crop_every`-th step; it counts for those without.
+        """The next crop, in every `crop_every`-th step; it counts for those without.
 
         Smaller pictures have crops at their own scale, the largest one.
         """
         s = self.settings
         if not self.with_crops or step % s.crop_every:
             return None
-        if step < self.previews:
-            crop = draw_crop(self.small, s.crop_size, self.random, (1,))
-        else:
-            crop = draw_crop(self.image_size, s.crop_size, self.random)
+        crop = (self.small_crops if step < self.previews else self.crops).draw()
         return replace(crop, fraction=crop.fraction * s.crop_every)
+
+    @cached_property
+    def crops(self) -> CropSequence:
+        """The crops of whole pictures."""
+        return CropSequence(self.image_size, self.settings.crop_size, self.random)
+
+    @cached_property
+    def small_crops(self) -> CropSequence:
+        """Those of smaller pictures."""
+        return CropSequence(self.small, self.settings.crop_size, self.random, (1,))
 
     def w_noise(self, step: int) -> Tensor | None:
         """Normal noise for w of deviation w_noise · σ_w · t² ([K] appendix D), or none.

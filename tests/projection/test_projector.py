@@ -261,7 +261,7 @@ def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
         fast, thesis = (asdict(preset(name, space)) for name in ("fast", "thesis"))
         return {knob for knob in fast if fast[knob] != thesis[knob]}
 
-    everywhere = {"steps", "init_steps", "mse_weight", "crop_weight", "warmup", "cooldown"}
+    everywhere = {"steps", "init_steps", "mse_weight", "crop_weight", "warmup", "cooldown", "half"}
     assert changes("NW+") == changes("W") == changes("FNSW5") == everywhere
     vectors = everywhere | {"lr", "beta1", "beta2", "dist_weight"}
     assert changes("FNW5") == changes("FW5") == vectors
