@@ -97,7 +97,7 @@ class Studio:
         """
         self.defaults = defaults_mark()
         steps = self.steps(steps)
-        settings = preset("fast", space)
+        settings = preset("fast", space).replace(half=False)  # the same on every processor
         if dist_weight is not None:
             settings = settings.replace(dist_weight=dist_weight)
         init = init or default_start(self.generator, image, space)
