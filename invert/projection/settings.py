@@ -148,7 +148,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     """The named settings for a space.
 
     fast       what we found best for minutes on a CPU (docs/projection.md); the default everywhere
-    draft      few steps, nearly all with smaller pictures: a first look
+    draft      few steps: a first look
     thesis     [S]: 250 steps where the space has features, 1000 where it has not
     stylegan2  [K]'s own projector, meant for W and NW: noisy w, perceptual distance only, 1000
                steps
@@ -177,14 +177,14 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         if name == "fast":
             return fast
 
-        # Smaller pictures, and a rate that falls nearly from the beginning: at the full rate the
-        # distances stop falling after 20 steps or so.
+        # A rate that falls nearly from the beginning: at the full rate the distances stop falling
+        # after 20 steps or so. The full weight of crops: there are few.
         return fast.replace(
-            steps=40,
+            steps=70,
             init_steps=40,
             warmup=10,
             cooldown=0.9,
-            preview=0.9,
+            crop_weight=0.1,
             crop_every=2,
             companion_steps=100,
         )

@@ -13,7 +13,7 @@ from invert.latents.spaces import Space
 from invert.projection.objective import Networks, Objective, preview_size
 from invert.projection.optimization import Step
 from invert.projection.projector import project
-from invert.projection.settings import ProjectionSettings, preset
+from invert.projection.settings import PRESETS, ProjectionSettings, preset
 from invert.projection.variables import Variables
 
 GENERATOR = small_generator()  # 64 px
@@ -127,8 +127,6 @@ def test_a_share_of_previews_above_one_is_refused() -> None:
         ProjectionSettings(preview=1.5)
 
 
-def test_only_draft_has_smaller_pictures() -> None:
-    assert preset("draft", "FNW5").preview > 0
-    assert preset("fast", "FNW5").preview == 0
-    assert preset("thesis", "FNW5").preview == 0
-    assert preset("stylegan2", "W").preview == 0
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_preset_has_smaller_pictures(name: str) -> None:
+    assert preset(name, "FNW5").preview == 0
