@@ -171,8 +171,8 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         if features and not parsed.spatial:
             fast = fast.replace(lr=0.05, beta1=0.8, beta2=0.9, dist_weight=0.1)
 
-            # A crop in every second step costs half as much. Less noise of crops, fewer steps.
-            fast = fast.replace(steps=180, crop_weight=0.05, crop_every=2)
+            # A crop in every second step costs half as much.
+            fast = fast.replace(crop_weight=0.05, crop_every=2)
 
         if name == "fast":
             return fast
