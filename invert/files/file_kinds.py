@@ -13,7 +13,7 @@ from pathlib import Path
 class FileKind(Enum):
     """A name, and what to do with such a file; FILE stands for its path."""
 
-    LATENT = "latent", "`invert edit FILE --direction smile` and `invert render FILE` take it"
+    LATENT = "latent", "`invert edit FILE --direction NAME` and `invert render FILE` take it"
     CHECKPOINT = "checkpoint", "`invert generate --network FILE` and all with --network take it"
     DIRECTION = "direction", "`invert edit LATENT --direction FILE` takes it"
     ATTRIBUTE_MODEL = (

@@ -154,7 +154,8 @@ def fields_of(header: Mapping[str, Any], tensors: Any) -> dict[str, Any]:
 def check_noise_count(space: Space, styles: Styles, maps: int) -> None:
     """Raise :class:`ModelFileError` unless there is a map per style but the last one's.
 
-    Where one style serves all layers, only the generator knows how many those are.
+    Where one style serves all layers, only the generator knows how many those are. It also knows
+    where it starts: without F_i, the layers before that have styles, and no noise.
     """
     if isinstance(styles, tuple):
         layers = len(styles)
@@ -162,7 +163,8 @@ def check_noise_count(space: Space, styles: Styles, maps: int) -> None:
         layers = styles.shape[1]
     else:
         return
-    if maps != layers - 1:
+    enough = maps == layers - 1 or (space.layer is None and 0 < maps < layers)
+    if not enough:
         wanted = f"{layers - 1} noise maps, one less than its styles"
         raise ModelFileError(f"{space} needs {wanted}, got {maps}")
 

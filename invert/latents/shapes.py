@@ -93,7 +93,7 @@ def check_index(network: SynthesisNetwork, space: Space) -> None:
     """Raise :class:`SpaceError` for a layer after the last one."""
     if space.first > network.num_ws:
         raise SpaceError(
-            f"{space}: this generator has layers 1 to {network.num_ws} "
+            f"{space}: this generator has layers {network.first} to {network.num_ws} "
             f"({pixels(network.image_size)}); layer {space.first} does not exist"
         )
 

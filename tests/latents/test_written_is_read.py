@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import small_checkpoint, small_generator, small_mobile
+from networks import small_checkpoint, small_generator, small_map_generator, small_mobile
 from shell import QUICK, Shell, make_photo, pixels, succeeded
 
 from directions.direction import Direction, unit
@@ -22,11 +22,12 @@ from invert.generator import Generator
 from invert.latents.latent import Latent
 
 GENERATORS = {"stylegan2": small_generator(), "mobile": small_mobile()}
+ALL = {**GENERATORS, "latent map": small_map_generator()}
 
 
 def spaces_of(generator: Generator) -> list[str]:
     whole = ["Z", "NZ", "W", "NW", "W+", "NW+", "SW+", "NSW+"]
-    layers = range(1, generator.num_ws + 1)
+    layers = range(generator.network.first, generator.num_ws + 1)
     return whole + [
         f"{kind}{i}" for kind in ("FZ", "FNZ", "FW", "FNW", "FSW", "FNSW") for i in layers
     ]
@@ -34,12 +35,12 @@ def spaces_of(generator: Generator) -> list[str]:
 
 @pytest.mark.parametrize(
     ("architecture", "space"),
-    [(name, space) for name, generator in GENERATORS.items() for space in spaces_of(generator)],
+    [(name, space) for name, generator in ALL.items() for space in spaces_of(generator)],
 )
 def test_every_space_is_read_as_it_was_written(
     architecture: str, space: str, tmp_path: Path
 ) -> None:
-    generator = GENERATORS[architecture]
+    generator = ALL[architecture]
     latent = generator.sample([1, 2], space=space)
     image = generator.render(latent)
     for suffix in (".pt", ".safetensors"):
@@ -81,6 +82,20 @@ def test_a_file_without_the_noise_maps_of_its_styles_is_refused(tmp_path: Path) 
         ModelFileError, match="FNW5 needs 5 noise maps, one less than its styles, got 0"
     ):
         Latent.load(path)
+
+
+def test_a_generator_without_its_first_layers_has_no_noise_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    latent = ALL["latent map"].sample(0, space="NW+")
+    latent.save(path)
+    assert len(Latent.load(path).noise) == len(latent.noise) == latent.styles.shape[1] - 3
+    content = torch.load(path, weights_only=True)
+    extra = {f"noise.{k}": torch.zeros(1, 1, 4, 4) for k in range(10)}
+    for tensors, count in (({}, 0), (extra, 10)):
+        kept = {k: t for k, t in content["tensors"].items() if not k.startswith("noise")}
+        torch.save({**content, "tensors": {**kept, **tensors}}, path)
+        with pytest.raises(ModelFileError, match=f"NW\\+ needs 9 noise maps.*got {count}"):
+            Latent.load(path)
 
 
 def test_z_is_drawn_without_truncation_unless_one_is_given(
