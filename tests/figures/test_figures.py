@@ -19,15 +19,20 @@ from PIL import Image, ImageFont
 from directions.direction import Direction
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.loading import load_generator
 from invert.metrics.perceptual import PerceptualDistance
 from invert.projection.settings import ProjectionSettings
 
 sys.path.append(str(Path(__file__).parents[2] / "tools" / "figures"))
 
 import all as all_figures
+import earth
 import fig_4_1
+import fig_4_1_earth
 import fig_4_3
+import fig_4_3_earth
 import fig_6_2b
+import mixtures
 import page
 import regularized
 import seams
@@ -44,11 +49,13 @@ from studio import Studio, make
 
 ROOT = Path(__file__).parents[2]
 FIGURES_OF_S_AND_A = [
-    *(f"fig_4_{k}" for k in (1, 2, 3)),
+    *("fig_4_1", "fig_4_1_earth", "fig_4_2", "fig_4_3", "fig_4_3_earth"),
     "fig_5_2",
     *("fig_6_2", "fig_6_2b"),
-    *(f"fig_6_{k}" for k in range(3, 12)),
+    *("fig_6_3", "fig_6_3_earth"),
+    *(f"fig_6_{k}" for k in range(4, 12)),
     *(f"fig_7_{k}" for k in (4, 5, 6, 7, 8, 10)),
+    "fig_7_10_earth",
     *(f"automodulator_{k}" for k in (8, 14, 18)),
 ]
 OWN = ["beyond_regularized", "beyond_repaint"]
@@ -253,7 +260,7 @@ def test_an_edge_shows_in_the_step_ratio_and_a_smooth_picture_has_none() -> None
     ramp = torch.linspace(-0.5, 0, 256)
     smooth = (ramp[:, None] + ramp).expand(1, 3, 256, 256)
     for where in ("right", "below"):
-        mask = fig_4_1.half(256, where)
+        mask = mixtures.half(256, where)
         assert seams.step_ratio(smooth, mask) == pytest.approx(1, abs=1e-3)
         assert seams.step_ratio(smooth + mask, mask) > 100
 
@@ -311,6 +318,25 @@ def test_every_figure_that_is_drawn_has_a_script_with_a_statement() -> None:
         heading, text = description(path)
         assert heading.startswith(("[S] fig. ", "[A] fig. ", "Beyond [S]: ")), path
         assert text.startswith(("[S]", "[A]")), path
+
+
+@pytest.mark.parametrize("module", [fig_4_1_earth, fig_4_3_earth])
+def test_figures_of_landscapes_have_a_part_for_each_of_their_generators(
+    module: object, tmp_path: Path
+) -> None:
+    studio = Studio(load_generator(module.NETWORK), quick=True)
+    make(studio, "a", module.draw, tmp_path)
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert set(record["settings"]["generators"]) == {earth.NETWORK, earth.PLAIN}
+    assert {row["generator"] for row in record["rows"]} == {earth.NETWORK, earth.PLAIN}
+
+
+def test_land_moves_right_and_brings_in_what_lies_there() -> None:
+    studio = Studio(small_generator())
+    here, moved = earth.land(studio), earth.land(studio, moved=16)
+    assert here.shape == moved.shape == (1, 3, 64, 64)
+    assert torch.equal(here[..., :48], moved[..., 16:])
+    assert not torch.equal(here, moved)
 
 
 @pytest.mark.parametrize("module", [fig_4_1, fig_4_3])

@@ -1,8 +1,7 @@
-"""Draw all figures with one generator, or those that are named: python tools/figures/all.py [NAME
-…] [--quick].
+"""Draw all figures, or those that are named: python tools/figures/all.py [NAME …] [--quick].
 
-A figure that fails does not stop the others; projections that are finished are kept
-(`projections.py`).
+Each is drawn with the generator it is about: its NETWORK, or the one of faces. A figure that fails
+does not stop the others; projections that are finished are kept (`projections.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import click
 from catalogue import figure_files
-from studio import DOCS, make, open_studio, options
+from studio import DOCS, FACES, Studio, make, open_studio, options
 
 from invert.errors import InvertError
 
@@ -26,7 +25,7 @@ def main(
     missing: bool,
     out: Path | None,
     quick: bool,
-    network: str,
+    network: str | None,
     kept: Path,
     packages: Path | None,
 ) -> None:
@@ -40,11 +39,15 @@ def main(
         chosen = [name for name in chosen if not ((out or DOCS) / f"{name}.jpg").exists()]
 
     # One after the other; a figure that fails does not end the others.
-    studio = open_studio(network, quick, kept, packages)
+    studios: dict[str, Studio] = {}
     failed = []
     for name in chosen:
         try:
-            click.echo(make(studio, name, importlib.import_module(name).draw, out))
+            figure = importlib.import_module(name)
+            needed = str(network or getattr(figure, "NETWORK", FACES))
+            if needed not in studios:
+                studios[needed] = open_studio(needed, quick, kept, packages)
+            click.echo(make(studios[needed], name, figure.draw, out))
         except InvertError as error:
             failed.append(name)
             click.echo(f"{name}: {error}", err=True)

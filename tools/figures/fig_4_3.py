@@ -10,14 +10,10 @@ by side.
 
 from __future__ import annotations
 
-import torch
+from canvases import beside_each_other, corner_canvas, edge_rows
 from record import Figure
-from seams import step_ratio
 from sheet import Sheet, Tile
 from studio import Studio, command
-
-from edits.canvas import Placement, place
-from invert.latents.spaces import Space
 
 SEEDS = (0, 25, 35, 75)  # left to right, then the next row
 SPACE = "FNSW5"
@@ -27,27 +23,9 @@ TILE = 640
 
 def draw(studio: Studio) -> Figure:
     generator = studio.generator
-    side = generator.resolution
     points = [studio.opened(seed, SPACE) for seed in SEEDS]
-
-    # Four points on one canvas of twice the size.
-    cells = generator.layer(Space.parse(SPACE).first).size
-    corners = [(x, y) for y in (0, cells) for x in (0, cells)]
-    placements = [Placement(point, at) for point, at in zip(points, corners, strict=True)]
-    canvas = place(generator, (2 * cells, 2 * cells), placements, feather=FEATHER * side)
-    image = generator.render(canvas)
-
-    # The four pictures, to compare with.
-    plain = [generator.render(point) for point in points]
-    beside = torch.cat([torch.cat(plain[:2], 3), torch.cat(plain[2:], 3)], 2)
-
-    # The edges where the four meet: between light and dark fields.
-    checks = torch.zeros(1, 1, 2 * side, 2 * side)
-    checks[..., :side, side:] = checks[..., side:, :side] = 1
-    rows = [
-        {"picture": name, "size": f"{x.shape[3]}x{x.shape[2]} px", "edge": step_ratio(x, checks)}
-        for name, x in (("four pictures side by side", beside), (f"one latent of {SPACE}", image))
-    ]
+    image = generator.render(corner_canvas(generator, points, FEATHER))
+    beside = beside_each_other(generator, points)
 
     sheet = Sheet(
         (
@@ -57,6 +35,7 @@ def draw(studio: Studio) -> Figure:
         TILE,
     )
     sheet.row("", Tile(beside), Tile(image))
+    rows = edge_rows(beside, image, SPACE)
     return Figure(sheet, rows, settings={"seeds": SEEDS, "feather": FEATHER, "psi": 0.7})
 
 

@@ -4,7 +4,7 @@
 generator makes, and edits fail; with it one can optimize long, up to 17.5 % closer (LPIPS) than
 without, and still edit.
 
-Numbers as for fig. 7.8. This generator has no R_5.
+Numbers as for fig. 7.8. `ffhq-mobile` has no R_5; the next figure has.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 what the generator makes (Wasserstein distance of the styles 0.159, in NW+ 0.578).
 
 As in [S], without the distribution term (`--dist-weight 0`). The numbers are those of fig. 7.5.
-This generator has no R_5.
+`ffhq-mobile` has no R_5; fig. 7.10 with a landscape has.
 """
 
 from __future__ import annotations

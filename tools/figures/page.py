@@ -22,16 +22,19 @@ PAGE = "reproduction.md"
 FIGURES = "figures"
 DIGITS = 3  # significant ones that are shown
 
-INTRODUCTION = """# Figures of [S] and [A], drawn with this generator
+INTRODUCTION = """# Figures of [S] and [A], drawn with our generators
 
 There is one script per figure of M. Sypetkowski, *Spatial Latent Representations in Generative
 Adversarial Networks for Image Generation* ([S], chapters 4 to 7), and per figure that we redraw
-from the supplement of *Deep Automodulators* ([A]). Figures of what goes beyond [S] come last. All
-use `ffhq-mobile`, the example portrait and faces generated from seeds; faces replace the churches
-and the photographs of other people in [S]. Distances are ST-LPIPS, which differs from the LPIPS of
-[S]: compare ratios, not values. The scripts of figures 6.2, 6.3, 6.9, 7.8 and 7.10 measure LPIPS
-too; a table without it is of an earlier run. `ffhq-mobile` has no RGB sum, so its spaces have no
-R_i.
+from the supplement of *Deep Automodulators* ([A]). Figures of what goes beyond [S] come last.
+Most use `ffhq-mobile`, the example portrait and faces generated from seeds; faces replace the
+churches and the photographs of other people in [S]. `ffhq-mobile` has no RGB sum, so its spaces
+have no R_i. Four figures are drawn again with the landscapes of `earth-64` and `earth-64-plain`:
+small generators of 64 px that have one, and come with the package.
+
+Distances are ST-LPIPS, which differs from the LPIPS of [S]: compare ratios, not values. The
+scripts of figures 6.2, 6.3, 6.9, 7.8 and 7.10 measure LPIPS too; a table without it is of an
+earlier run.
 
 `python tools/figures/page.py` writes this page from the JSON files beside the pictures.
 `python tools/figures/all.py --packages FOLDER` draws all figures, where FOLDER holds the face

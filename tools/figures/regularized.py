@@ -61,14 +61,7 @@ def project_all(
     for steps, weight in ways:
         projected = studio.project(image, space, steps, dist_weight=weight)
         metrics = studio.measured(projected, image)
-        tiles = []
-        for part, (values, generated) in distribution_parts(
-            studio.generator, projected.latent
-        ).items():
-            spread = WIDE * generated.std().item()
-            limits = LIMITS.get(part, (-spread, spread))
-            bars = histogram(values, generated, limits, TILE)
-            tiles.append(Tile(bars, f"{part}: W1 = {metrics[f'wasserstein {part}']:.3f}"))
+        tiles = histograms(studio, projected.latent, metrics)
         tiles.append(Tile(projected.image, f"{MAIN} {metrics[MAIN]:.3f}"))
         columns.append([*tiles, *map(Tile, pictures(studio, projected.latent))])
 
@@ -90,6 +83,16 @@ def project_all(
     for label, row in zip(labels, zip(*columns, strict=True), strict=True):
         sheet.row(label, *row)
     return runs
+
+
+def histograms(studio: Studio, point: Latent, metrics: Run) -> list[Tile]:
+    """The distribution of every part of a point over the generated one, with their distance."""
+    tiles = []
+    for part, (values, generated) in distribution_parts(studio.generator, point).items():
+        spread = WIDE * generated.std().item()
+        bars = histogram(values, generated, LIMITS.get(part, (-spread, spread)), TILE)
+        tiles.append(Tile(bars, f"{part}: W1 = {metrics[f'wasserstein {part}']:.3f}"))
+    return tiles
 
 
 def means(runs: Sequence[Run]) -> list[Run]:

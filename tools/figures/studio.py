@@ -7,8 +7,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ import invert
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
-from invert.latents.spaces import Space
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 from invert.metrics.reconstruction import projection_metrics, reconstruction_metrics
 from invert.projection.initialization import InitName
@@ -37,6 +36,7 @@ START_STEPS = 100  # of a two-stage start; short projections spend a third on it
 QUICK_STEPS = 5
 QUICK_COUNT = 2
 
+FACES = "ffhq-mobile"  # the generator of figures that name no other
 DOCS = Path("docs/figures")
 QUICK_OUT = Path("out/figures/quick")
 KEPT = Path("out/figures/projections")
@@ -63,10 +63,10 @@ class Studio:
     def count(self, count: int) -> int:
         return min(count, QUICK_COUNT) if self.quick else count
 
-    @cached_property
+    @property
     def distances(self) -> list[PerceptualDistance]:
         """ST-LPIPS and LPIPS, each with both backbones."""
-        return [load_perceptual(name) for name in DISTANCES]
+        return loaded_distances()
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """ST-LPIPS-vgg of two images at 256 px."""
@@ -121,10 +121,18 @@ class Studio:
         return {**found, **{f"wasserstein {part}": value for part, value in wasserstein.items()}}
 
     def opened(self, seed: int, space: str, *, psi: float = 0.7) -> Latent:
-        """A generated face as a point of a space."""
-        return self.generator.convert(
-            self.generator.sample(seed, psi=psi, space="W"), Space.parse(space)
-        )
+        """A generated picture as a point of a space."""
+        return self.generator.sample(seed, psi=psi, space=space)
+
+    def beside(self, network: str) -> Studio:
+        """The studio with another generator."""
+        return replace(self, generator=invert.load_generator(network), shared={})
+
+
+@cache
+def loaded_distances() -> list[PerceptualDistance]:
+    """The distances of all studios, loaded once."""
+    return [load_perceptual(name) for name in DISTANCES]
 
 
 Draw = Callable[[Studio], Figure]
@@ -146,7 +154,7 @@ def options(function: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Folder of finished projections.",
         ),
-        click.option("--network", default="ffhq-mobile", show_default=True),
+        click.option("--network", help="Default: the one that the figure is about."),
         click.option("--quick", is_flag=True, help="A few steps and faces, to see that it runs."),
         click.option("--out", type=folder, help=f"{DOCS} by default, with --quick {QUICK_OUT}."),
     ):
@@ -186,13 +194,17 @@ def make(studio: Studio, name: str, draw: Draw, out: Path | None) -> Path:
     return picture
 
 
-def command(draw: Draw) -> click.Command:
-    """The command of a figure script, named after its file."""
+def command(draw: Draw, network: str = FACES) -> click.Command:
+    """The command of a figure script, named after its file; `network` is its generator."""
+    of_figure = network
     path = Path(inspect.getfile(draw))
 
     @click.command(path.stem, help=f"Draw {path.stem} and write its numbers beside it.")
     @options
-    def run(out: Path | None, quick: bool, network: str, kept: Path, packages: Path | None) -> None:
-        click.echo(make(open_studio(network, quick, kept, packages), path.stem, draw, out))
+    def run(
+        out: Path | None, quick: bool, network: str | None, kept: Path, packages: Path | None
+    ) -> None:
+        studio = open_studio(network or of_figure, quick, kept, packages)
+        click.echo(make(studio, path.stem, draw, out))
 
     return run
