@@ -138,8 +138,11 @@ def compare(folder: Path, data: Path, count: int, device: str) -> None:
     real = vgg16_moments(batches, features)
     sheet(crops.batch(2**41, SHOWN)).save(folder / "data.png")
 
+    others = (crops.batch(2**40 + count + k, BATCH) for k in range(0, count, BATCH))
+    floor = frechet_distance(real, vgg16_moments(others, features))
+
     table = {
-        "data": {"edges": facts_of_edges(crops.batch(2**41, SHOWN))},
+        "data": {"fd_vgg16": [floor], "edges": facts_of_edges(crops.batch(2**41, SHOWN))},
         "measure": {"count": count, "seeds": list(MEASURE_SEEDS), **features.facts},
     }
     for name in BRANCHES:
