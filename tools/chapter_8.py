@@ -130,8 +130,8 @@ def edge_correlations(images: Tensor) -> np.ndarray:
     return np.corrcoef(edges)[np.triu_indices(len(grey), 1)]
 
 
-def compare(folder: Path, data: Path, count: int, device: str) -> None:
-    """Measure and show every network of the folder."""
+def compare(folder: Path, data: Path, count: int, device: str, names: Sequence[str]) -> None:
+    """Measure and show networks of the folder; `table.json` keeps what it has of others."""
     crops = Crops(open_pictures(data, folder / "pictures"), LAND.crops)
     features = load_vgg16_features(device=device)
     batches = (crops.batch(2**40 + k, BATCH) for k in range(0, count, BATCH))
@@ -141,11 +141,13 @@ def compare(folder: Path, data: Path, count: int, device: str) -> None:
     others = (crops.batch(2**40 + count + k, BATCH) for k in range(0, count, BATCH))
     floor = frechet_distance(real, vgg16_moments(others, features))
 
-    table = {
+    kept = folder / "table.json"
+    table = json.loads(kept.read_text()) if kept.exists() else {}
+    table |= {
         "data": {"fd_vgg16": [floor], "edges": facts_of_edges(crops.batch(2**41, SHOWN))},
         "measure": {"count": count, "seeds": list(MEASURE_SEEDS), **features.facts},
     }
-    for name in BRANCHES:
+    for name in names:
         path = folder / f"{name}.safetensors"
         if not path.exists():
             continue
@@ -160,7 +162,7 @@ def compare(folder: Path, data: Path, count: int, device: str) -> None:
         if space != "Z":
             show_maps(generator, space, folder / f"{name}.maps.png")
             show_large(generator, space, folder / f"{name}.large.png")
-        (folder / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+        kept.write_text(json.dumps(table, indent=1) + "\n")
 
 
 def facts_of_edges(images: Tensor) -> dict[str, float]:
@@ -211,7 +213,7 @@ def main() -> None:
     if args.only != "compare":
         train(args.folder, args.data, first, branch, args.device, names)
     if args.only != "train":
-        compare(args.folder, args.data, args.count, args.device)
+        compare(args.folder, args.data, args.count, args.device, names)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def decoded(path: Path, folder: Path) -> np.ndarray:
     try:
         facts = path.stat()
     except OSError as error:
-        raise UsageError(f"{path}: no such picture or folder ({error.strerror})") from error
+        raise UsageError(f"{path}: no such picture or folder") from error
     where = os.fsencode(os.path.abspath(path))
     name = hashlib.sha256(where + f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:32]
     copy = folder / f"{name}.npy"

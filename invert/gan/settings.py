@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from invert.arguments import check_integer, check_kinds, check_number
 from invert.errors import UsageError
 from invert.gan.crops import CropSettings
+from invert.latent_maps.kinds import new_latent_map
 from invert.latents.spaces import Space
+from invert.networks.initialize import width_at
 
 MAX_RESOLUTION = 1024
 
@@ -73,6 +75,10 @@ class GanSettings:
             raise UsageError(
                 f"{space} begins at {self.start_size} cells, more than {self.resolution} px"
             )
+
+        if first > 1:  # refuses unknown names
+            channels = width_at(self.start_size, self.channel_base, self.channel_max)
+            new_latent_map(self.latent, channels, self.start_size)
 
         # Ranges.
         for name, low, high in (

@@ -14,6 +14,7 @@ from torch import Tensor
 from invert import interrupts
 from invert.checkpoints import Checkpoint
 from invert.checkpoints.ours import FORMAT, write_checkpoint
+from invert.errors import UsageError
 from invert.files.run_folder import (
     HISTORY,
     STATE,
@@ -68,6 +69,7 @@ def train_gan(
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
     to be resumed, or under way in another process.
     """
+    check_sources(data, start)
     with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
         check_run(folder, resume=resume)
         with interrupts.immediate():  # nothing to keep yet
@@ -81,6 +83,20 @@ def train_gan(
 
         notes = Notes(training, folder, output, data, snapshot_minutes, measure, record)
         return notes.train(steps, minutes, callback)
+
+
+def check_sources(data: Path, start: Path | None) -> None:
+    """Raise :class:`UsageError` unless the data is there, and the run that training begins from."""
+    if not data.exists():
+        raise UsageError(f"{data}: no such picture or folder")
+    if start is None:
+        return
+    state = start.with_suffix(".run") / STATE
+    if not state.exists():
+        raise UsageError(
+            f"{start}: {state} should lie beside it, with both networks of its training; "
+            "give a file that `invert train gan` wrote, and keep its folder"
+        )
 
 
 class Notes:

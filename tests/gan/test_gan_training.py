@@ -225,6 +225,17 @@ def test_a_run_of_other_settings_does_not_go_on(data: Path, tmp_path: Path) -> N
         train_gan(data, output, settings=SMALL, steps=2, resume=True)
 
 
+def test_data_or_a_start_that_are_not_there_leave_nothing_behind(
+    data: Path, tmp_path: Path
+) -> None:
+    output, none = tmp_path / "earth.safetensors", tmp_path / "none.safetensors"
+    with pytest.raises(UsageError, match="no such picture or folder"):
+        train_gan(tmp_path / "none.png", output, settings=SMALL, steps=1)
+    with pytest.raises(UsageError, match="should lie beside it"):
+        train_gan(data, output, settings=SMALL, steps=1, start=none)
+    assert [path.name for path in tmp_path.iterdir()] == ["earth.png"]
+
+
 def test_settings_out_of_range_are_refused() -> None:
     for changes, message in (
         ({"space": "FNW3"}, "space is Z"),
@@ -233,6 +244,7 @@ def test_settings_out_of_range_are_refused() -> None:
         ({"space": "FNZ7", "resolution": 16}, "begins at 32 cells"),
         ({"batch": 6, "group": 4}, "multiple of group"),
         ({"mixing": 1.5}, "mixing"),
+        ({"space": "FNZ3", "latent": "blured"}, "did you mean blurred"),
     ):
         with pytest.raises(UsageError, match=message):
             GanSettings(**changes)  # type: ignore[arg-type]
