@@ -39,9 +39,8 @@ from invert.errors import UsageError
 @click.option(
     "--space",
     metavar="SPACE",
-    default="W",
-    show_default=True,
-    help="Space of the latents: Z, W, W+, FNW5, …",
+    help="Space of the latents: Z, W, W+, FNW5, … Default: W, or FNW3 and the like where "
+    "the latent is a map.",
 )
 @click.option(
     "--out", metavar="FOLDER", type=FILE, default=Path("."), help="Default: the current folder."
@@ -73,7 +72,7 @@ def generate(
     seeds: str,
     psi: float,
     label: int | None,
-    space: str,
+    space: str | None,
     out: Path,
     overwrite: bool,
     size: str | None,
@@ -104,7 +103,7 @@ def generate(
     """
     from invert.latents.spaces import Space
 
-    target = Space.parse(space)
+    target = Space.parse(space or "W")
     if target.base == "Z" and not was_given("psi"):
         psi = 1.0  # z is drawn before any truncation
 
@@ -125,11 +124,13 @@ def generate(
     ]
 
     generator = open_generator(network, device)
+    if space is None and generator.network.latent_map is not None:
+        target = Space.parse(f"FNW{generator.network.first}")  # every seed its own layout
     batch = Batch(len(chosen), "seeds")
     for seed, destinations in zip(chosen, claimed, strict=True):
         with batch.attempt(f"seed {seed}"):
             if view is not None:
-                typed = target if was_given("space") else None
+                typed = None if space is None else target
                 mode = noise if was_given("noise") else "random"
                 parts = plane(
                     generator,

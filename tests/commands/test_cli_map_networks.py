@@ -10,6 +10,7 @@ from PIL import Image
 from shell import QUICK, Shell, make_photo, pixels, refused, succeeded
 
 from invert.checkpoints import write_checkpoint
+from invert.latents.latent import Latent
 
 EARTH = ("--network", "earth.safetensors")
 
@@ -47,6 +48,12 @@ def test_latents_of_every_kind_of_space_are_mixed_edited_and_measured(
     if space.startswith("F"):
         succeeded(run("canvas", "a.pt", "e.pt", "-o", "both.png"))
         assert pixels("both.png").shape == (64, 128, 3)
+
+
+def test_seeds_have_layouts_of_their_own_unless_a_space_is_named(run: Shell) -> None:
+    succeeded(run("generate", *EARTH, "--seeds", "0-1"))
+    latents = [Latent.load(f"seed000{seed}.pt") for seed in (0, 1)]
+    assert [str(latent.space) for latent in latents] == ["FNW3", "FNW3"]
 
 
 @pytest.mark.parametrize("space", ["NW+", "FNZ3", "FNSW3", "FNW5"])
