@@ -25,7 +25,7 @@ class BundledNetwork:
     @property
     def card(self) -> str:
         """What it is and how it was made, in Markdown."""
-        return self.path.with_suffix(".md").read_text(encoding="utf-8")
+        return resources.files(__package__).joinpath(f"networks/{self.name}.md").read_text("utf-8")
 
 
 _LICENCE = "MIT; trained on NASA's Blue Marble, in the public domain"

@@ -386,7 +386,7 @@ def test_training_commands_write_what_they_have_and_end(
     interrupting(monkeypatch, "invert.encoders.training.EncoderStep", "SIGHUP")
     result = run(*encoder, "-o", "e.safetensors")
     assert (result.code, one_line(result)) == (130, "error: interrupted")
-    assert re.match(r"e\.safetensors  [12] steps", result.out)  # steps are told about every second
+    assert re.match(r"e\.safetensors  [1-9] steps", result.out)  # steps are told about every second
     load_encoder(Path("e.safetensors"), generator)
 
 
