@@ -148,6 +148,7 @@ class GanTraining:
                 f"a loss is not finite at step {self.step}; begin again from the network written "
                 "last (--start) at a lower rate (--lr)"
             )
+
         g, d, r1, path_length, probability = found
         return GanStep(
             step=self.step,
@@ -301,11 +302,14 @@ class Losses(NamedTuple):
 def new_generator(s: GanSettings) -> TrainableGenerator:
     """An untrained generator of the settings."""
     config: dict[str, Any] = stylegan2_config()
+
+    # The distribution of F_i, where it is drawn.
     latent_map = None
     if s.first > 1:
         channels = width_at(s.start_size, s.channel_base, s.channel_max)
         latent_map = new_latent_map(s.latent, channels, s.start_size)
         config["latent_map"] = latent_map.config()
+
     tensors = untrained_stylegan2(
         s.resolution,
         channel_base=s.channel_base,

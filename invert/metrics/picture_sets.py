@@ -183,6 +183,8 @@ class GeneratedPictures:
         self.generator, self.seeds = generator, check_seeds(seeds)
         self.psi, self.label, self.noise = psi, label, noise
         self.shorter = size
+
+        # The size that pictures are averaged to.
         height, width = generator.image_size
         if size is not None and not 1 <= size <= min(height, width):
             raise UsageError(

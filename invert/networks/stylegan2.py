@@ -310,6 +310,7 @@ def check_latent_map(tensors: Mapping[str, Tensor], latent_map: Mapping[str, Any
         )
     if latent_map is None:
         return
+
     channels = tensors[f"synthesis.b{block}.const"].shape[0]
     found = latent_map_from_config(latent_map).channels
     if found != channels:

@@ -103,6 +103,8 @@ def plane_of_seed(
             f"{generator.name or 'this one'} starts from a learned constant and makes pictures of "
             f"{width}×{height} px, so leave the size out, or put several on a canvas"
         )
+
+    # Styles by place, or one w everywhere.
     if style_every is not None:
         return PlacedParts(
             network,

@@ -54,7 +54,8 @@ def late_half(plain: Generator, first: int) -> tuple[Generator, Latent]:
 def test_the_layers_from_i_on_of_a_plain_network_make_the_same_image(first: int) -> None:
     plain = small_generator()
     late, latent = late_half(plain, first)
-    wanted = plain.render(latent.replace(rgb=torch.zeros_like(latent.rgb)))  # type: ignore[arg-type]
+    assert latent.rgb is not None
+    wanted = plain.render(latent.replace(rgb=torch.zeros_like(latent.rgb)))
     torch.testing.assert_close(late.render(late.sample(5)), wanted, atol=1e-5, rtol=0)
     assert late.network.first == first
     assert late.num_ws == plain.num_ws
@@ -118,7 +119,9 @@ def test_a_larger_map_contains_the_smaller_one(generator: Generator) -> None:
     for n, wide in zip(small.noise or (), large.noise or (), strict=True):
         assert torch.equal(wide[:, :, : n.shape[2], : n.shape[3]], n)
     # F_5 has 2×2 cells for each of F_3.
-    assert generator.sample(3, space="FNW5", features=(24, 40)).features.shape[2:] == (24, 40)  # type: ignore[union-attr]
+    features = generator.sample(3, space="FNW5", features=(24, 40)).features
+    assert features is not None
+    assert features.shape[2:] == (24, 40)
 
 
 def test_sizes_that_cannot_be_sampled_are_refused(generator: Generator) -> None:
