@@ -81,7 +81,12 @@ from invert.errors import UsageError
 @click.option(
     "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
 )
-@click.option("--minutes", metavar="MINUTES", type=float, help="Total training time.")
+@click.option(
+    "--minutes",
+    metavar="MINUTES",
+    type=float,
+    help="Total training time, resumed runs included. Default: 120, or no limit with --steps.",
+)
 @click.option("--hours", metavar="HOURS", type=float, help="The same in hours.")
 @click.option("--steps", metavar="N", type=int, help="Stop after this many steps in all.")
 @click.option("--batch", metavar="N", type=int, help="Real images per step. Default: 16.")

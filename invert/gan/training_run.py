@@ -168,7 +168,7 @@ class Notes:
             plot_history(self.folder / HISTORY, self.folder / "history.png", batch)
         facts = self.facts(stop_reason)
         tensors, config = training.checkpoint()
-        details = {**facts, **({} if self.record is None else {"record": dict(self.record)})}
+        details = {**facts, **(self.record or {})}
         write_checkpoint(self.output, Checkpoint("stylegan2", FORMAT, config, tensors, details))
         self.written = time.perf_counter()
         return facts

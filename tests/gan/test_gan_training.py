@@ -13,6 +13,7 @@ from PIL import Image
 
 from invert.checkpoints import read_checkpoint
 from invert.errors import ModelFileError, UsageError
+from invert.files.provenance import record
 from invert.files.run_folder import STATE
 from invert.gan.augmentation import adapted, augment, recolour, warp
 from invert.gan.crops import Crops, CropSettings, open_pictures
@@ -207,6 +208,12 @@ def test_measures_stand_in_the_history_and_in_the_file(data: Path, tmp_path: Pat
     assert json.loads(lines[-1])["fd_vgg16"] == 3.5
     with Image.open(folder / "history.png") as plot:
         assert plot.width > 400
+
+
+def test_the_network_says_what_it_was_made_from(data: Path, tmp_path: Path) -> None:
+    output, made = tmp_path / "earth.safetensors", record("train gan", ("file 0123",))
+    train_gan(data, output, settings=SMALL, steps=1, record=made)
+    assert read_checkpoint(output).details.items() >= made.items()
 
 
 def test_a_run_of_other_settings_does_not_go_on(data: Path, tmp_path: Path) -> None:
