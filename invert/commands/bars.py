@@ -58,6 +58,32 @@ def stage_bars(
 
 
 @contextmanager
+def training_bar(
+    name: str,
+    steps: int | None,
+    minutes: float | None,
+    postfix: Callable[[Any], dict[str, str]],
+) -> Iterator[Callable[[Any], None]]:
+    """A callback for the steps of a training of so many `steps`, or of `minutes` in all.
+
+    Steps have `step`, `seconds` and `images_per_second`; `postfix` says what else to show.
+    """
+    from tqdm import tqdm
+
+    label = printable(name, LONGEST_LABEL)
+    with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
+
+        def update(step: Any) -> None:
+            shown = {**postfix(step), "images": f"{step.images_per_second:.3g}/s"}
+            if minutes is not None:
+                shown["left"] = f"{max(0.0, minutes - step.seconds / 60):.0f}min"
+            bar.set_postfix(shown, refresh=False)
+            bar.update(step.step - bar.n)
+
+        yield update
+
+
+@contextmanager
 def download_bar(name: str) -> Iterator[Callable[[str, int, int], None]]:
     """A progress callback for downloads."""
     from tqdm import tqdm

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from invert.commands.bars import training_bar
 from invert.commands.command import Command
 from invert.commands.destinations import check_folder, claim
 from invert.commands.devices import pick_device, say_device
@@ -18,7 +19,7 @@ from invert.commands.options import (
     without_none,
 )
 from invert.commands.parsing import check_range
-from invert.commands.terminal import LONGEST_LABEL, printable, say
+from invert.commands.terminal import say
 from invert.commands.training import time_limit
 from invert.errors import UsageError
 
@@ -175,8 +176,6 @@ def gan(
     Example:
       invert train gan --data earth.jpg --space FNZ3 --minutes 60 -o e.safetensors
     """
-    from tqdm import tqdm
-
     from invert.files.run_folder import check_run
     from invert.gan.distance_to_data import DistanceToData, no_measures
     from invert.gan.settings import GanSettings
@@ -221,24 +220,16 @@ def gan(
     chosen = pick_device(device)
     say_device(chosen)
     measuring = no_measures if measure == 0 else DistanceToData(measure, chosen)
-    label = printable(output.name, LONGEST_LABEL)
-    with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
 
-        def update(step: GanStep) -> None:
-            left = {}
-            if limit is not None:
-                left["left"] = f"{max(0.0, limit - step.seconds / 60):.0f}min"
-            bar.set_postfix(
-                seen=f"{step.images / 1000:.3g}k",
-                G=f"{step.generator:.2f}",
-                D=f"{step.discriminator:.2f}",
-                ada=f"{step.probability:.2f}",
-                images=f"{step.images_per_second:.3g}/s",
-                **left,
-                refresh=False,
-            )
-            bar.update(step.step - bar.n)
+    def losses(step: GanStep) -> dict[str, str]:
+        return {
+            "seen": f"{step.images / 1000:.3g}k",
+            "G": f"{step.generator:.2f}",
+            "D": f"{step.discriminator:.2f}",
+            "ada": f"{step.probability:.2f}",
+        }
 
+    with training_bar(output.name, steps, limit, losses) as update:
         report = train_gan(
             data,
             output,

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from invert.commands.bars import training_bar
 from invert.commands.command import Command, Renamed
 from invert.commands.destinations import check_folder, claim
 from invert.commands.opening import open_generator
@@ -21,7 +22,7 @@ from invert.commands.options import (
     without_none,
 )
 from invert.commands.parsing import check_range
-from invert.commands.terminal import LONGEST_LABEL, printable, say
+from invert.commands.terminal import say
 from invert.errors import UsageError
 
 DEFAULT_MINUTES = 120.0
@@ -178,8 +179,6 @@ def encoder(
     Example:
       invert train encoder --layer 5 --minutes 120 -o encoder.safetensors
     """
-    from tqdm import tqdm
-
     from invert.encoders.settings import EncoderSettings
     from invert.encoders.training import EncoderStep
     from invert.encoders.training_run import check_run, load_distances, train_encoder
@@ -215,23 +214,15 @@ def encoder(
 
     generator = open_generator(network, device)
     distances = load_distances(generator, settings)
-    label = printable(output.name, LONGEST_LABEL)
-    with tqdm(total=steps, desc=label, unit="step", leave=False, disable=None) as bar:
 
-        def update(step: EncoderStep) -> None:
-            left = {}
-            if limit is not None:
-                left["left"] = f"{max(0.0, limit - step.seconds / 60):.0f}min"
-            bar.set_postfix(
-                loss=f"{step.loss:.3f}",
-                F=f"{step.features:.3f}",
-                w=f"{step.styles:.3f}",
-                images=f"{step.images_per_second:.3g}/s",
-                **left,
-                refresh=False,
-            )
-            bar.update(step.step - bar.n)
+    def losses(step: EncoderStep) -> dict[str, str]:
+        return {
+            "loss": f"{step.loss:.3f}",
+            "F": f"{step.features:.3f}",
+            "w": f"{step.styles:.3f}",
+        }
 
+    with training_bar(output.name, steps, limit, losses) as update:
         report = train_encoder(
             generator,
             layer,
