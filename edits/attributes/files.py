@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edits.attributes.flow import LinearFlow
 from edits.attributes.model import AttributeModel
-from invert.checkpoints import JSON
+from invert.checkpoints import JSON, current
 from invert.checkpoints.file_format import FileFormat
 from invert.checkpoints.source import naming
 from invert.errors import FingerprintError, ModelFileError, UsageError
@@ -110,7 +110,7 @@ def build(metadata: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> Attrib
 
     flow = LinearFlow(tensors["basis"], tensors["kernel"], float(scale))
     return AttributeModel(
-        direction, layer, fingerprint, tensors["offset"], flow, float(limit), training
+        direction, layer, current(fingerprint), tensors["offset"], flow, float(limit), training
     )
 
 

@@ -10,8 +10,8 @@ table of what is read.
 from __future__ import annotations
 
 from invert.checkpoints.checkpoint import JSON, Checkpoint
-from invert.checkpoints.fingerprint import fingerprint
+from invert.checkpoints.fingerprint import current, fingerprint
 from invert.checkpoints.ours import write_checkpoint
 from invert.checkpoints.reader import read_checkpoint
 
-__all__ = ["JSON", "Checkpoint", "fingerprint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["JSON", "Checkpoint", "current", "fingerprint", "read_checkpoint", "write_checkpoint"]

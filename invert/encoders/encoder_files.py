@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from invert.checkpoints import current
 from invert.checkpoints.file_format import FileFormat
 from invert.encoders.encoder import Encoder, EncoderShape, shape_facts
 from invert.errors import FingerprintError, ModelFileError
@@ -62,10 +63,11 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
     """
     with expecting(FileKind.ENCODER, path, f"expected an encoder of version {FORMAT.version}"):
         metadata, tensors = FORMAT.read(path)
-    if metadata.get("fingerprint") != generator.fingerprint:
+    identity = current(str(metadata.get("fingerprint")))
+    if identity != generator.fingerprint:
         raise FingerprintError(
-            f"{path}: an encoder of another generator "
-            f"({str(metadata.get('fingerprint'))[:12]}), expected one of {generator.name} "
+            f"{path}: an encoder of another generator ({identity[:12]}), "
+            f"expected one of {generator.name} "
             f"({generator.fingerprint[:12]}); train one with `invert train encoder`"
         )
 
@@ -107,5 +109,5 @@ def encoders_in(folder: Path) -> Mapping[tuple[str, int], Path]:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads(file.metadata()["invert"])
-        found[metadata["fingerprint"], metadata["shape"]["layer"]] = path
+        found[current(metadata["fingerprint"]), metadata["shape"]["layer"]] = path
     return MappingProxyType(found)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from invert.checkpoints import current
 from invert.checkpoints.safe_torch import load_tensors
 from invert.encoders.training import EncoderTraining
 from invert.errors import ModelFileError
@@ -45,7 +46,7 @@ def resume_run(run: EncoderTraining, path: Path) -> None:
 
     # This very run, then its state.
     try:
-        same = (state["fingerprint"], state["layer"], state["settings"])
+        same = (current(state["fingerprint"]), state["layer"], state["settings"])
         if same != (run.generator.fingerprint, run.layer, asdict(run.settings)):
             raise ModelFileError(
                 f"{path}: a run of another generator, layer or settings; train into another file"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from invert.checkpoints import current
 from invert.checkpoints.file_format import FileFormat
 from invert.checkpoints.nodes import quoted
 from invert.checkpoints.safe_safetensors import load_safetensors, save_safetensors
@@ -148,7 +149,7 @@ def fields_of(header: Mapping[str, Any], tensors: Any) -> dict[str, Any]:
     if space.noise:
         parts.setdefault("noise", ())
         check_noise_count(space, parts["styles"], len(parts["noise"]))
-    return {"space": space, "fingerprint": fingerprint, "metadata": metadata, **parts}
+    return {"space": space, "fingerprint": current(fingerprint), "metadata": metadata, **parts}
 
 
 def check_noise_count(space: Space, styles: Styles, maps: int) -> None:

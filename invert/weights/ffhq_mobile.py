@@ -24,6 +24,7 @@ MAPPING_LAYERS = 8
 SYNTHESIS_LAYERS = 15
 W_AVG_SAMPLES = 10_000
 W_AVG_SEED = 0
+W_AVG_DECIMALS = 6
 
 Constants = Mapping[str, np.ndarray]
 Tensors = dict[str, torch.Tensor]
@@ -121,9 +122,13 @@ def _noise_and_bias(graph: Constants, prefix: str, noise: int, bias: int) -> Ten
 def _mean_style(tensors: Tensors) -> torch.Tensor:
     # The package stores no mean: it averages 4096 unseeded samples at every start. Ours is seeded.
     samples = np.random.RandomState(W_AVG_SEED).randn(W_AVG_SAMPLES, 512)
-    x = torch.from_numpy(samples).float()
+    x = torch.from_numpy(samples)
     x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     for k in range(MAPPING_LAYERS):
-        x = functional.linear(x, tensors[f"mapping.fc{k}.weight"], tensors[f"mapping.fc{k}.bias"])
+        weight, bias = tensors[f"mapping.fc{k}.weight"], tensors[f"mapping.fc{k}.bias"]
+        x = functional.linear(x, weight.double(), bias.double())
         x = functional.leaky_relu(x, 0.2) * 2**0.5
-    return x.mean(dim=0)
+
+    # Processors sum in different orders. The mean is part of the fingerprint, so that it must come
+    # out the same, to the last bit, on all of them: float64 errs by 1e-15, and that is rounded off.
+    return x.mean(dim=0).round(decimals=W_AVG_DECIMALS)

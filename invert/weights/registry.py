@@ -83,8 +83,8 @@ _RANDOM_FACE = Model(
     licence="Apache-2.0 (wheel); distilled from NVIDIA's FFHQ StyleGAN2: non-commercial use",
     summary="faces at 1024 px: MobileStyleGAN with StyleGAN2's own FFHQ mapping network",
     card="ffhq-mobile.md",
+    conversion=2,
     aligned=True,
-    unsealed="9d99d0e3ae9c0c5dab1f078cd8de88e2c778ea2159c927a7b71400718a797c1c",
 )
 
 

@@ -26,6 +26,7 @@ from edits.attributes.flow import LinearFlow, exponential
 from edits.attributes.model import AttributeModel
 from edits.feature_edit_names import FEATURE_EDITS
 from invert.checkpoints import write_checkpoint
+from invert.checkpoints.fingerprint import FFHQ_MOBILE
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.generator import Generator
@@ -515,5 +516,6 @@ def test_shipped_models_are_those_of_the_catalogue() -> None:
         assert path.name == file_name(
             model.direction, model.layer, str(model.training["generator"])
         )
+        assert model.fingerprint == FFHQ_MOBILE
         offset = find(model.direction).offset(18, 1.0)
         assert model.strength(offset[: len(model.offset)]) == pytest.approx(1.0)

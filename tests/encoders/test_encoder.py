@@ -12,11 +12,13 @@ import torch
 from networks import small_generator
 
 import invert.weights
+from invert.checkpoints.fingerprint import FFHQ_MOBILE
 from invert.checkpoints.safe_safetensors import load_safetensors
 from invert.encoders.encoder import Encoder, EncoderShape, new_encoder
 from invert.encoders.encoder_files import (
     BUNDLED,
     bundled_encoder,
+    bundled_encoders,
     encoders_in,
     load_encoder,
     save_encoder,
@@ -218,6 +220,7 @@ def test_every_encoder_of_the_package_says_what_it_is() -> None:
     folder = Path(invert.weights.__file__).parent / BUNDLED
     files = sorted(folder.glob("*.safetensors"))
     assert files
+    assert bundled_encoders()[FFHQ_MOBILE, 5] in files
     for path in files:
         assert path.with_suffix(".md").exists()
         assert path.stat().st_size < 16 << 20

@@ -12,6 +12,7 @@ from networks import small_checkpoint, small_generator
 from safetensors.torch import save_file
 
 from invert.checkpoints import write_checkpoint
+from invert.checkpoints.fingerprint import EARLIER, FFHQ_MOBILE
 from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
@@ -35,6 +36,14 @@ def test_a_saved_latent_loads_bit_for_bit(space: str, suffix: str, tmp_path: Pat
     assert (y.space, y.fingerprint, y.metadata) == (x.space, x.fingerprint, x.metadata)
     assert all(torch.equal(a, b) for a, b in zip(x.tensors(), y.tensors(), strict=True))
     assert torch.equal(GENERATOR.render(x), GENERATOR.render(y))
+
+
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_a_latent_of_an_earlier_fingerprint_belongs_to_the_same_network(
+    earlier: str, tmp_path: Path
+) -> None:
+    latent("W+").replace(fingerprint=earlier).save(tmp_path / "x.pt")
+    assert Latent.load(tmp_path / "x.pt").fingerprint == FFHQ_MOBILE
 
 
 def test_a_batch_splits_and_joins() -> None:

