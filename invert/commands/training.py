@@ -39,6 +39,7 @@ PARTS = ("features", "styles", "rgb")
             "warped",
             "previews",
             "image_every",
+            "image_side",
             "image_weight",
             "perceptual",
         ),
@@ -115,6 +116,13 @@ PARTS = ("features", "styles", "rgb")
     "--image-every", metavar="N", type=int, help="Compare images in every N-th update only."
 )
 @click.option(
+    "--image-size",
+    "image_side",
+    metavar="PIXELS",
+    type=int,
+    help="Side of the images that are compared: a smaller one is cheaper. Default: the encoder's.",
+)
+@click.option(
     "--image-weight", metavar="WEIGHT", type=float, help="Of each image term. Default: 2."
 )
 @click.option(
@@ -159,6 +167,7 @@ def encoder(
     warped: int | None,
     previews: bool,
     image_every: int | None,
+    image_side: int | None,
     image_weight: float | None,
     perceptual: tuple[str, ...],
     held_out: int | None,
@@ -195,6 +204,7 @@ def encoder(
         warped=warped,
         previews=previews,
         image_every=image_every,
+        image_side=image_side,
         image_weight=image_weight,
         held_out=held_out,
         half=half,

@@ -10,6 +10,7 @@ from invert.encoders.samples import SEEDS
 from invert.errors import UsageError
 
 MAX_PASSES = 8
+MIN_SIDE = 32  # pixels, for the perceptual networks
 PARTS = {"image_batch": "batch", "warped": "batch", "held_out_images": "held_out"}
 
 
@@ -30,6 +31,7 @@ class EncoderSettings:
     image_batch: int | None = None  # of them that are rendered and compared; None: a quarter
     warped: int | None = None  # warped images per update, compared as images only; None: a quarter
     image_every: int = 1  # image terms on every N-th update only
+    image_side: int | None = None  # pixels per side of compared images; None: of what is seen
     previews: bool = False  # render encodings by the layers up to the encoder's size
     perceptual: tuple[str, ...] = ("st-lpips-alex", "st-lpips-vgg")
 
@@ -67,6 +69,8 @@ class EncoderSettings:
             if part is not None and not 0 <= part <= most:
                 raise UsageError(f"{name} is from 0 to {whole}, which is {most}; got {part}")
 
+        if self.image_side is not None and self.image_side < MIN_SIDE:
+            raise UsageError(f"image_side is at least {MIN_SIDE}, got {self.image_side}")
         if self.passes and (not self.compared or self.image_every > 1):
             raise UsageError("a refinement learns from images: image_batch ≥ 1 and image_every 1")
         if self.lr <= 0 or self.max_norm <= 0 or not 0 <= self.ema < 1:

@@ -26,6 +26,7 @@ from invert.encoders.settings import EncoderSettings
 from invert.encoders.spread import measure_spread
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.images.images import area_downscale
 from invert.latents.distributions import group_means
 from invert.metrics.perceptual import PerceptualDistance
 
@@ -99,7 +100,8 @@ class EncoderTraining:
         # What images are compared by.
         painter = generator.half() if self.half else generator
         self.batches = Batches(self.samples, Renderer(painter, layer, side), settings)
-        self.renderer = Renderer(painter, layer, side, previews=settings.previews)
+        shown = min(settings.image_side or side, side)
+        self.renderer = Renderer(painter, layer, shown, previews=settings.previews)
         self.terms = ImageTerms(distances, half=self.half)
         self.held_out = HeldOut(
             Samples(generator, layer, seed + HELD_OUT_SEED),
@@ -222,7 +224,8 @@ class EncoderTraining:
         images = None
         if count := len(batch.targets):
             rendered = self.renderer(encoding.rows(slice(0, count)), batch.noise)
-            images = total(self.terms(rendered, batch.targets))
+            targets = area_downscale(batch.targets, self.renderer.size)
+            images = total(self.terms(rendered, targets))
             loss = loss + s.image_weight * images
 
         # F_i of warped images lies where generated ones do ([S] eq. 7.2).

@@ -45,6 +45,7 @@ def training(settings: EncoderSettings = SMALL) -> EncoderTraining:
         ({"batch": 2, "warped": 3}, "warped is from 0 to batch, which is 2; got 3"),
         ({"batch": 2, "image_batch": -1}, "image_batch is from 0 to batch, which is 2; got -1"),
         ({"image_every": 0}, "image_every is at least 1, got 0"),
+        ({"image_side": 16}, "image_side is at least 32, got 16"),
         (
             {"held_out": 4, "held_out_images": 5},
             "held_out_images is from 0 to held_out, which is 4",
@@ -115,6 +116,19 @@ def test_updates_without_image_terms_see_no_warped_images() -> None:
     assert run.update(0.0).images is not None
     assert run.update(0.0).images is None
     assert run.seen == 9
+
+
+def test_images_are_compared_at_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = training(EncoderSettings(**{**vars(SMALL), "image_side": 32}))
+    sizes = []
+    monkeypatch.setattr(
+        run,
+        "terms",
+        lambda a, b: sizes.append((a.shape, b.shape)) or {"mse": (a - b).square().mean()},
+    )
+    run.update(0.0)
+    shape = (run.settings.compared + run.settings.unknown, 3, 32, 32)
+    assert sizes == [(shape, shape)]
 
 
 def test_the_rate_rises_and_falls_to_zero_over_steps_or_time() -> None:

@@ -106,7 +106,7 @@ OPTIMIZING = {
     "project from a latent": f"{PROJECT} --space FNW9 --init a.pt {NET} {DISTANCE}",
     "find companions": f"edit canvas.pt --direction tilt.safetensors --features residual {NET}",
     "train encoder": f"train encoder --layer 5 --hours 1 --steps 1 --batch 2 --warped 1 --lr 1e-3 "
-    f"--half --image-batch 1 --image-every 1 {DISTANCE} --seed 1 --held-out 4 "
+    f"--half --image-batch 1 --image-every 1 --image-size 32 {DISTANCE} --seed 1 --held-out 4 "
     f"--init encoder.safetensors -o t.safetensors --json {NET}",
     "train a refinement": f"train encoder --minutes 5 --steps 1 --batch 1 --refinement 2 "
     f"--image-weight 1 --previews {DISTANCE} --held-out 1 --init encoder.safetensors "
