@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -142,13 +144,22 @@ def test_the_rate_rises_and_falls_to_zero_over_steps_or_time() -> None:
     assert [step.rate for step in steps] == pytest.approx([0.5 * PLAIN.lr, 0.5 * PLAIN.lr])
 
 
-def test_a_run_over_a_time_ends_with_it_and_goes_on_with_its_rest() -> None:
+def test_a_run_over_a_time_ends_with_it_and_goes_on_with_its_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A second passes between two looks at the clock.
+    seconds = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr("invert.encoders.training.time", clock)
+
     run = training(PLAIN)
-    run.run(steps=None, seconds=0.1, callback=lambda step: None, test_every=1000)
-    assert 0.1 <= run.seconds < 5
+    run.run(steps=None, seconds=5, callback=lambda step: None, test_every=1000)
+    assert 5 <= run.seconds <= 8
     made = run.step
-    run.run(steps=None, seconds=0.1, callback=lambda step: None, test_every=1000)
+    run.run(steps=None, seconds=5, callback=lambda step: None, test_every=1000)
     assert run.step == made > 0
+    run.run(steps=None, seconds=12, callback=lambda step: None, test_every=1000)
+    assert run.step > made
 
 
 def test_half_precision_learns_as_full_does() -> None:
