@@ -77,7 +77,8 @@ from invert.errors import UsageError
     "--start",
     metavar="FILE",
     type=FILE,
-    help="Begin with the networks of the run that wrote FILE; FNZ3 may begin with a plain one.",
+    help="Begin with this network and the discriminator of its run, if that lies beside it; FNZ3 "
+    "may begin with a plain one.",
 )
 @click.option(
     "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
@@ -180,7 +181,7 @@ def gan(
     from invert.gan.distance_to_data import DistanceToData, no_measures
     from invert.gan.settings import GanSettings
     from invert.gan.training import GanStep
-    from invert.gan.training_run import train_gan
+    from invert.gan.training_run import run_beside, train_gan
 
     # Settings.
     limit = time_limit(minutes, hours, steps)
@@ -219,6 +220,8 @@ def gan(
 
     chosen = pick_device(device)
     say_device(chosen)
+    if start is not None and run_beside(start) is None:
+        say(f"{start}: without the run that made it; the discriminator begins anew")
     measuring = no_measures if measure == 0 else DistanceToData(measure, chosen)
 
     def losses(step: GanStep) -> dict[str, str]:

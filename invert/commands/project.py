@@ -117,7 +117,7 @@ if TYPE_CHECKING:
     "--half/--no-half",
     default=None,
     help="Optimize in bfloat16; results are in float32. Default: the preset's; fast and draft do "
-    "so on a CPU with instructions for it (AVX512-BF16).",
+    "so on a CPU known to be faster by it (AMX, AMD with AVX512).",
 )
 @click.option(
     "--perceptual",

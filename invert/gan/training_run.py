@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from invert import interrupts
-from invert.checkpoints import Checkpoint
+from invert.checkpoints import Checkpoint, read_checkpoint
 from invert.checkpoints.ours import FORMAT, write_checkpoint
 from invert.errors import UsageError
 from invert.files.run_folder import (
@@ -56,8 +56,9 @@ def train_gan(
     facts.
 
     data      a picture, a folder of pictures, or a Zarr array [H, W, 3] of uint8
-    start     the network file of another run, whose folder lies beside it: training begins with its
-              two networks, also FNZ_i with those of a plain one
+    start     a network file: training begins with its generator, also FNZ_i with a plain one's, and
+              with the discriminator of the run in the folder beside it, or a new one where there is
+              no such folder (`run_beside`)
     measure   what is measured at every snapshot, beside the losses
 
     Every minute the folder OUTPUT.run gets `run.pt`, where `resume` goes on. A snapshot, every
@@ -78,7 +79,7 @@ def train_gan(
             if resume:
                 resume_run(training, folder / STATE)
             elif start is not None:
-                branch_run(training, start.with_suffix(".run") / STATE, start.name)
+                begin_from_file(training, start)
         forget_later_steps(folder / HISTORY, training.step if resume else -1)
 
         notes = Notes(training, folder, output, data, snapshot_minutes, measure, record)
@@ -86,17 +87,31 @@ def train_gan(
 
 
 def check_sources(data: Path, start: Path | None) -> None:
-    """Raise :class:`UsageError` unless the data is there, and the run that training begins from."""
+    """Raise :class:`UsageError` unless the data and the network that training begins from exist."""
     if not data.exists():
         raise UsageError(f"{data}: no such picture or folder")
-    if start is None:
+    if start is not None and not start.exists():
+        raise UsageError(f"{start}: no such network")
+
+
+def run_beside(network: Path) -> Path | None:
+    """The state of the run that wrote a network, with both networks; None if it is not there."""
+    state = network.with_suffix(".run") / STATE
+    return state if state.exists() else None
+
+
+def begin_from_file(training: GanTraining, start: Path) -> None:
+    """Begin with the networks of a run, or with a generator alone. Raises :class:`UsageError` for
+    one of another architecture or other widths.
+    """
+    state = run_beside(start)
+    if state is not None:
+        branch_run(training, state, start.name)
         return
-    state = start.with_suffix(".run") / STATE
-    if not state.exists():
-        raise UsageError(
-            f"{start}: {state} should lie beside it, with both networks of its training; "
-            "give a file that `invert train gan` wrote, and keep its folder"
-        )
+    checkpoint = read_checkpoint(start)
+    if checkpoint.architecture != "stylegan2":
+        raise UsageError(f"{start}: expected a StyleGAN2, got {checkpoint.architecture}")
+    training.begin_from(checkpoint.tensors, start.name)
 
 
 class Notes:

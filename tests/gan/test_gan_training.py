@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from networks import small_mobile_tensors
 from PIL import Image
 
-from invert.checkpoints import read_checkpoint
+from invert.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from invert.checkpoints.ours import FORMAT
 from invert.errors import ModelFileError, UsageError
 from invert.files.provenance import record
 from invert.files.run_folder import STATE
@@ -238,9 +241,30 @@ def test_data_or_a_start_that_are_not_there_leave_nothing_behind(
     output, none = tmp_path / "earth.safetensors", tmp_path / "none.safetensors"
     with pytest.raises(UsageError, match="no such picture or folder"):
         train_gan(tmp_path / "none.png", output, settings=SMALL, steps=1)
-    with pytest.raises(UsageError, match="should lie beside it"):
+    with pytest.raises(UsageError, match="no such network"):
         train_gan(data, output, settings=SMALL, steps=1, start=none)
     assert [path.name for path in tmp_path.iterdir()] == ["earth.png"]
+
+
+def test_a_network_without_its_run_is_a_start_too(data: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "plain.safetensors", tmp_path / "drawn.safetensors"
+    plain = dataclasses.replace(SMALL, resolution=16)
+    train_gan(data, first, settings=plain, steps=2)
+    shutil.rmtree(first.with_suffix(".run"))
+    drawn = dataclasses.replace(plain, space="FNZ3")
+    facts = train_gan(data, second, settings=drawn, steps=0, start=first)
+    assert facts["start"] == "plain.safetensors"
+    before, after = (read_checkpoint(path).tensors for path in (first, second))
+    layers = [name for name in after if name.startswith("synthesis.") and "const" not in name]
+    assert layers
+    assert all(torch.equal(before[name], after[name]) for name in layers)
+
+
+def test_a_network_of_another_architecture_is_no_start(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "mobile.safetensors"
+    write_checkpoint(other, Checkpoint("mobile-stylegan", FORMAT, {}, small_mobile_tensors()))
+    with pytest.raises(UsageError, match="expected a StyleGAN2, got mobile-stylegan"):
+        train_gan(data, tmp_path / "earth.safetensors", settings=SMALL, steps=1, start=other)
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -10,14 +10,17 @@ from invert.projection.projector import networks_for, project
 from invert.projection.settings import ProjectionSettings, preset
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-ABLE, UNABLE = {"avx2": True, "avx512_bf16": True}, {"avx2": True, "avx512_bf16": False}
+Able = dict[str, bool | str]
+ABLE: Able = {"avx512_bf16": True, "cpu_name": "AMD EPYC 9R45"}
+UNABLE: Able = {"avx512_bf16": False, "cpu_name": "AMD EPYC 7R13"}
+INTEL: Able = {"avx512_bf16": True, "cpu_name": "Intel Xeon"}
 GENERATOR = small_mobile()
 SETTINGS = ProjectionSettings(
     steps=4, warmup=2, companion_steps=2, mse_weight=1.0, perceptual="none", half=None
 )
 
 
-def processor(able: dict[str, bool] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def processor(able: Able | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let torch tell these capabilities; None: a torch that cannot tell."""
     if able is None:
         monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
@@ -35,7 +38,9 @@ def picture(seed: int) -> torch.Tensor:
     ("able", "half"),
     [
         (ABLE, True),
-        ({"amx_bf16": True}, True),
+        (INTEL, False),
+        ({**INTEL, "amx_bf16": True}, True),
+        ({"avx512_bf16": True}, False),
         (UNABLE, False),
         ({"bf16": True}, False),
         ({}, False),
@@ -44,7 +49,7 @@ def picture(seed: int) -> torch.Tensor:
 )
 @pytest.mark.parametrize("name", ["fast", "draft"])
 def test_steps_are_in_bfloat16_on_a_cpu_that_is_known_to_be_faster_so(
-    name: str, able: dict[str, bool] | None, half: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, able: Able | None, half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor(able, monkeypatch)
     assert preset(name, "FNW5").for_device(CPU).half is half
@@ -68,7 +73,7 @@ def test_presets_of_publications_are_in_full_precision(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("able", "half"), [(ABLE, True), (UNABLE, False)])
 @pytest.mark.filterwarnings("ignore:this processor has no bfloat16")
 def test_a_point_says_which_precision_its_steps_had_and_is_in_full_precision_itself(
-    able: dict[str, bool], half: bool, monkeypatch: pytest.MonkeyPatch
+    able: Able, half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor(able, monkeypatch)
     assert (networks_for(GENERATOR, SETTINGS, None, None).generator is GENERATOR) is not half
