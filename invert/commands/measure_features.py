@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,13 +22,7 @@ from invert.commands.measure_sets import (
     set_options,
 )
 from invert.commands.opening import fetch
-from invert.commands.options import (
-    FILE,
-    device_option,
-    json_option,
-    network_option,
-    overwrite_option,
-)
+from invert.commands.options import FILE, json_option, overwrite_option
 from invert.commands.terminal import say
 from invert.errors import UsageError
 
@@ -58,26 +52,12 @@ if TYPE_CHECKING:
 @click.option("--keep-b", metavar="FILE", type=FILE, help="The same for B, or for the samples.")
 @overwrite_option
 @json_option
-@network_option
-@device_option
 def fd_vgg16(
-    a: Path,
-    b: Path | None,
-    size: int | None,
-    count: int | None,
-    seed: int,
-    max_pixels: int | None,
-    seeds: str,
-    psi: float,
-    label: int | None,
-    noise: Any,
-    batch: int | None,
+    options: SetOptions,
     keep_a: Path | None,
     keep_b: Path | None,
     overwrite: bool,
     as_json: bool,
-    network: str,
-    device: str,
 ) -> None:
     """Fréchet distance of two sets, by features of VGG16.
 
@@ -93,30 +73,30 @@ def fd_vgg16(
       invert measure fd-vgg16 photographs --network ffhq.pkl --seeds 0-9999
       invert measure fd-vgg16 earth.jpg samples --size 64
     """
-    options = SetOptions(size, count, seed, max_pixels, seeds, psi, label, noise, network, device)
-    options.check(b)
+    options.check()
     if keep_a is not None and keep_a == keep_b:
         raise UsageError("--keep-a and --keep-b name one file; each set needs its own")
-    inputs = [a, b, network]
+    a, b = options.a, options.b
+    inputs = [a, b, options.network]
     kept = [
         None if into is None else keep(path, into, inputs, options, overwrite)
         for path, into in ((a, keep_a), (b, keep_b))
     ]
 
     # Both sets are opened before either is measured.
-    generator = options.generator(b)
+    generator = options.generator()
     opened = [open_or_load(path, options, generator) for path in (a, b)]
     check_sizes(*(each.facts for each in opened))
 
     from invert.metrics.moments import frechet_distance
     from invert.metrics.vgg16_features import load_vgg16_features
 
-    chosen = pick_device(device)
+    chosen = pick_device(options.device)
     say_device(chosen)
     fetch("lpips-vgg")
     features = load_vgg16_features(device=chosen)
     first, second = (
-        measured(each, features, batch, into, overwrite)
+        measured(each, features, options.batch, into, overwrite)
         for each, into in zip(opened, kept, strict=True)
     )
 

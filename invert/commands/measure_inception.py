@@ -18,53 +18,30 @@ from invert.commands.measure_sets import (
     check_sizes,
     set_options,
 )
-from invert.commands.options import FILE, device_option, json_option, network_option
+from invert.commands.options import FILE, json_option
 from invert.commands.parsing import check_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SECTIONS = {"Pictures": SET_SECTION, "Samples": SAMPLES_SECTION}
-COMMON = (
-    set_options,
-    click.option(
-        "--inception",
-        metavar="FILE",
-        type=FILE,
-        required=True,
-        help="torch-fidelity's weights-inception-2015-12-05-6726825d.pth.",
-    ),
-    json_option,
-    network_option,
-    device_option,
+inception_option = click.option(
+    "--inception",
+    metavar="FILE",
+    type=FILE,
+    required=True,
+    help="torch-fidelity's weights-inception-2015-12-05-6726825d.pth.",
 )
 
 
-def inception_options(command: Any) -> Any:
-    """The command with two sets, --inception and what all commands of a network have."""
-    for option in reversed(COMMON):
-        command = option(command)
-    return command
-
-
 @click.command(cls=Command, sections=SECTIONS)
-@inception_options
+@set_options
+@inception_option
+@json_option
 def fid(
-    a: Path,
-    b: Path | None,
-    size: int | None,
-    count: int | None,
-    seed: int,
-    max_pixels: int | None,
-    seeds: str,
-    psi: float,
-    label: int | None,
-    noise: Any,
-    batch: int | None,
+    options: SetOptions,
     inception: Path,
     as_json: bool,
-    network: str,
-    device: str,
 ) -> None:
     """Fréchet Inception distance of two sets.
 
@@ -78,15 +55,16 @@ def fid(
     """
     from invert.metrics.inception import inception_distance
 
-    options = SetOptions(size, count, seed, max_pixels, seeds, psi, label, noise, network, device)
-    first, second, facts = both_features(a, b, options, inception, batch)
+    first, second, facts = both_features(options, inception)
     print_facts({"fid": inception_distance(first, second), **facts}, as_json)
 
 
 @click.command(
     cls=Command, sections={**SECTIONS, "Subsets": ("subsets", "subset_size", "subset_seed")}
 )
-@inception_options
+@set_options
+@inception_option
+@json_option
 @click.option(
     "--subsets", metavar="N", type=int, default=100, show_default=True, help="Random subsets."
 )
@@ -102,21 +80,9 @@ def fid(
     help="Of the subsets.",
 )
 def kid(
-    a: Path,
-    b: Path | None,
-    size: int | None,
-    count: int | None,
-    seed: int,
-    max_pixels: int | None,
-    seeds: str,
-    psi: float,
-    label: int | None,
-    noise: Any,
-    batch: int | None,
+    options: SetOptions,
     inception: Path,
     as_json: bool,
-    network: str,
-    device: str,
     subsets: int,
     subset_size: int,
     subset_seed: int,
@@ -133,8 +99,7 @@ def kid(
     from invert.metrics.inception import kernel_distance
 
     check_seed(subset_seed)
-    options = SetOptions(size, count, seed, max_pixels, seeds, psi, label, noise, network, device)
-    first, second, facts = both_features(a, b, options, inception, batch)
+    first, second, facts = both_features(options, inception)
     mean, std = kernel_distance(
         first, second, subsets=subsets, subset_size=subset_size, seed=subset_seed
     )
@@ -143,7 +108,9 @@ def kid(
 
 
 @click.command("precision-recall", cls=Command, sections=SECTIONS)
-@inception_options
+@set_options
+@inception_option
+@json_option
 @click.option(
     "--neighbours",
     metavar="K",
@@ -153,21 +120,9 @@ def kid(
     help="The distance of the K-th is what counts as near.",
 )
 def precision_recall(
-    a: Path,
-    b: Path | None,
-    size: int | None,
-    count: int | None,
-    seed: int,
-    max_pixels: int | None,
-    seeds: str,
-    psi: float,
-    label: int | None,
-    noise: Any,
-    batch: int | None,
+    options: SetOptions,
     inception: Path,
     as_json: bool,
-    network: str,
-    device: str,
     neighbours: int,
 ) -> None:
     """Precision and recall of generated pictures.
@@ -182,24 +137,21 @@ def precision_recall(
     """
     from invert.metrics.inception import precision_recall as measure
 
-    options = SetOptions(size, count, seed, max_pixels, seeds, psi, label, noise, network, device)
-    first, second, facts = both_features(a, b, options, inception, batch)
+    first, second, facts = both_features(options, inception)
     precision, recall = measure(first, second, neighbours=neighbours)
     print_facts(
         {"precision": precision, "recall": recall, "neighbours": neighbours, **facts}, as_json
     )
 
 
-def both_features(
-    a: Path, b: Path | None, options: SetOptions, inception: Path, batch: int | None
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def both_features(options: SetOptions, inception: Path) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Inception's features of A and of B or the samples, and what a report says about them."""
     from invert.metrics.inception import inception_features, load_inception
 
     # All is opened before anything is measured.
-    options.check(b)
-    generator = options.generator(b)
-    sets = [options.pictures(path, generator) for path in (a, b)]
+    options.check()
+    generator = options.generator()
+    sets = [options.pictures(path, generator) for path in (options.a, options.b)]
     check_sizes(*(pictures.facts for pictures in sets))
     chosen = pick_device(options.device)
     say_device(chosen)
@@ -208,6 +160,8 @@ def both_features(
     features = []
     for pictures in sets:
         with counted_calls(len(pictures), "image") as update:
-            features.append(inception_features(pictures, network, batch=batch, callback=update))
+            features.append(
+                inception_features(pictures, network, batch=options.batch, callback=update)
+            )
     facts = {"a": sets[0].facts, "b": sets[1].facts, "features": network.facts}
     return features[0], features[1], facts

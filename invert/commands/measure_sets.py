@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invert.commands.opening import open_generator
-from invert.commands.options import FILE, check_psi, class_option, reading_settings, was_given
+from invert.commands.options import (
+    FILE,
+    check_psi,
+    class_option,
+    device_option,
+    network_option,
+    reading_settings,
+    was_given,
+)
 from invert.commands.parsing import parse_seeds
 from invert.errors import UsageError
 
@@ -76,20 +85,17 @@ OPTIONS = (
     class_option,
     noise_option,
     batch_option,
+    network_option,
+    device_option,
 )
-
-
-def set_options(command: Any) -> Any:
-    """The command with the arguments A and B and the options that say what they are."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
 
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What :func:`set_options` took, but for A and B."""
+    """What :func:`set_options` takes."""
 
+    a: Path
+    b: Path | None
     size: int | None
     count: int | None
     seed: int
@@ -98,16 +104,18 @@ class SetOptions:
     psi: float
     label: int | None
     noise: Any
+    batch: int | None
     network: str
     device: str
 
-    def check(self, b: Path | None) -> None:
+    def check(self) -> None:
         """Raise :class:`UsageError` for options of samples where B is no network's samples."""
         given = [name for name in ("network", *SAMPLES_SECTION) if was_given(name)]
-        if b is not None and given:
+        if self.b is not None and given:
             name = {"label": "class"}.get(given[0], given[0])
             raise UsageError(
-                f"A is compared with B or with samples of --network, got {b.name} and --{name}; "
+                "A is compared with B or with samples of --network, got "
+                f"{self.b.name} and --{name}; "
                 "leave one of them out"
             )
 
@@ -120,9 +128,9 @@ class SetOptions:
             return {"files": [f"folder of pictures, size {self.size}"]}
         return {"files": [path, f"crops, size {self.size}, seed {self.seed}"]}
 
-    def generator(self, b: Path | None) -> Generator | None:
+    def generator(self) -> Generator | None:
         """The network whose samples stand for B where no B is named."""
-        return open_generator(self.network, self.device) if b is None else None
+        return open_generator(self.network, self.device) if self.b is None else None
 
     def pictures(self, path: Path | None, generator: Generator | None) -> PictureSet:
         """The pictures at a path, or for None the generator's samples.
@@ -154,6 +162,21 @@ class SetOptions:
             )
         count = self.count or DEFAULT_COUNT
         return PictureCrops(path, size=size, count=count, seed=self.seed, options=options)
+
+
+def set_options(function: Callable[..., None]) -> Callable[..., None]:
+    """A command's function that takes SetOptions as `options`, with the arguments A and B and all
+    options behind them, those of the network and the device included.
+    """
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        options = {name: values.pop(name) for name in SetOptions.__dataclass_fields__}
+        function(options=SetOptions(**options), **values)
+
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
 
 
 def check_sizes(a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
