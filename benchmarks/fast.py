@@ -40,12 +40,12 @@ HERE = Path(__file__).resolve().parent.parent
 def run(
     checkout: Path, photo: Path, out: Path, arguments: list[str], threads: int
 ) -> dict[str, float]:
-    """Wall and processor seconds of `invert project` of a checkout, which writes the picture."""
-    command = [sys.executable, "-m", "invert", "project", str(photo), "-o", str(out), "--overwrite"]
+    """Wall and processor seconds of `invert project` of a checkout, which writes into a folder."""
+    command = [sys.executable, "-m", "invert", "project", str(photo), "--out", str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(checkout)}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(
-        [*command, "--crop", "centre", *arguments],
+        [*command, "--overwrite", "--crop", "centre", *arguments],
         cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -91,11 +91,10 @@ def main(
             write_png(to_pil(image)[0], photo)
             target = to_tensor(read_image(photo))
             for state, (checkout, extra) in states.items():
-                picture = out / f"{image_name}-{state}.png"
                 arguments = ["--network", network, "--space", space, *extra]
-                seconds = run(checkout, photo, picture.with_suffix(".pt"), arguments, threads)
+                seconds = run(checkout, photo, out / state, arguments, threads)
                 row = {"image": image_name, "state": state, **seconds}
-                rows.append(row | likeness(picture, target, distances))
+                rows.append(row | likeness(out / state / photo.name, target, distances))
                 click.echo(json.dumps(rows[-1], sort_keys=True))
 
     # Means, and ratios of means.

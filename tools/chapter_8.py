@@ -107,16 +107,22 @@ def trained(
 
 
 def distances(
-    generator: Generator, data: Moments, features: VGG16Features, count: int
+    generator: Generator, data: Moments, features: VGG16Features, count: int, cut: int
 ) -> list[float]:
-    """fd-vgg16 from the data for each seed of the measure."""
+    """fd-vgg16 from the data for each seed of the measure, without `cut` pixels at the edges."""
     found = []
     for seed in MEASURE_SEEDS:
         seeds = range(seed * 1_000_000, seed * 1_000_000 + count)
         samples = batches_of(GeneratedPictures(generator, seeds))
-        moments = vgg16_moments(samples, features)
+        moments = vgg16_moments((inside(batch, cut) for batch in samples), features)
         found.append(frechet_distance(data, moments))
     return found
+
+
+def inside(images: Tensor, cut: int) -> Tensor:
+    """Images [N, 3, R, R] without `cut` pixels at each edge."""
+    side = images.shape[2] - cut
+    return images[:, :, cut:side, cut:side].contiguous()
 
 
 def edge_correlations(images: Tensor) -> np.ndarray:
@@ -130,22 +136,24 @@ def edge_correlations(images: Tensor) -> np.ndarray:
     return np.corrcoef(edges)[np.triu_indices(len(grey), 1)]
 
 
-def compare(folder: Path, data: Path, count: int, device: str, names: Sequence[str]) -> None:
+def compare(
+    folder: Path, data: Path, count: int, cut: int, device: str, names: Sequence[str]
+) -> None:
     """Measure and show networks of the folder; `table.json` keeps what it has of others."""
     crops = Crops(open_pictures(data, folder / "pictures"), LAND.crops)
     features = load_vgg16_features(device=device)
-    batches = (crops.batch(2**40 + k, BATCH) for k in range(0, count, BATCH))
+    batches = (inside(crops.batch(2**40 + k, BATCH), cut) for k in range(0, count, BATCH))
     real = vgg16_moments(batches, features)
     sheet(crops.batch(2**41, SHOWN)).save(folder / "data.png")
 
-    others = (crops.batch(2**40 + count + k, BATCH) for k in range(0, count, BATCH))
+    others = (inside(crops.batch(2**40 + count + k, BATCH), cut) for k in range(0, count, BATCH))
     floor = frechet_distance(real, vgg16_moments(others, features))
 
-    kept = folder / "table.json"
+    kept = folder / (f"table-{cut}.json" if cut else "table.json")
     table = json.loads(kept.read_text()) if kept.exists() else {}
     table |= {
         "data": {"fd_vgg16": [floor], "edges": facts_of_edges(crops.batch(2**41, SHOWN))},
-        "measure": {"count": count, "seeds": list(MEASURE_SEEDS), **features.facts},
+        "measure": {"count": count, "cut": cut, "seeds": list(MEASURE_SEEDS), **features.facts},
     }
     for name in names:
         path = folder / f"{name}.safetensors"
@@ -155,7 +163,7 @@ def compare(folder: Path, data: Path, count: int, device: str, names: Sequence[s
         shown = torch.cat(list(batches_of(GeneratedPictures(generator, range(SHOWN))))).cpu()
         sheet(shown).save(folder / f"{name}.png")
         table[name] = {
-            "fd_vgg16": distances(generator, real, features, count),
+            "fd_vgg16": distances(generator, real, features, count, cut),
             "edges": facts_of_edges(shown),
         }
         print(name, table[name], flush=True)
@@ -198,6 +206,9 @@ def main() -> None:
     parser.add_argument("--start-steps", type=int, default=7000, help="of the plain generator")
     parser.add_argument("--steps", type=int, default=2500, help="of every branch")
     parser.add_argument("--count", type=int, default=2048, help="samples of a measure")
+    parser.add_argument(
+        "--cut", type=int, default=0, help="pixels at the edges left out of measures"
+    )
     parser.add_argument("--only", choices=("train", "compare"))
     parser.add_argument("--branch", action="append", choices=tuple(BRANCHES))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -213,7 +224,7 @@ def main() -> None:
     if args.only != "compare":
         train(args.folder, args.data, first, branch, args.device, names)
     if args.only != "train":
-        compare(args.folder, args.data, args.count, args.device, names)
+        compare(args.folder, args.data, args.count, args.cut, args.device, names)
 
 
 if __name__ == "__main__":
