@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from directions.w_space import WSpace
 
 RESEMBLING = 0.4  # cosine with an attribute; random ones of 512 values lie below 0.18
+TURNING = 0.05  # standard deviations of an attribute per σ; the sign of less says nothing
 
 
 @click.command("import", cls=Command, renamed=RENAMED)
@@ -124,7 +125,7 @@ def is_turned(measured: Measurement, names: Sequence[str]) -> bool:
 
     leakage, cosines = measured.leakage, measured.cosines
     attribute = named_attribute(names, leakage)
-    if attribute is not None and leakage[attribute] < 0:
+    if attribute is not None and leakage[attribute] < -TURNING:
         say(f"turned round: in the file, + is less {attribute}; --sign 1 leaves it so", err=True)
         return True
 
