@@ -32,7 +32,7 @@ def ours() -> Callable[[Tensor], Tensor]:
 
 
 def kornias() -> Callable[[Tensor], Tensor]:
-    """As many of kornia's, with about the same ranges."""
+    """About as many of kornia's, with about the same ranges."""
     K = importlib.import_module("kornia.augmentation")
     made = K.AugmentationSequential(
         K.RandomAffine(180.0, translate=(0.125, 0.125), scale=(0.7, 1.4), p=PROBABILITY),

@@ -108,7 +108,7 @@ from invert.errors import UsageError
 @click.option(
     "--half/--no-half",
     default=None,
-    help="Convolutions in bfloat16. Default: where the device computes in it.",
+    help="Convolutions in bfloat16. Default: where that is faster.",
 )
 @click.option(
     "--snapshot",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +115,7 @@ class SetOptions:
             name = {"label": "class"}.get(given[0], given[0])
             raise UsageError(
                 "A is compared with B or with samples of --network, got "
-                f"{self.b.name} and --{name}; "
-                "leave one of them out"
+                f"{self.b.name} and --{name}; leave one of them out"
             )
 
     def sources(self, path: Path | None) -> dict[str, Any]:
@@ -171,7 +170,7 @@ def set_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        options = {name: values.pop(name) for name in SetOptions.__dataclass_fields__}
+        options = {field.name: values.pop(field.name) for field in fields(SetOptions)}
         function(options=SetOptions(**options), **values)
 
     for option in reversed(OPTIONS):

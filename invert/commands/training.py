@@ -110,7 +110,7 @@ PARTS = ("features", "styles", "rgb")
 @click.option(
     "--previews",
     is_flag=True,
-    help="Render encodings by the layers up to the encoder's size: cheaper, not quite exact.",
+    help="Render encodings by the layers up to the size compared: cheaper, not quite exact.",
 )
 @click.option(
     "--image-every", metavar="N", type=int, help="Compare images in every N-th update only."

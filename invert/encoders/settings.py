@@ -32,7 +32,7 @@ class EncoderSettings:
     warped: int | None = None  # warped images per update, compared as images only; None: a quarter
     image_every: int = 1  # image terms on every N-th update only
     image_side: int | None = None  # pixels per side of compared images; None: of what is seen
-    previews: bool = False  # render encodings by the layers up to the encoder's size
+    previews: bool = False  # render encodings by the layers up to the size compared
     perceptual: tuple[str, ...] = ("st-lpips-alex", "st-lpips-vgg")
 
     early_weight: float = 0.75  # of the distance after all passes of a refinement but the last

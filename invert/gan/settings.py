@@ -56,7 +56,7 @@ class GanSettings:
     ema_ramp: float = 0.05
 
     ada_target: float = 0.6  # mean sign of the logits of real images; 0: nothing is augmented
-    half: bool | None = None  # bfloat16 in convolutions; None: where the device computes in it
+    half: bool | None = None  # bfloat16 in convolutions; None: where that is faster
     seed: int = 0
 
     def __post_init__(self) -> None:
