@@ -9,84 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from invert.errors import ModelFileError
 from invert.networks.coarse import band_kernel, coarse_kernel
-from invert.networks.network import Affine, Layer, MappingNetwork, Style, SynthesisNetwork
+from invert.networks.haar import HaarSynthesis
+from invert.networks.network import (
+    Affine,
+    Layer,
+    MappingNetwork,
+    Style,
+    SynthesisNetwork,
+    is_vector,
+)
 from invert.networks.receptive_field import read_by_conv
+from invert.networks.separable import SLOPE, fits_strips, separable_layer
 from invert.networks.stylegan2_tensors import mapping_depth, subset
 from invert.networks.windows import Interval
-
-
-class HaarSynthesis(torch.autograd.Function):
-    """[N, C, 2H, 2W] from four Haar bands [N, 4C, H, W] in blocks ll, lh, hl, hh, times 2.
-
-    The transform is orthogonal up to scale, so the backward pass is the analysis. The factor ½ is
-    folded into the weights before it. Written out because stacking and shuffling moves every value
-    five times, and this twice.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, bands: Tensor) -> Tensor:
-        """Synthesis: the four cells of a square are ll ± lh ± hl ± hh."""
-        n, c4, h, w = bands.shape
-        memory = layout(c4 // 4)
-        ll, lh, hl, hh = bands.contiguous(memory_format=memory).chunk(4, 1)
-
-        # The upper cells, then the lower ones: left is the sum, right the difference.
-        x = empty(bands, (n, c4 // 4, 2 * h, 2 * w), memory)
-        butterfly(ll + lh, hl + hh, x[:, :, ::2, ::2], x[:, :, ::2, 1::2])
-        butterfly(ll - lh, hl - hh, x[:, :, 1::2, ::2], x[:, :, 1::2, 1::2])
-        return x
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Analysis, which is the transpose."""
-        n, c, h, w = grad.shape
-        memory = layout(c)
-
-        # Along the rows.
-        grad = grad.contiguous(memory_format=memory)
-        left, right = grad[:, :, :, ::2], grad[:, :, :, 1::2]
-        low, high = left + right, left - right
-
-        # Down the columns.
-        bands = empty(grad, (n, 4 * c, h // 2, w // 2), memory)
-        ll, lh, hl, hh = bands.chunk(4, 1)
-        butterfly(low[:, :, ::2], low[:, :, 1::2], ll, lh)
-        butterfly(high[:, :, ::2], high[:, :, 1::2], hl, hh)
-        return bands.contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        """Synthesis, which is linear."""
-        return HaarSynthesis.apply(tangent)
-
-
-def layout(channels: int) -> torch.memory_format:
-    """How a transform of so many channels lies in memory: channels last, but for a picture.
-
-    There three values at a time would be added, which takes four times as long in bfloat16.
-    """
-    return torch.contiguous_format if channels <= 3 else torch.channels_last
-
-
-def empty(like: Tensor, shape: Sequence[int], memory: torch.memory_format) -> Tensor:
-    """A map whose values are not yet written."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=memory)
-
-
-def butterfly(a: Tensor, b: Tensor, total: Tensor, difference: Tensor) -> None:
-    """Write a + b and a − b in place."""
-    torch.add(a, b, out=total)
-    torch.sub(a, b, out=difference)
 
 
 def haar_blocks(channels: int) -> Tensor:
@@ -126,36 +68,67 @@ class SeparableConv(nn.Module):
 
     def forward(self, x: Tensor, w: Style, noise: Tensor | None) -> Tensor:
         """F_{i+1} from F_i, of twice the size where the layer upsamples."""
-        # Upsample: four bands of each channel, modulated by a style of their own.
+        upsamples = self.up_affine is not None
+        if is_vector(w):
+            return self.convolve(x, self.style(w), noise, self.depthwise, upsamples=upsamples)
+
+        # Style maps of the bands and of what they make, which is upsampled in between.
         if self.up_affine is not None:
             x = HaarSynthesis.apply(x * self.up_affine(w, x.shape[2:]))
+        return self.convolve(x, self.affine(w, x.shape[2:]), noise, self.depthwise)
 
-        # Modulate and convolve; the bias comes with the last convolution.
-        x = x * self.affine(w, x.shape[2:])
-        if self.depthwise is None:
-            x = F.conv2d(x, self.weight, self.bias, padding=1)
-        else:
-            x = F.conv2d(x, self.depthwise, padding=1, groups=x.shape[1])
-            x = F.conv2d(x, self.weight, self.bias)
-        return self.activate(x, noise)
+    def style(self, w: Style) -> Tensor:
+        """[N, C, 1, 1] for vectors w: a factor for each channel of F_i.
+
+        On a layer that upsamples, C are the bands, whose style includes that of what they make.
+        """
+        style = self.affine(w, (1, 1))
+        if self.up_affine is not None:
+            style = self.up_affine(w, (1, 1)) * style.repeat(1, 4, 1, 1)
+        return style
+
+    def convolve(
+        self,
+        x: Tensor,
+        style: Tensor,
+        noise: Tensor | None,
+        depthwise: Tensor | None,
+        *,
+        upsamples: bool = False,
+    ) -> Tensor:
+        """Modulate, upsample, convolve (depthwise then pointwise, or as ever), and activate."""
+        if depthwise is not None and style.shape[2:] == (1, 1) and fits_strips(x):
+            noise = None if noise is None else noise * self.noise_strength
+            return separable_layer(
+                x, style, noise, depthwise, self.weight.flatten(1), self.bias, upsamples
+            )
+
+        x = x * style
+        if upsamples:
+            x = HaarSynthesis.apply(x)
+
+        # The bias comes with the last convolution.
+        if depthwise is None:
+            return self.activate(F.conv2d(x, self.weight, self.bias, padding=1), noise)
+        x = F.conv2d(x, depthwise, padding=1, groups=x.shape[1])
+        return self.activate(F.conv2d(x, self.weight, self.bias), noise)
 
     def activate(self, x: Tensor, noise: Tensor | None) -> Tensor:
         """Noise and leaky ReLU, in place: the backward passes of convolutions need neither sum."""
         if noise is not None:
             x = x.add_(noise * self.noise_strength)
-        return F.leaky_relu_(x, 0.2)
+        return F.leaky_relu_(x, SLOPE)
 
     def halved(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """About F_{i+1} averaged over 2×2 cells, of the size of F_i; the layer upsamples.
 
         Exact up to the leaky ReLU, which is that of the average.
         """
-        assert self.up_affine is not None
         assert self.depthwise is not None
 
         # All four bands are modulated and convolved where they are, and never synthesized.
-        style = self.up_affine(w, x.shape[2:]) * self.affine(w, x.shape[2:]).repeat(1, 4, 1, 1)
-        x = F.conv2d(x * style, band_kernel(self.depthwise), padding=1, groups=x.shape[1])
+        x = x * self.style(w)
+        x = F.conv2d(x, band_kernel(self.depthwise), padding=1, groups=x.shape[1])
         ll, lh, hl, hh = x.chunk(4, 1)
 
         x = F.conv2d(ll + lh + hl + hh, self.weight, self.bias)
@@ -166,15 +139,9 @@ class SeparableConv(nn.Module):
         assert self.depthwise is not None
 
         # Of the Haar bands the average sees the low one.
-        if self.up_affine is not None:
-            low = x.shape[1] // 4
-            x = x[:, :low] * self.up_affine(w, x.shape[2:])[:, :low]
-
-        x = x * self.affine(w, x.shape[2:])
+        low = len(self.depthwise)
         kernel = coarse_kernel(self.depthwise, ratio)
-        x = F.conv2d(x, kernel, padding=1, groups=x.shape[1])
-        x = F.conv2d(x, self.weight, self.bias)
-        return self.activate(x, mean_noise(noise, x))
+        return self.convolve(x[:, :low], self.style(w)[:, :low], mean_noise(noise, x), kernel)
 
 
 def mean_noise(noise: Tensor | None, like: Tensor) -> Tensor | None:
@@ -288,10 +255,20 @@ class MobileStyleGAN(SynthesisNetwork):
                 x = conv.coarse(x, styles[k], noise[k], ratio)
 
         # The average of four cells is their low band.
-        x = x * self.head_affine(styles[-1], x.shape[2:])
-        return F.conv2d(x, self.head_weight[:3], self.head_bias[:3])
+        return self.bands(x, styles[-1], 3)
 
     def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image, from its wavelets."""
-        bands = F.conv2d(x * self.head_affine(style, x.shape[2:]), self.head_weight, self.head_bias)
-        return HaarSynthesis.apply(bands)
+        return HaarSynthesis.apply(self.bands(x, style, len(self.head_weight)))
+
+    def bands(self, x: Tensor, style: Style, count: int) -> Tensor:
+        """The image's first wavelet channels, [N, count, H/2, W/2]."""
+        weight, bias = self.head_weight[:count], self.head_bias[:count]
+        factors = self.head_affine(style, x.shape[2:])
+        if not is_vector(style):
+            return F.conv2d(x * factors, weight, bias)
+
+        # With one style for all cells it is the weights that are modulated.
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+        bands = rows @ (weight.flatten(1) * factors.flatten(1)[:, None]).mT + bias
+        return bands.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)

@@ -116,10 +116,8 @@ class Affine(nn.Module):
             return w.resized(style, (size[0], size[1]))
 
         # A 1×1 map is the vector it stands for, so that conversions keep every bit of the image.
-        if w.ndim == 4 and tuple(w.shape[2:]) == (1, 1):
-            w = w.flatten(1)
-        if w.ndim == 2:
-            return F.linear(w, self.weight, self.bias)[:, :, None, None]
+        if is_vector(w):
+            return F.linear(w.flatten(1), self.weight, self.bias)[:, :, None, None]
 
         # A map is resized after the affine: the two commute, and C is never more than w_dim.
         style = F.conv2d(w, self.weight[:, :, None, None], self.bias)
@@ -275,6 +273,11 @@ class SynthesisNetwork(nn.Module, ABC):
         """The image from layer `first` on."""
         x, rgb = self.run(x, rgb, styles, noise, first, self.num_ws)
         return self.finish(x, rgb, styles[-1])
+
+
+def is_vector(w: Style) -> bool:
+    """Whether a style is the same in all cells: [N, w_dim], or a 1×1 map."""
+    return isinstance(w, Tensor) and (w.ndim == 2 or tuple(w.shape[2:]) == (1, 1))
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from invert.images.images import area_downscale
 from invert.latents.latent import Latent
 from invert.loading import generator_from_checkpoint, load_generator
 from invert.networks.coarse import band_kernel, coarse_kernel
-from invert.networks.mobile_stylegan import HaarSynthesis
+from invert.networks.haar import HaarSynthesis
 
 
 @pytest.fixture(scope="module")
