@@ -33,7 +33,7 @@ PARTS = ("features", "styles", "rgb")
     cls=Command,
     sections={
         "Initialization": ("init", "backbone", "resume"),
-        "Optimization": ("passes", "batch", "lr", "seed", "half", "held_out"),
+        "Optimization": ("passes", "batch", "lr", "warmup", "seed", "half", "held_out"),
         "Image terms": (
             "image_batch",
             "warped",
@@ -82,6 +82,12 @@ PARTS = ("features", "styles", "rgb")
 )
 @click.option("--batch", metavar="N", type=int, help="New samples per update. Default: 12.")
 @click.option("--lr", metavar="RATE", type=float, help="Learning rate of Adam.")
+@click.option(
+    "--warmup",
+    metavar="N",
+    type=int,
+    help="Updates in which the rate rises from zero. Default: 100.",
+)
 @click.option(
     "--seed",
     metavar="N",
@@ -161,6 +167,7 @@ def encoder(
     passes: int | None,
     batch: int | None,
     lr: float | None,
+    warmup: int | None,
     seed: int,
     half: bool | None,
     image_batch: int | None,
@@ -200,6 +207,7 @@ def encoder(
         passes=passes,
         batch=batch,
         lr=lr,
+        warmup=warmup,
         image_batch=image_batch,
         warped=warped,
         previews=previews,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from invert.encoders.encoder import Encoder
 from invert.encoders.encoding import Encoding
-from invert.encoders.slope import slope_at, slope_distance
+from invert.encoders.slope import Target
 from invert.generator import Generator
 
 
@@ -16,20 +16,21 @@ def descend(
 ) -> tuple[Encoding, Tensor]:
     """The encoding after the last pass, and a loss for the passes before it.
 
-    No gradient flows from one pass into the one before: each learns to come nearer at once. The
-    distance after a pass is measured anyway, for the next pass needs its gradient; the loss has
-    that gradient, and the value of the mean distance.
+    Slopes are constants: gradients reach every pass through the sum of all steps, and no second
+    derivatives are needed. The distance after a pass is measured anyway, for the next pass needs
+    its gradient; the loss has that gradient, and the value of the mean distance.
     """
     assert encoder.refinement is not None
-    distance = slope_distance(generator.device, generator.dtype)
+    cells = encoding.features.shape[2], encoding.features.shape[3]
+    target = Target(generator, encoder.shape.layer, targets, cells)
+    velocity = encoding.map(torch.zeros_like)
     loss = torch.zeros((), device=targets.device)
 
     for k in range(encoder.refinement.passes):
-        slope = slope_at(generator, encoder.shape.layer, encoding, targets, distance)
+        slope = target.slope(encoding)
         if k:
             loss = loss + slope.distance.mean() + linear(slope.gradient, encoding) / len(targets)
-        start = encoding.map(Tensor.detach)
-        encoding = encoder.refinement(k, start, slope, encoder.feature_mean, encoder.feature_std)
+        encoding, velocity = encoder.refinement(k, encoding, slope, velocity, encoder.feature_std)
     return encoding, loss
 
 

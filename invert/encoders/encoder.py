@@ -12,7 +12,7 @@ from invert.encoders.backbones import LAST_WIDTH, WIDTHS, BackboneName, load_ima
 from invert.encoders.encoder_heads import MapHead, StyleHead
 from invert.encoders.encoding import Encoding
 from invert.encoders.refinement import Refinement
-from invert.encoders.slope import slope_at, slope_distance, slope_size
+from invert.encoders.slope import Target, slope_size
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.hardware.precision import full_precision
@@ -149,7 +149,6 @@ class Encoder(nn.Module):
                 shape.channels,
                 shape.num_ws,
                 shape.w_dim,
-                shape.slope_side // shape.size,
                 rgb=shape.rgb_size is not None,
             )
 
@@ -175,11 +174,13 @@ class Encoder(nn.Module):
         with torch.no_grad(), full_precision():
             encoding = self(images)
             if self.refinement is not None:
-                distance = slope_distance(generator.device, generator.dtype)
+                cells = encoding.features.shape[2], encoding.features.shape[3]
+                target = Target(generator, self.shape.layer, images, cells)
+                velocity = encoding.map(torch.zeros_like)
                 for k in range(self.refinement.passes):
-                    slope = slope_at(generator, self.shape.layer, encoding, images, distance)
-                    encoding = self.refinement(
-                        k, encoding, slope, self.feature_mean, self.feature_std
+                    slope = target.slope(encoding)
+                    encoding, velocity = self.refinement(
+                        k, encoding, slope, velocity, self.feature_std
                     )
         return encoding
 

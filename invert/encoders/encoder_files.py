@@ -28,7 +28,7 @@ FORMAT = FileFormat(
     key="architecture",
     name="encoder",
     hint="train one with `invert train encoder`",
-    versions=(2, 3),  # 2 knows no refinement
+    versions=(2, 3, 4),  # 2 knows no refinement, 3 another one, which never came with the package
     max_bytes=256 << 20,
 )
 BUNDLED = "encoders"  # folder of package invert.weights
@@ -74,6 +74,8 @@ def load_encoder(path: Path, generator: Generator) -> Encoder:
     # The network that its shape describes, filled with its tensors.
     try:
         shape = EncoderShape(**metadata["shape"])
+        if shape.passes and metadata["version"] == 3:
+            raise ValueError("its refinement is of an older kind; train it again")
         if shape != EncoderShape.from_generator(generator, shape.layer, shape.trunk, shape.passes):
             raise ValueError("its shapes are not this generator's")
 

@@ -1,10 +1,11 @@
-"""A learned step of gradient descent: it brings an encoding nearer to its image.
+"""Learned gradient descent: it brings an encoding nearer to its image.
 
-The encoding is rendered, and a small network sees the image, the rendering, F_i and the gradient of
-their distance with respect to F_i and to the styles. Feeding the rendering back is ReStyle's idea
-(Alaluf et al., arXiv:2104.02699), learning from the gradient that of learned optimizers
-(Andrychowicz et al., arXiv:1606.04474): the gradient says in F_i's own cells what is missing, which
-a network that only sees images has to infer.
+The encoding is rendered, and the gradient of the distance to the image says in the cells of F_i
+what is missing. Feeding the rendering back is ReStyle's idea (Alaluf et al., arXiv:2104.02699),
+which infers from pixels what the gradient says; learning the steps that are made from a gradient is
+that of learned optimizers (Andrychowicz et al., arXiv:1606.04474), whose networks see a coordinate
+at a time. Here only rates, a blur and which channels belong together are learned; the direction is
+that of Muon (Liu et al., arXiv:2502.16982): all singular values of the gradient are made equal.
 """
 
 from __future__ import annotations
@@ -18,91 +19,108 @@ from torch import Tensor, nn
 from invert.encoders.encoding import Encoding
 from invert.encoders.slope import Slope
 
-HIDDEN = 160  # channels of the map from which ΔF is made
-STYLE_HIDDEN = 24  # of the vector from which Δw is made
-GAIN, STYLE_GAIN = 0.08, 0.03  # first step sizes, in σ of F_i's channels and in w
+# Where training begins; what is learned changes these by factors.
+GAIN, STYLE_GAIN = 0.035, 0.028  # step sizes, in σ of F_i's channels and in w
+MOMENTUM = 0.5
 SOFTNESS = 0.3  # a gradient of this many root mean squares moves a value half as far as a large one
-CLIP = 5.0  # largest gradient in root mean squares that the network sees
-POWER = 0.7  # of the distance, at first
+POWER = 0.7  # of the distance
 USUAL_DISTANCE = 0.3  # of an encoding to a photograph: gains are for it
+BLUR = (0.3, 1.0, 0.3)  # of the gradient, along rows and columns
+
+RANK, STYLE_RANK = 32, 16  # of what mixes channels
+MIXING = 0.1  # of a gain: the unit of what mixes channels
+
+# Muon's iteration: x → a x + b x xᵀx + c x (xᵀx)² brings singular values in (0, 1] near 1.
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
 
 
 class Refinement(nn.Module):
     """Steps ΔF, ΔR and Δw from the slope at an encoding.
 
-        ΔF = σ · d^p · (−gain · v − M v + N(F, u, v, target − image, target))
+        Δ = −d^p · (g m + V U m),    m = v + μ m₋₁
 
-    with d the distance, u the gradient in units of its root mean square, v = u / (|u| + softness),
-    which softly keeps its sign as Adam's first step does, M a linear map of channels, and N two
-    convolutions that see a cell's pixels as channels. Δw is made alike, layer by layer; ΔR is
-    −gain · v alone. M and N are zero at first, so that an untrained one descends by the sign of the
-    gradient. Each of the `passes` has its own gains and power p.
+    d is the distance, v the direction of the gradient, m the velocity and m₋₁ that of the pass
+    before. Each of the `passes` has its own gains g, per channel of F_i and per layer of the
+    styles, momentum μ and power p; V U mixes channels.
 
-    `scale` is the number of pixels per side of a cell of F_i, in the slope's image.
+    F_i is moved in units of its σ. The gradient is blurred first, as its single cells say little;
+    then v is the nearest matrix [channels, cells] whose singular values are equal, with root mean
+    square 1, so that what many channels and cells share does not hide the rest. For R_i and styles
+    v is the soft sign u / (|u| + s) of the gradient in units of its root mean square, which is near
+    Adam's first step. Nothing depends on the size of the map.
+
+    V is zero at first: an untrained refinement descends.
+    """
+
+    def __init__(self, passes: int, channels: int, num_ws: int, w_dim: int, *, rgb: bool) -> None:
+        super().__init__()
+        self.passes = passes
+        self.blur = nn.Parameter(torch.zeros(channels, 1, 3, 3))
+        self.features = Steps(passes, (channels, 1, 1), GAIN, mixed=channels, rank=RANK)
+        self.rgb = Steps(passes, (1, 1, 1), GAIN) if rgb else None
+        self.styles = Steps(passes, (num_ws, 1), STYLE_GAIN, mixed=w_dim, rank=STYLE_RANK)
+        self.softness = nn.Parameter(torch.zeros(passes))
+        self.power = nn.Parameter(torch.zeros(passes))
+
+    def forward(
+        self, k: int, encoding: Encoding, slope: Slope, velocity: Encoding, std: Tensor
+    ) -> tuple[Encoding, Encoding]:
+        """The encoding after pass k, at whose slope it was, and its velocity.
+
+        `velocity` is that after the pass before, zero at first; `std` [C, 1, 1] is σ of F_i.
+        """
+        # Directions. A style that the image does not depend on has none and stays as it is.
+        gradient, softness = slope.gradient, SOFTNESS * self.softness[k].exp()
+        v = equalized(blurred(gradient.features * std, self.blur))
+        s = soft_sign(unit(gradient.styles), softness)
+
+        # Steps, which fall with the distance.
+        distance = (slope.distance / USUAL_DISTANCE).clamp(1e-3, 3)
+        size = (distance ** (POWER * self.power[k].exp()))[:, None, None]
+        step, features = self.features(k, v, velocity.features)
+        style_step, styles = self.styles(k, s, velocity.styles)
+        step, style_step = size[..., None] * std * step, size * style_step
+
+        # R_i, where there is one.
+        rgb_step, rgb = None, None
+        if self.rgb is not None and gradient.rgb is not None and velocity.rgb is not None:
+            rgb_step, rgb = self.rgb(k, soft_sign(unit(gradient.rgb), softness), velocity.rgb)
+            rgb_step = size[..., None] * rgb_step
+        return encoding.plus(Encoding(step, rgb_step, style_step)), Encoding(features, rgb, styles)
+
+
+class Steps(nn.Module):
+    """The steps of one part of an encoding, all passes.
+
+    shape  of the gains, which are `gain` at first; they are learned as exponents, as is momentum,
+           so that one learning rate suits all
+    mixed  channels that are mixed, by two matrices of so small a rank; they are dimension 1 of maps
+           and the last one of styles
     """
 
     def __init__(
-        self, passes: int, channels: int, num_ws: int, w_dim: int, scale: int, *, rgb: bool
+        self, passes: int, shape: tuple[int, ...], gain: float, *, mixed: int = 0, rank: int = 0
     ) -> None:
         super().__init__()
-        self.passes, self.scale = passes, scale
+        self.initial = gain
+        self.axis = 1 if len(shape) == 3 else -1
+        self.gain = nn.Parameter(torch.zeros(passes, *shape))
+        self.momentum = nn.Parameter(torch.zeros(passes))
+        self.enter: nn.Linear | None = None
+        if rank:
+            self.enter = nn.Linear(mixed, rank, bias=False)
+            self.leave = nn.Linear(rank, mixed, bias=False)
+            nn.init.zeros_(self.leave.weight)
 
-        # The sign step: gains per channel and layer, and how they fall with the distance.
-        self.gain = nn.Parameter(torch.full((passes, channels, 1, 1), GAIN))
-        self.rgb_gain = nn.Parameter(torch.full((passes,), GAIN)) if rgb else None
-        self.style_gain = nn.Parameter(torch.full((passes, num_ws, 1), STYLE_GAIN))
-        self.power = nn.Parameter(torch.full((passes,), POWER))
-
-        # What mixes channels, and what sees the image.
-        self.turn = nn.Conv2d(channels, channels, 1, bias=False)
-        self.style_turn = nn.Linear(w_dim, w_dim, bias=False)
-        self.enter = nn.Conv2d(3 * channels + 2 * 3 * scale**2, HIDDEN, 1)
-        self.mix = nn.Sequential(
-            nn.SiLU(),
-            nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1),
-        )
-        self.leave = nn.Conv2d(HIDDEN, channels, 1)
-        self.style_enter = nn.Linear(HIDDEN, STYLE_HIDDEN)
-        self.style_leave = nn.Linear(STYLE_HIDDEN, num_ws * w_dim)
-        for module in (self.turn, self.style_turn, self.leave, self.style_leave):
-            for parameter in module.parameters():
-                nn.init.zeros_(parameter)
-
-    def forward(
-        self, k: int, encoding: Encoding, slope: Slope, mean: Tensor, std: Tensor
-    ) -> Encoding:
-        """The encoding after pass k, at whose slope it was; `mean`, `std` [C, 1, 1] are of F_i."""
-        # The gradient with respect to normalized features, and its soft sign.
-        features = (encoding.features - mean) / std
-        u = unit(slope.gradient.features * std)
-        v = soft_sign(u)
-
-        # What the network sees: pixels of a cell are channels.
-        missing = F.pixel_unshuffle(slope.target - slope.image, self.scale)
-        seen = F.pixel_unshuffle(slope.target, self.scale)
-        x = self.enter(torch.cat([features, u.clamp(-CLIP, CLIP), v, missing, seen], 1))
-        x = F.silu(x + self.mix(x))
-
-        # Steps fall with the distance.
-        size = (slope.distance / USUAL_DISTANCE).clamp(1e-3, 3) ** self.power[k]
-        delta = -self.gain[k] * v - self.turn(v) + self.leave(x)
-        delta = std * delta * size[:, None, None, None]
-
-        # Styles: the same for each layer, and what the whole map says. A style that the image does
-        # not depend on has no gradient and stays as it is.
-        s = soft_sign(unit(slope.gradient.styles))
-        whole = self.style_leave(F.silu(self.style_enter(x.mean(dim=(2, 3)))))
-        style_delta = whole.reshape(s.shape) - self.style_gain[k] * s - self.style_turn(s)
-        matters = (s != 0).any(dim=2, keepdim=True)
-        style_delta = style_delta * size[:, None, None] * matters
-
-        rgb_delta = None
-        if self.rgb_gain is not None and slope.gradient.rgb is not None:
-            sign = soft_sign(unit(slope.gradient.rgb))
-            rgb_delta = -self.rgb_gain[k] * sign * size[:, None, None, None]
-        return encoding.plus(Encoding(delta, rgb_delta, style_delta))
+    def forward(self, k: int, v: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
+        """The step of pass k in direction −v, at the usual distance, and the velocity."""
+        velocity = v + MOMENTUM * self.momentum[k].exp() * velocity
+        step = self.gain[k].exp() * velocity
+        if self.enter is not None:
+            channels = velocity.movedim(self.axis, -1)
+            step = step + MIXING * self.leave(self.enter(channels)).movedim(-1, self.axis)
+        return -self.initial * step, velocity
 
 
 def unit(gradient: Tensor) -> Tensor:
@@ -112,6 +130,31 @@ def unit(gradient: Tensor) -> Tensor:
     return gradient / length.clamp_min(1e-12).reshape(-1, *[1] * (gradient.ndim - 1))
 
 
-def soft_sign(u: Tensor) -> Tensor:
+def soft_sign(u: Tensor, softness: Tensor | float) -> Tensor:
     """Near ±1 for what is large beside the softness, linear in what is small."""
-    return u / (u.abs() + SOFTNESS)
+    return u / (u.abs() + softness)
+
+
+def equalized(maps: Tensor) -> Tensor:
+    """Maps [N, C, H, W] as matrices [C, H · W] whose singular values are about equal, in units of
+    their root mean square; zero where they are zero.
+    """
+    a, b, c = NEWTON_SCHULZ
+    x = maps.flatten(2)
+    wide = x.shape[1] <= x.shape[2]
+    x = x if wide else x.mT
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(1e-12)
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return unit((x if wide else x.mT).reshape(maps.shape))
+
+
+def blurred(maps: Tensor, change: Tensor) -> Tensor:
+    """Maps [N, C, H, W], each channel blurred by a kernel of 3×3 cells: BLUR along either axis, its
+    values changed by shares [C, 1, 3, 3].
+    """
+    row = torch.tensor(BLUR).to(maps)
+    kernels = row[:, None] * row / row.sum() ** 2 * (1 + change)
+    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, kernels, groups=maps.shape[1])

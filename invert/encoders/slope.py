@@ -16,26 +16,69 @@ from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.perceptual import MINIMUM_SIDE, PerceptualDistance, load_perceptual
 
-SIDE = 128  # pixels at most, of the smaller images that are compared
+SIDE = 256  # pixels at most of the images that are compared: an encoder's input
+DEPTHS = 3  # of ST-LPIPS-vgg's five; the deeper two would take more than half as long again
+SQUARED_WEIGHT = 2.0  # of the mean squared error beside it
 
 
 class Slope(NamedTuple):
     """A distance and its gradient.
 
-    distance  [N], perceptual plus mean squared error
+    distance  [N], of the first depths of ST-LPIPS-vgg plus mean squared error
     gradient  with respect to F_i, R_i and all styles; that of styles before layer i is zero
-    image     [N, 3, h, w], the smaller image of the encoding
-    target    [N, 3, h, w], what it should show
     """
 
     distance: Tensor
     gradient: Encoding
-    image: Tensor
-    target: Tensor
+
+
+class Target:
+    """Images [N, 3, H, W] in [−1, 1] that encodings should show, embedded once.
+
+    `cells` (h, w) are those of F_i; images may have any size in proportion.
+    """
+
+    def __init__(
+        self, generator: Generator, layer: int, images: Tensor, cells: tuple[int, int]
+    ) -> None:
+        self.generator, self.layer = generator, layer
+        self.size = slope_size(generator, layer)
+        self.distance = slope_distance(generator.device, generator.dtype)
+
+        # The images as large as what is rendered.
+        pixels = self.size // generator.layer(layer).nominal
+        like = generator.w_avg
+        self.images = area_downscale(images.to(like), (pixels * cells[0], pixels * cells[1]))
+        with torch.no_grad():
+            self.embedding = self.distance.embed(self.images)
+
+    def slope(self, encoding: Encoding) -> Slope:
+        """The slope at an encoding, whose noise is the generator's constant one.
+
+        Images are computed in one pass.
+        """
+        leaves = encoding.map(lambda t: t.detach().requires_grad_())
+        with torch.enable_grad():
+            latent = Latent(
+                Space("W+", self.layer),
+                leaves.styles[:, self.layer - 1 :],
+                self.generator.fingerprint,
+                features=leaves.features,
+                rgb=leaves.rgb,
+            )
+            image = self.generator.preview(latent, self.size, one_pass=True)
+            distance = self.distance.between(self.distance.embed(image), self.embedding)
+            squared = (image - self.images).square().mean(dim=(1, 2, 3))
+            distance = distance + SQUARED_WEIGHT * squared
+            tensors = [t for t in leaves if t is not None]
+            gradients = list(torch.autograd.grad(distance.sum(), tensors))
+
+        rgb = gradients[1] if leaves.rgb is not None else None
+        return Slope(distance.detach(), Encoding(gradients[0], rgb, gradients[-1]))
 
 
 def slope_size(generator: Generator, layer: int) -> int:
-    """The size at which images are compared: at most 128 px, by the layers up to it.
+    """The size at which images are compared: at most 256 px, by the layers up to it.
 
     Raises :class:`UsageError` where F_i has more cells than that, or the image would be too small
     for a perceptual distance.
@@ -53,36 +96,4 @@ def slope_size(generator: Generator, layer: int) -> int:
 @cache
 def slope_distance(device: torch.device, dtype: torch.dtype) -> PerceptualDistance:
     """The perceptual part of the distance, loaded once."""
-    return load_perceptual("st-lpips-alex", device=device, dtype=dtype)
-
-
-def slope_at(
-    generator: Generator,
-    layer: int,
-    encoding: Encoding,
-    images: Tensor,
-    distance: PerceptualDistance,
-) -> Slope:
-    """The slope at an encoding, whose noise is the generator's constant one.
-
-    `images` [N, 3, H, W] in [−1, 1], of any size in proportion, is what the encoding should show.
-    Images are computed in one pass.
-    """
-    leaves = encoding.map(lambda t: t.detach().requires_grad_())
-    with torch.enable_grad():
-        latent = Latent(
-            Space("W+", layer),
-            leaves.styles[:, layer - 1 :],
-            generator.fingerprint,
-            features=leaves.features,
-            rgb=leaves.rgb,
-        )
-        image = generator.preview(latent, slope_size(generator, layer), one_pass=True)
-        target = area_downscale(images.to(image), (image.shape[2], image.shape[3]))
-        found = distance(image, target) + (image - target).square().mean(dim=(1, 2, 3))
-        tensors = [t for t in leaves if t is not None]
-        gradients = list(torch.autograd.grad(found.sum(), tensors))
-
-    rgb = gradients[1] if leaves.rgb is not None else None
-    gradient = Encoding(gradients[0], rgb, gradients[-1])
-    return Slope(found.detach(), gradient, image.detach(), target)
+    return load_perceptual("st-lpips-vgg", device=device, dtype=dtype).shallow(DEPTHS)

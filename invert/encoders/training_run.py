@@ -30,7 +30,7 @@ from invert.generator import Generator
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 
 SAVE_SECONDS = 60.0
-TEST_EVERY = 200  # steps
+TEST_EVERY, REFINEMENT_TEST_EVERY = 200, 50  # steps; those of a refinement take longer
 
 
 def train_encoder(
@@ -116,7 +116,7 @@ def trained(
             steps=steps,
             seconds=None if minutes is None else minutes * 60,
             callback=each,
-            test_every=TEST_EVERY,
+            test_every=REFINEMENT_TEST_EVERY if training.settings.passes else TEST_EVERY,
         )
     except KeyboardInterrupt:
         stop_reason = "interrupted"

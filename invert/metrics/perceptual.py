@@ -125,6 +125,12 @@ class PerceptualDistance(nn.Module):
         """Distances [N] between images of one size."""
         return self.between(self.embed(x), self.embed(y))
 
+    def shallow(self, depths: int) -> PerceptualDistance:
+        """The sum over the first depths alone, which costs less; it shares the weights."""
+        heads = [self.get_buffer(f"head_root{k}").flatten().square() for k in range(depths)]
+        part = PerceptualDistance(self.name, list(self.stages)[:depths], heads)
+        return part.to(self.shift.device, self.shift.dtype)
+
     def halved(self) -> PerceptualDistance:
         """A copy that computes in bfloat16; distances are summed in float32."""
         return copy.deepcopy(self).to(torch.bfloat16)

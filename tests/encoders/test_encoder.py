@@ -187,7 +187,7 @@ def test_other_files_are_refused(encoder: Encoder, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"e\.safetensors: damaged"):
         load_encoder(path, GENERATOR)
     GENERATOR.sample(0).save(path)
-    with pytest.raises(ModelFileError, match="expected an encoder of version 3"):
+    with pytest.raises(ModelFileError, match="expected an encoder of version 4"):
         load_encoder(path, GENERATOR)
     with path.open("wb") as file:
         file.truncate((256 << 20) + 1)

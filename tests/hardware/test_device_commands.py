@@ -109,7 +109,7 @@ OPTIMIZING = {
     f"--half --image-batch 1 --image-every 1 --image-size 32 {DISTANCE} --seed 1 --held-out 4 "
     f"--init encoder.safetensors -o t.safetensors --json {NET}",
     "train a refinement": f"train encoder --minutes 5 --steps 1 --batch 1 --refinement 2 "
-    f"--image-weight 1 --previews {DISTANCE} --held-out 1 --init encoder.safetensors "
+    f"--warmup 1 --image-weight 1 --previews {DISTANCE} --held-out 1 --init encoder.safetensors "
     f"-o refining.safetensors {NET}",
     "train gan": "train gan --data face.png --size 16 --min-detail 1 --max-blue 0.9 --mirror "
     "--turn --space FNZ3 --latent normal --channel-base 64 --channel-max 8 --steps 2 --batch 4 "

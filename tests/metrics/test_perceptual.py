@@ -95,6 +95,13 @@ def test_a_target_embedded_once_gives_the_distances_of_forward(
     )
 
 
+def test_a_shallow_distance_is_the_sum_over_the_first_depths(distance: PerceptualDistance) -> None:
+    x, y = pictures(2), pictures(2, seed=2)
+    first = distance.between(distance.embed(x)[:3], distance.embed(y)[:3])
+    torch.testing.assert_close(distance.shallow(3)(x, y), first)
+    torch.testing.assert_close(distance.shallow(5)(x, y), distance(x, y))
+
+
 def test_an_embedding_has_the_length_its_heads_allow(distance: PerceptualDistance) -> None:
     for depth, embedding in enumerate(distance.embed(pictures(1))):
         head = distance.get_buffer(f"head_root{depth}").square()
