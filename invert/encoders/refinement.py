@@ -4,8 +4,8 @@ The encoding is rendered, and the gradient of the distance to the image says in 
 what is missing. Feeding the rendering back is ReStyle's idea (Alaluf et al., arXiv:2104.02699),
 which infers from pixels what the gradient says; learning the steps that are made from a gradient is
 that of learned optimizers (Andrychowicz et al., arXiv:1606.04474), whose networks see a coordinate
-at a time. Here only rates, a blur and which channels belong together are learned; the direction is
-that of Muon (Liu et al., arXiv:2502.16982): all singular values of the gradient are made equal.
+at a time. Here only rates and a blur are learned; the direction is that of Muon (Liu et al.,
+arXiv:2502.16982): all singular values of the gradient are made equal.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from invert.encoders.encoding import Encoding
 from invert.encoders.slope import Slope
 
 # Where training begins; what is learned changes these by factors.
-GAIN, STYLE_GAIN = 0.035, 0.028  # step sizes, in σ of F_i's channels and in w
+GAIN, STYLE_GAIN = 0.05, 0.022  # step sizes, in σ of F_i's channels and in w
 MOMENTUM = 0.5
 SOFTNESS = 0.3  # a gradient of this many root mean squares moves a value half as far as a large one
 POWER = 0.7  # of the distance
-USUAL_DISTANCE = 0.3  # of an encoding to a photograph: gains are for it
+USUAL_DISTANCE = 0.25  # of an encoding to a photograph: gains are for it
 BLUR = (0.3, 1.0, 0.3)  # of the gradient, along rows and columns
-
-RANK, STYLE_RANK = 32, 16  # of what mixes channels
-MIXING = 0.1  # of a gain: the unit of what mixes channels
 
 # Muon's iteration: x → a x + b x xᵀx + c x (xᵀx)² brings singular values in (0, 1] near 1.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -38,11 +35,11 @@ ITERATIONS = 5
 class Refinement(nn.Module):
     """Steps ΔF, ΔR and Δw from the slope at an encoding.
 
-        Δ = −d^p · (g m + V U m),    m = v + μ m₋₁
+        Δ = −d^p · g m,    m = v + μ m₋₁
 
     d is the distance, v the direction of the gradient, m the velocity and m₋₁ that of the pass
     before. Each of the `passes` has its own gains g, per channel of F_i and per layer of the
-    styles, momentum μ and power p; V U mixes channels.
+    styles, momentum μ and power p.
 
     F_i is moved in units of its σ. The gradient is blurred first, as its single cells say little;
     then v is the nearest matrix [channels, cells] whose singular values are equal, with root mean
@@ -50,16 +47,16 @@ class Refinement(nn.Module):
     v is the soft sign u / (|u| + s) of the gradient in units of its root mean square, which is near
     Adam's first step. Nothing depends on the size of the map.
 
-    V is zero at first: an untrained refinement descends.
+    What is learned are factors of the constants above: an untrained refinement descends.
     """
 
     def __init__(self, passes: int, channels: int, num_ws: int, w_dim: int, *, rgb: bool) -> None:
         super().__init__()
         self.passes = passes
         self.blur = nn.Parameter(torch.zeros(channels, 1, 3, 3))
-        self.features = Steps(passes, (channels, 1, 1), GAIN, mixed=channels, rank=RANK)
+        self.features = Steps(passes, (channels, 1, 1), GAIN)
         self.rgb = Steps(passes, (1, 1, 1), GAIN) if rgb else None
-        self.styles = Steps(passes, (num_ws, 1), STYLE_GAIN, mixed=w_dim, rank=STYLE_RANK)
+        self.styles = Steps(passes, (num_ws, 1), STYLE_GAIN)
         self.softness = nn.Parameter(torch.zeros(passes))
         self.power = nn.Parameter(torch.zeros(passes))
 
@@ -93,34 +90,20 @@ class Refinement(nn.Module):
 class Steps(nn.Module):
     """The steps of one part of an encoding, all passes.
 
-    shape  of the gains, which are `gain` at first; they are learned as exponents, as is momentum,
-           so that one learning rate suits all
-    mixed  channels that are mixed, by two matrices of so small a rank; they are dimension 1 of maps
-           and the last one of styles
+    Gains, of this shape, are `gain` at first. They are learned as exponents, as is momentum, so
+    that one learning rate suits all.
     """
 
-    def __init__(
-        self, passes: int, shape: tuple[int, ...], gain: float, *, mixed: int = 0, rank: int = 0
-    ) -> None:
+    def __init__(self, passes: int, shape: tuple[int, ...], gain: float) -> None:
         super().__init__()
         self.initial = gain
-        self.axis = 1 if len(shape) == 3 else -1
         self.gain = nn.Parameter(torch.zeros(passes, *shape))
         self.momentum = nn.Parameter(torch.zeros(passes))
-        self.enter: nn.Linear | None = None
-        if rank:
-            self.enter = nn.Linear(mixed, rank, bias=False)
-            self.leave = nn.Linear(rank, mixed, bias=False)
-            nn.init.zeros_(self.leave.weight)
 
     def forward(self, k: int, v: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """The step of pass k in direction −v, at the usual distance, and the velocity."""
         velocity = v + MOMENTUM * self.momentum[k].exp() * velocity
-        step = self.gain[k].exp() * velocity
-        if self.enter is not None:
-            channels = velocity.movedim(self.axis, -1)
-            step = step + MIXING * self.leave(self.enter(channels)).movedim(-1, self.axis)
-        return -self.initial * step, velocity
+        return -self.initial * self.gain[k].exp() * velocity, velocity
 
 
 def unit(gradient: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from invert.metrics.perceptual import MINIMUM_SIDE, PerceptualDistance, load_per
 
 SIDE = 256  # pixels at most of the images that are compared: an encoder's input
 DEPTHS = 3  # of ST-LPIPS-vgg's five; the deeper two would take more than half as long again
-SQUARED_WEIGHT = 2.0  # of the mean squared error beside it
 
 
 class Slope(NamedTuple):
@@ -68,8 +67,7 @@ class Target:
             )
             image = self.generator.preview(latent, self.size, one_pass=True)
             distance = self.distance.between(self.distance.embed(image), self.embedding)
-            squared = (image - self.images).square().mean(dim=(1, 2, 3))
-            distance = distance + SQUARED_WEIGHT * squared
+            distance = distance + (image - self.images).square().mean(dim=(1, 2, 3))
             tensors = [t for t in leaves if t is not None]
             gradients = list(torch.autograd.grad(distance.sum(), tensors))
 
