@@ -76,19 +76,17 @@ class SeparableLayer(torch.autograd.Function):
         n, _, height, width = x.shape
         out = maps_like(x, (n, len(pointwise), scale * height, scale * width))
 
-        for k in range(n):
-            cells = out[k].permute(1, 2, 0)  # [H, W, K]
-            for a, b in strips(out, len(depthwise)):
-                z = convolved(x[k : k + 1], style[k % len(style)], depthwise, a, b, upsamples)
+        for k, a, b in strips(out, len(depthwise)):
+            z = convolved(x[k : k + 1], style[k % len(style)], depthwise, a, b, upsamples)
 
-                # Bias and noise are there before the product is added to them.
-                strip = cells[a:b].view(-1, len(pointwise))
-                if noise is None:
-                    strip.copy_(bias.expand_as(strip))
-                else:
-                    torch.add(noise[k % len(noise), 0, a:b].reshape(-1, 1), bias, out=strip)
-                strip.addmm_(as_rows(z), pointwise.T)
-                F.leaky_relu_(strip, SLOPE)
+            # Bias and noise are there before the product is added to them.
+            strip = out[k, :, a:b].permute(1, 2, 0).view(-1, len(pointwise))
+            if noise is None:
+                strip.copy_(bias.expand_as(strip))
+            else:
+                torch.add(noise[k % len(noise), 0, a:b].reshape(-1, 1), bias, out=strip)
+            strip.addmm_(as_rows(z), pointwise.T)
+            F.leaky_relu_(strip, SLOPE)
 
         ctx.upsamples, ctx.noises = upsamples, 0 if noise is None else len(noise)
         ctx.save_for_backward(x, style, depthwise, pointwise, out)
@@ -102,38 +100,36 @@ class SeparableLayer(torch.autograd.Function):
         x, style, depthwise, pointwise, out = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         by_x, by_style, by_noise = ctx.needs_input_grad[:3]
-        n, channels, height, _ = x.shape
-        scale = out.shape[2] // height
+        flipped = depthwise.flip(2, 3)
+        scale = out.shape[2] // x.shape[2]
 
         x_grad = maps_like(x, x.shape)
-        style_grad = x.new_zeros(n, channels)
-        noise_grad = x.new_empty(n, *out.shape[2:])
-        for k in range(n):
-            for a, b in strips(out, len(depthwise)):
-                # Back to what the leaky ReLU sees, with a row more on either side.
-                lo, hi = max(a - 1, 0), min(b + 1, out.shape[2])
-                inside = slice(a - lo, b - lo)
-                back = torch.ops.aten.leaky_relu_backward(
-                    grad[k : k + 1, :, lo:hi], out[k : k + 1, :, lo:hi], SLOPE, True
-                )
-                if by_noise:
-                    noise_grad[k, a:b] = channel_sum(back[:, :, inside])
-                if not (by_x or by_style):
-                    continue
+        style_grad = x.new_zeros(x.shape[:2])
+        noise_grad = x.new_empty(len(out), *out.shape[2:])
+        for k, a, b in strips(out, len(depthwise)):
+            # Back to what the leaky ReLU sees, with a row more on either side.
+            lo, hi = max(a - 1, 0), min(b + 1, out.shape[2])
+            inside = slice(a - lo, b - lo)
+            back = torch.ops.aten.leaky_relu_backward(
+                grad[k : k + 1, :, lo:hi], out[k : k + 1, :, lo:hi], SLOPE, True
+            )
+            if by_noise:
+                noise_grad[k, a:b] = channel_sum(back[:, :, inside])
+            if not (by_x or by_style):
+                continue
 
-                # Back to y, and to x · style or its bands.
-                back = from_rows(as_rows(back) @ pointwise, back.shape)
-                flipped = depthwise.flip(2, 3)
-                back = F.conv2d(back, flipped, padding=1, groups=len(flipped))[:, :, inside]
-                back = analysis(back) if ctx.upsamples else back
+            # Back to y, and to the bands that made it.
+            back = from_rows(as_rows(back) @ pointwise, back.shape)
+            back = F.conv2d(back, flipped, padding=1, groups=len(flipped))[:, :, inside]
+            back = analysis(back) if ctx.upsamples else back
 
-                # A style is that of all cells.
-                rows = slice(a // scale, b // scale)
-                style_grad[k] += (as_rows(x[k : k + 1, :, rows]) * as_rows(back)).sum(dim=0)
-                torch.mul(back, style[k % len(style)], out=x_grad[k : k + 1, :, rows])
+            # Back to x; a style is that of all cells.
+            rows = slice(a // scale, b // scale)
+            style_grad[k] += (as_rows(x[k : k + 1, :, rows]) * as_rows(back)).sum(dim=0)
+            torch.mul(back, style[k % len(style)], out=x_grad[k : k + 1, :, rows])
 
         # What all samples share has the sum of their gradients.
-        style_grad = style_grad.sum_to_size(len(style), channels)[:, :, None, None]
+        style_grad = style_grad.sum_to_size(style.shape[:2])[:, :, None, None]
         noise_grad = noise_grad.sum_to_size(max(ctx.noises, 1), *out.shape[2:])[:, None]
         found = zip((x_grad, style_grad, noise_grad), (by_x, by_style, by_noise), strict=True)
         return *(gradient if wanted else None for gradient, wanted in found), *[None] * 4
@@ -176,15 +172,18 @@ def convolved(
     return F.conv2d(y, depthwise, padding=1, groups=len(depthwise))[:, :, a - lo : b - lo]
 
 
-def strips(out: Tensor, channels: int) -> Iterator[tuple[int, int]]:
-    """Rows a … b − 1 of an output [N, K, H, W], even numbers of them, so that its strip or that of
-    `channels` convolved maps is about :data:`STRIP` large.
+def strips(out: Tensor, channels: int) -> Iterator[tuple[int, int, int]]:
+    """(k, a, b) for rows a … b − 1 of sample k of an output [N, K, H, W], in turn.
+
+    Rows come in even numbers, as many as make the output's strip or that of `channels` convolved
+    maps about :data:`STRIP` large.
     """
-    _, outputs, height, width = out.shape
+    n, outputs, height, width = out.shape
     row = max(outputs, channels) * width * out.element_size()
     count = max(2, STRIP // row // 2 * 2)
-    for a in range(0, height, count):
-        yield a, min(a + count, height)
+    for k in range(n):
+        for a in range(0, height, count):
+            yield k, a, min(a + count, height)
 
 
 def maps_like(x: Tensor, shape: Sequence[int]) -> Tensor:
