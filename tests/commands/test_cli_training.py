@@ -102,7 +102,7 @@ def test_starts_that_cannot_be_are_refused(
     refused(
         run(*project, "--encoder", photo),
         4,
-        "face.png: expected an encoder of version 3, this is a picture",
+        "face.png: expected an encoder of version 4, this is a picture",
     )
 
 
