@@ -1,4 +1,6 @@
-"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3): a projection's init."""
+"""F_i, R_i and styles of an image in one forward pass ([S] algorithm 3), refined where there is a
+refinement: a projection's init.
+"""
 
 from __future__ import annotations
 
@@ -168,8 +170,8 @@ class Encoder(nn.Module):
     def refined(self, generator: Generator, images: Tensor) -> Encoding:
         """The same, refined where there is a refinement; without gradients.
 
-        A refinement renders the encoding and takes the gradient of its distance to `images`, which
-        costs as much as a step or two of a projection.
+        Each pass of a refinement renders the encoding and takes the gradient of its distance to
+        `images`, which costs about as much as a step of a projection.
         """
         with torch.no_grad(), full_precision():
             encoding = self(images)
