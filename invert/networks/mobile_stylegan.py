@@ -126,9 +126,14 @@ class SeparableConv(nn.Module):
         """
         assert self.depthwise is not None
 
-        # All four bands are modulated and convolved where they are, and never synthesized.
-        x = x * self.style(w)
-        x = F.conv2d(x, band_kernel(self.depthwise), padding=1, groups=x.shape[1])
+        # All four bands are modulated and convolved where they are, and never synthesized. If there
+        # is one style, the kernels take it.
+        style, kernels = self.style(w), band_kernel(self.depthwise)
+        if len(style) == 1:
+            kernels = kernels * style.reshape(-1, 1, 1, 1)
+        else:
+            x = x * style
+        x = F.conv2d(x, kernels, padding=1, groups=x.shape[1])
         ll, lh, hl, hh = x.chunk(4, 1)
 
         x = F.conv2d(ll + lh + hl + hh, self.weight, self.bias)

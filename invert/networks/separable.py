@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from invert.networks.haar import HaarSynthesis, analysis, synthesis
 
-STRIP = 4 << 20  # bytes of a layer's output, or of what is convolved, in one strip
+STRIP = 8 << 20  # bytes of a layer's output, or of what is convolved, in one strip
 SLOPE = 0.2  # of the leaky ReLU
 
 
