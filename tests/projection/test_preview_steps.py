@@ -128,5 +128,7 @@ def test_a_share_of_previews_above_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_no_preset_has_smaller_pictures(name: str) -> None:
-    assert preset(name, "FNW5").preview == 0
+def test_only_drafts_begin_with_smaller_pictures(name: str) -> None:
+    assert preset(name, "FNW5").preview == (0.6 if name == "draft" else 0)
+    for space in ("NW+", "FNSW5"):
+        assert preset(name, space).preview == 0
