@@ -7,7 +7,6 @@ from torch import Tensor
 
 from invert.encoders.encoder import Encoder
 from invert.encoders.encoding import Encoding
-from invert.encoders.slope import Target
 from invert.generator import Generator
 
 
@@ -20,17 +19,11 @@ def descend(
     derivatives are needed. The distance after a pass is measured anyway, for the next pass needs
     its gradient; the loss has that gradient, and the value of the mean distance.
     """
-    assert encoder.refinement is not None
-    cells = encoding.features.shape[2], encoding.features.shape[3]
-    target = Target(generator, encoder.shape.layer, targets, cells)
-    velocity = encoding.map(torch.zeros_like)
     loss = torch.zeros((), device=targets.device)
-
-    for k in range(encoder.refinement.passes):
-        slope = target.slope(encoding)
+    for k, (before, slope, after) in enumerate(encoder.passes(generator, encoding, targets)):
         if k:
-            loss = loss + slope.distance.mean() + linear(slope.gradient, encoding) / len(targets)
-        encoding, velocity = encoder.refinement(k, encoding, slope, velocity, encoder.feature_std)
+            loss = loss + slope.distance.mean() + linear(slope.gradient, before) / len(targets)
+        encoding = after
     return encoding, loss
 
 

@@ -5,7 +5,9 @@ refinement: a projection's init.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from invert.encoders.backbones import LAST_WIDTH, WIDTHS, BackboneName, load_ima
 from invert.encoders.encoder_heads import MapHead, StyleHead
 from invert.encoders.encoding import Encoding
 from invert.encoders.refinement import Refinement
-from invert.encoders.slope import Target, slope_size
+from invert.encoders.slope import Slope, Target, slope_size
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
 from invert.hardware.precision import full_precision
@@ -113,6 +115,14 @@ class EncoderShape:
         return round(height * scale), round(width * scale)
 
 
+class Pass(NamedTuple):
+    """One pass of a refinement: the slope at the encoding before it, and the encoding after it."""
+
+    before: Encoding
+    slope: Slope
+    after: Encoding
+
+
 class Encoder(nn.Module):
     """An EfficientNet with a head each for F_i, R_i and the styles.
 
@@ -176,15 +186,23 @@ class Encoder(nn.Module):
         with torch.no_grad(), full_precision():
             encoding = self(images)
             if self.refinement is not None:
-                cells = encoding.features.shape[2], encoding.features.shape[3]
-                target = Target(generator, self.shape.layer, images, cells)
-                velocity = encoding.map(torch.zeros_like)
-                for k in range(self.refinement.passes):
-                    slope = target.slope(encoding)
-                    encoding, velocity = self.refinement(
-                        k, encoding, slope, velocity, self.feature_std
-                    )
+                for step in self.passes(generator, encoding, images):
+                    encoding = step.after
         return encoding
+
+    def passes(self, generator: Generator, encoding: Encoding, images: Tensor) -> Iterator[Pass]:
+        """The passes of the refinement from an encoding of images, in turn.
+
+        Slopes are constants; gradients flow through the sum of all steps.
+        """
+        assert self.refinement is not None
+        cells = encoding.features.shape[2], encoding.features.shape[3]
+        target = Target(generator, self.shape.layer, images, cells)
+        velocity = encoding.map(torch.zeros_like)
+        for k in range(self.refinement.passes):
+            slope, before = target.slope(encoding), encoding
+            encoding, velocity = self.refinement(k, before, slope, velocity, self.feature_std)
+            yield Pass(before, slope, encoding)
 
     def encode(self, generator: Generator, images: Tensor) -> Latent:
         """The point of FW_i for images [N, 3, H, W] in [−1, 1] at the generator's scale, of any

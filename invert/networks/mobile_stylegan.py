@@ -96,7 +96,7 @@ class SeparableConv(nn.Module):
         *,
         upsamples: bool = False,
     ) -> Tensor:
-        """Modulate, upsample, convolve (depthwise then pointwise, or as ever), and activate."""
+        """Modulate, upsample, convolve (depthwise then pointwise; on layer 1 at once), activate."""
         if depthwise is not None and style.shape[2:] == (1, 1) and fits_strips(x):
             noise = None if noise is None else noise * self.noise_strength
             return separable_layer(

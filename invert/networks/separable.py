@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from invert.networks.haar import HaarSynthesis, analysis, synthesis
+from invert.networks.haar import HaarSynthesis, analysis, empty, synthesis
 
 STRIP = 8 << 20  # bytes of a layer's output, or of what is convolved, in one strip
 SLOPE = 0.2  # of the leaky ReLU
@@ -74,7 +74,8 @@ class SeparableLayer(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         scale = 2 if upsamples else 1
         n, _, height, width = x.shape
-        out = maps_like(x, (n, len(pointwise), scale * height, scale * width))
+        shape = (n, len(pointwise), scale * height, scale * width)
+        out = empty(x, shape, torch.channels_last)
 
         for k, a, b in strips(out, len(depthwise)):
             z = convolved(x[k : k + 1], style[k % len(style)], depthwise, a, b, upsamples)
@@ -103,7 +104,7 @@ class SeparableLayer(torch.autograd.Function):
         flipped = depthwise.flip(2, 3)
         scale = out.shape[2] // x.shape[2]
 
-        x_grad = maps_like(x, x.shape)
+        x_grad = empty(x, x.shape, torch.channels_last)
         style_grad = x.new_zeros(x.shape[:2])
         noise_grad = x.new_empty(len(out), *out.shape[2:])
         for k, a, b in strips(out, len(depthwise)):
@@ -184,13 +185,6 @@ def strips(out: Tensor, channels: int) -> Iterator[tuple[int, int, int]]:
     for k in range(n):
         for a in range(0, height, count):
             yield k, a, min(a + count, height)
-
-
-def maps_like(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Maps whose values are not yet written, channels last."""
-    return torch.empty(
-        tuple(shape), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    )
 
 
 def as_rows(x: Tensor) -> Tensor:

@@ -155,6 +155,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
     """
     parsed = Space.parse(space)
     features = parsed.layer is not None
+    vectors = features and not parsed.spatial
     if name in ("fast", "draft"):
         fast = ProjectionSettings(
             steps=200 if features else 300,
@@ -170,7 +171,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # measured for style vectors only: style maps diverge sooner, W+ gains from neither. A crop
         # in every second step costs half as much. Squared errors lead near the image, so they weigh
         # more where there are few steps.
-        if features and not parsed.spatial:
+        if vectors:
             fast = fast.replace(
                 steps=140,
                 warmup=10,
@@ -200,7 +201,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         )
 
         # Smaller pictures for more than half of the steps, where that was measured.
-        if features and not parsed.spatial:
+        if vectors:
             draft = draft.replace(steps=60, warmup=5, preview=0.6, crop_weight=fast.crop_weight)
         return draft
 
