@@ -36,6 +36,7 @@ from invert.latents.latent import Latent
 EXCUSED = {
     "edits.feature_edits.FeatureEdit.displacement": "a protocol; its implementations are called",
     "invert.encoders.descent.descend": "test_device_commands trains a refinement",
+    "invert.encoders.encoder.Encoder.passes": "test_device_commands trains a refinement",
     "invert.encoders.slope.slope_size": "test_device_commands trains a refinement",
     "invert.encoders.training_run.load_distances": "test_device_commands loads them",
     "invert.latents.network_files.find_network": "finds a file",
