@@ -66,14 +66,15 @@ class Recording:
 
     def finish(self) -> None:
         """Nothing has run: memory from before holds what it held."""
-        for memory, before in self.found.values():
-            memory.copy_(before)
+        with torch.inference_mode():
+            for memory, before in self.found.values():
+                memory.copy_(before)
         self.found.clear()
         self.spoil()
 
     def replay(self) -> None:
         """Every operation again, on the memories that it had."""
-        with torch.no_grad(), _disable_current_modes():  # none of it is called by Python
+        with torch.inference_mode(), _disable_current_modes():  # not called by Python
             for func, args, kwargs, fresh in self.operations:
                 known = {t.untyped_storage().data_ptr() for t in tensors_in((args, kwargs))}
                 again = [

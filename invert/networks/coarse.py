@@ -9,6 +9,8 @@ block. Per axis a tap reaches from a block into its neighbour with one cell of r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,9 +35,22 @@ def band_kernel(kernel: Tensor) -> Tensor:
 def mean_taps(like: Tensor, ratio: int) -> Tensor:
     """[3, 3]: from taps −1, 0, 1 of cells to those of blocks, for inputs constant in a block."""
     share = 1 / ratio
-    return like.new_tensor([[share, 0, 0], [1 - share, 1, 1 - share], [0, 0, share]])
+    return filled(
+        like, [(0, 0, share), (1, 0, 1 - share), (1, 1, 1.0), (1, 2, 1 - share), (2, 2, share)]
+    )
 
 
 def difference_taps(like: Tensor) -> Tensor:
     """The same for blocks of two cells with opposite values, the first one's in the band."""
-    return like.new_tensor([[-0.5, 0, 0], [0.5, 0, -0.5], [0, 0, 0.5]])
+    return filled(like, [(0, 0, -0.5), (1, 0, 0.5), (1, 2, -0.5), (2, 2, 0.5)])
+
+
+def filled(like: Tensor, entries: Sequence[tuple[int, int, float]]) -> Tensor:
+    """[3, 3] with values at (row, column), zeros elsewhere.
+
+    A tensor made of a list would be copied to the device, which cannot be recorded as a graph.
+    """
+    taps = like.new_zeros(3, 3)
+    for row, column, value in entries:
+        taps[row, column] = value
+    return taps

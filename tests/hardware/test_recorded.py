@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from networks import small_checkpoint
+from networks import small_checkpoint, small_mobile_tensors
 from simulated_device import DEVICE, simulated_device
 from simulated_graphs import GRAPHS
 from torch import Tensor
 
 import invert
 import invert.latents.statistics
+from invert.checkpoints import Checkpoint
 from invert.generator import Generator
 from invert.hardware.graphs import WARMUP, GraphWarning
 from invert.loading import generator_from_checkpoint
@@ -54,7 +55,7 @@ def quick(space: str, **changes: Any) -> ProjectionSettings:
 
 def projected(generator: Generator, seed: int, space: str, **options: Any) -> Projection:
     settings = options.pop("settings", None) or quick(space)
-    target = generator.render(generator.sample(seed))
+    target = generator.render(generator.sample(seed)).clamp(-1, 1)
     return invert.project(
         generator,
         target,
@@ -91,6 +92,31 @@ def test_the_next_photograph_by_the_same_graphs_is_that_without(
 
     plain = quick(space, graphs=False)
     assert same(by_graphs, projected(generator, 2, space, settings=plain, init="mean"))
+
+
+@pytest.mark.parametrize("kind", ["stylegan2", "mobile"])
+def test_smaller_pictures_are_recorded_with_and_without_what_they_lack(
+    kind: str, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Kinds of steps: a smaller picture or the whole one, measured or not, with a crop or without.
+    monkeypatch.setattr("invert.metrics.perceptual.PERCEPTUAL_SIDE", 16)
+    monkeypatch.setattr("invert.metrics.perceptual.MINIMUM_SIDE", 16)
+    network = generator
+    if kind == "mobile":
+        checkpoint = Checkpoint("mobile-stylegan", "invert", {}, small_mobile_tensors(), {})
+        network = generator_from_checkpoint(checkpoint, name="small", device=generator.device)
+    draft = preset("draft", "FNW5").replace(
+        steps=18, preview=0.67, refresh=3, companion_steps=1, crop_size=32, crop_perceptual="tiny"
+    )
+    recordings = Recordings()
+    options: dict[str, Any] = {"settings": draft, "init": "mean"}
+    projected(network, 1, "FNW5", recordings=recordings, **options)
+    by_graphs = projected(network, 2, "FNW5", recordings=recordings, **options)
+    assert GRAPHS.recorded >= 6
+
+    options["settings"] = draft.replace(graphs=False)
+    plain = projected(network, 2, "FNW5", **options)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(by_graphs), tensors(plain), strict=True))
 
 
 def test_steps_wait_for_nothing(generator: Generator) -> None:
