@@ -81,7 +81,7 @@ def main(
 
     def whole_distance(x: Tensor) -> Tensor:
         assert objective.target is not None
-        return whole.between(whole.embed(area_downscale(x, size)), objective.target)
+        return whole.to_embedded(area_downscale(x, size), objective.target)
 
     parts: dict[str, Part] = {
         "picture, whole": lambda: painter.render(variables.latent()).to(image.dtype),

@@ -66,7 +66,7 @@ class Target:
                 rgb=leaves.rgb,
             )
             image = self.generator.preview(latent, self.size, one_pass=True)
-            distance = self.distance.between(self.distance.embed(image), self.embedding)
+            distance = self.distance.to_embedded(image, self.embedding)
             distance = distance + (image - self.images).square().mean(dim=(1, 2, 3))
             tensors = [t for t in leaves if t is not None]
             gradients = list(torch.autograd.grad(distance.sum(), tensors))

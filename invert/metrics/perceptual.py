@@ -13,7 +13,7 @@ CVPR 2018. ST-LPIPS: A. Ghildyal and F. Liu, "Shift-tolerant Perceptual Similari
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from invert.errors import ModelFileError, UsageError, did_you_mean
 from invert.metrics import backbones, shift_tolerant
 from invert.metrics.torchvision_files import FILES as TORCHVISION_FILES
 from invert.metrics.torchvision_files import torchvision_parts
+from invert.metrics.unit_distance import mean_square, unit_distance, unit_length
 from invert.weights import ensure
 from invert.weights.downloads import Progress
 
@@ -34,7 +35,6 @@ PERCEPTUAL_SIDE = 256
 # What the backbones subtract and divide by: ImageNet's mean and deviation, moved to [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
-EPSILON = 1e-10
 
 # what makes the stages of a registered model from its tensors
 _STAGES = {
@@ -78,6 +78,11 @@ class PerceptualDistance(nn.Module):
 
         Raises UsageError when `images` is not [N, 3, H, W] with both sides at least 32.
         """
+        maps = self.activations(images)
+        return tuple(unit_length(x, self.root(depth)) for depth, x in enumerate(maps))
+
+    def activations(self, images: Tensor) -> Iterator[Tensor]:
+        """What the stages make of images [N, 3, H, W], depth by depth. Raises as :meth:`embed`."""
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MINIMUM_SIDE:
             raise UsageError(
                 f"expected images [N, 3, H, W] of at least {MINIMUM_SIDE} px a side, "
@@ -91,15 +96,13 @@ class PerceptualDistance(nn.Module):
             memory_format=torch.channels_last
         )
 
-        maps = []
-        for depth, stage in enumerate(self.stages):
+        for stage in self.stages:
             x = stage(x)
+            yield x
 
-            # √head · x / ‖x‖. vector_norm has a gradient (zero) where all activations are zero; the
-            # root of a sum has none.
-            length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-            maps.append(x * (length + EPSILON).reciprocal() * self.get_buffer(f"head_root{depth}"))
-        return tuple(maps)
+    def root(self, depth: int) -> Tensor:
+        """The roots [C, 1, 1] of a depth's channel weights."""
+        return self.get_buffer(f"head_root{depth}")
 
     def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
         """Distances [N] between two embeddings; either may be that of a single image (N = 1).
@@ -107,18 +110,20 @@ class PerceptualDistance(nn.Module):
         Raises UsageError when they come from images of different sizes.
         """
         if [x.shape[1:] for x in a] != [y.shape[1:] for y in b]:
-            raise UsageError(
-                "expected embeddings of images of one size, got first maps of "
-                f"{tuple(a[0].shape[2:])} and {tuple(b[0].shape[2:])}; resize the images first"
-            )
+            raise other_sizes(a[0], b[0])
+        return torch.stack([mean_square(x, y) for x, y in zip(a, b, strict=True)]).sum(dim=0)
 
-        # Σ over depths of the mean over pixels of ‖x − y‖². Sums are in float32 or more: in half
-        # precision they would be rounded.
-        exact = torch.promote_types(a[0].dtype, torch.float32)
-        depths = [
-            (x - y).square().sum(dim=1, dtype=exact).mean(dim=(1, 2))
-            for x, y in zip(a, b, strict=True)
-        ]
+    def to_embedded(self, images: Tensor, embedding: Sequence[Tensor]) -> Tensor:
+        """Distances [N] of images from an embedding, as by :meth:`between`; for descents, since its
+        derivatives take less time.
+
+        Raises UsageError as :meth:`embed` and :meth:`between` do.
+        """
+        depths = []
+        for depth, (x, y) in enumerate(zip(self.activations(images), embedding, strict=True)):
+            if x.shape[1:] != y.shape[1:]:
+                raise other_sizes(x, y)
+            depths.append(unit_distance(x, self.root(depth), y))
         return torch.stack(depths).sum(dim=0)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -127,13 +132,21 @@ class PerceptualDistance(nn.Module):
 
     def shallow(self, depths: int) -> PerceptualDistance:
         """The sum over the first depths alone, which costs less; it shares the weights."""
-        heads = [self.get_buffer(f"head_root{k}").flatten().square() for k in range(depths)]
+        heads = [self.root(k).flatten().square() for k in range(depths)]
         part = PerceptualDistance(self.name, list(self.stages)[:depths], heads)
         return part.to(self.shift.device, self.shift.dtype)
 
     def halved(self) -> PerceptualDistance:
         """A copy that computes in bfloat16; distances are summed in float32."""
         return copy.deepcopy(self).to(torch.bfloat16)
+
+
+def other_sizes(a: Tensor, b: Tensor) -> UsageError:
+    """What to say of maps [N, C, h, w] that come from images of different sizes."""
+    return UsageError(
+        "expected embeddings of images of one size, got first maps of "
+        f"{tuple(a.shape[2:])} and {tuple(b.shape[2:])}; resize the images first"
+    )
 
 
 def load_perceptual(

@@ -10,6 +10,8 @@ Everything else is as in :mod:`invert.metrics.backbones`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,51 +50,66 @@ class BlurredConv(nn.Module):
     Blur and convolution are both linear, so they are one convolution of stride 2 with a kernel of
     11 + 2 = 13 pixels. That in turn is a convolution of stride 1 over blocks of 2 x 2 pixels, with
     a kernel of 7 x 7 blocks once a row and a column of zeros are added: 4 times the channels at
-    half the size, which is faster on a CPU than 3 channels. Only the blur's reflection at the far
-    edges does not fit in, so a strip is computed there by the definition.
+    half the size, which is faster on a CPU than 3 channels.
+
+    At its borders the blur reflects. There it sees three rows in the opposite order, which is the
+    same since it is symmetric, so the row beside is repeated. Only at the far border of an even
+    number of rows it sees two, as often as each other, which takes a kernel of 12 pixels.
     """
 
     PADDING = 2
-    # rows of the padded image: the last row of the result depends on 12, its reflection needs 13
-    STRIP = 14
+    USUAL, FAR = (1.0, 2.0, 1.0), (1.0, 1.0)  # times that the blur sees its rows or columns
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.blur = BlurPool(weight.shape[0])
-        self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
-        self.register_buffer("block_weight", self._block_weight())
-        self.weight: Tensor
+        self.register_buffer("inner", block_weight(weight, self.USUAL, self.USUAL))
+        self.register_buffer("bottom", block_weight(weight, self.FAR, self.USUAL))
+        self.register_buffer("right", block_weight(weight, self.USUAL, self.FAR))
+        self.register_buffer("corner", block_weight(weight, self.FAR, self.FAR))
         self.bias: Tensor
-        self.block_weight: Tensor
-
-    def _block_weight(self) -> Tensor:
-        outputs, inputs, side, _ = self.weight.shape
-        kernels = self.weight.double().reshape(outputs * inputs, 1, side, side)
-        blurred = F.conv_transpose2d(kernels, self.blur.kernel[:1].double())
-        blurred = F.pad(blurred, (0, 1, 0, 1)).reshape(outputs, inputs, side + 3, side + 3)
-        return F.pixel_unshuffle(blurred, 2).to(self.weight.dtype)
+        self.inner: Tensor
+        self.bottom: Tensor
+        self.right: Tensor
+        self.corner: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """The blurred convolution [N, C, h, w] of [N, 3, H, W]."""
-        height, width = x.shape[2:]
+        odd_rows, odd_columns = x.shape[2] % 2, x.shape[3] % 2
         x = F.pad(x, (self.PADDING,) * 4)
-        blocks = F.pixel_unshuffle(F.pad(x, (0, width % 2, 0, height % 2)), 2)
+        blocks = F.pixel_unshuffle(F.pad(x, (0, odd_columns, 0, odd_rows)), 2)
         blocks = blocks.contiguous(memory_format=torch.channels_last)
 
-        # The blur is symmetric, so its reflection at the near edge repeats the first row and
-        # column.
-        inner = F.pad(
-            F.conv2d(blocks, self.block_weight, self.bias), (1, 0, 1, 0), mode="replicate"
-        )
+        blurred = self.rows(blocks, self.inner, self.right, odd_columns)
+        if not odd_rows:
+            last = blocks[:, :, -self.bottom.shape[2] :]
+            last = self.rows(last, self.bottom, self.corner, odd_columns)
+            blurred = torch.cat([blurred, last], dim=2)
+        return F.pad(blurred, (1, odd_columns, 1, odd_rows), mode="replicate")
 
-        # Its reflection at the far edges, by the definition.
-        bottom = self._as_defined(x[:, :, -(self.STRIP + height % 2) :])[:, :, -1:]
-        right = self._as_defined(x[:, :, :, -(self.STRIP + width % 2) :])[:, :, :-1, -1:]
-        return torch.cat([torch.cat([inner, right], dim=3), bottom], dim=2)
+    def rows(self, blocks: Tensor, inner: Tensor, right: Tensor, odd_columns: int) -> Tensor:
+        """Rows of the result, with the far border of an even number of columns."""
+        found = F.conv2d(blocks, inner, self.bias)
+        if odd_columns:
+            return found
+        last = F.conv2d(blocks[:, :, :, -right.shape[3] :], right, self.bias)
+        return torch.cat([found, last], dim=3)
 
-    def _as_defined(self, padded: Tensor) -> Tensor:
-        return self.blur(F.conv2d(padded, self.weight, self.bias))
+
+def block_weight(weight: Tensor, down: Sequence[float], across: Sequence[float]) -> Tensor:
+    """Kernels over blocks of 2 x 2 pixels of a convolution [K, C, side, side] that is blurred.
+
+    `down` and `across` are the blur's taps along columns and rows, before division by their sum.
+    """
+    outputs, inputs, side, _ = weight.shape
+    taps = torch.outer(torch.tensor(down), torch.tensor(across)).double()
+    kernels = weight.double().reshape(outputs * inputs, 1, side, side)
+    blurred = F.conv_transpose2d(kernels, (taps / taps.sum())[None, None])
+
+    height, width = blurred.shape[2:]
+    blurred = F.pad(blurred, (0, width % 2, 0, height % 2))
+    blurred = blurred.reshape(outputs, inputs, *blurred.shape[2:])
+    return F.pixel_unshuffle(blurred, 2).to(weight.dtype)
 
 
 def alexnet_stages(tensors: Tensors) -> list[nn.Module]:

@@ -26,6 +26,7 @@ from invert.networks.network import (
     is_vector,
 )
 from invert.networks.receptive_field import read_by_conv
+from invert.networks.products import cell_products
 from invert.networks.separable import SLOPE, fits_strips, separable_layer
 from invert.networks.stylegan2_tensors import mapping_depth, subset
 from invert.networks.windows import Interval
@@ -274,6 +275,4 @@ class MobileStyleGAN(SynthesisNetwork):
             return F.conv2d(x * factors, weight, bias)
 
         # With one style for all cells it is the weights that are modulated.
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
-        bands = rows @ (weight.flatten(1) * factors.flatten(1)[:, None]).mT + bias
-        return bands.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return cell_products(x, weight.flatten(1) * factors.flatten(1)[:, None], bias)

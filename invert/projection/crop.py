@@ -118,19 +118,19 @@ def crop_distance(
     """
     size = min(crop_size, *image.shape[2:])
 
-    def embed(t: Tensor) -> tuple[Tensor, ...]:
-        return distance.embed(area_downscale(cut(t, crop, size), (size, size)))
+    def window(t: Tensor) -> Tensor:
+        return area_downscale(cut(t, crop, size), (size, size))
 
     # The target's side, which a window that returns had before. A device's places are not read.
     kept = targets if crop.returns and isinstance(crop.top, int) else None
     key = (*target.shape[2:], crop.scale, crop.top, crop.left)
     goal = None if kept is None else kept.get(key)
     if goal is None:
-        goal = embed(target)
+        goal = distance.embed(window(target))
         if kept is not None and len(kept) < KEPT_TARGETS:
             kept[key] = goal
 
-    return distance.between(embed(image), goal) * crop.fraction
+    return distance.to_embedded(window(image), goal) * crop.fraction
 
 
 def cut(image: Tensor, crop: Crop, size: int) -> Tensor:

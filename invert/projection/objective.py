@@ -145,8 +145,7 @@ class Objective:
         perceptual = torch.full_like(mse, torch.nan)
         whole = self.networks.whole
         if whole is not None and self.target is not None:
-            embedded = whole.embed(area_downscale(image, self.size))
-            perceptual = whole.between(embedded, self.target)
+            perceptual = whole.to_embedded(area_downscale(image, self.size), self.target)
             loss = loss + s.perceptual_weight * perceptual
 
         # Style maps stay near vectors: λ_offset · Σ mean (o²), a map being a base vector plus o.
