@@ -25,8 +25,8 @@ from invert.networks.network import (
     SynthesisNetwork,
     is_vector,
 )
-from invert.networks.receptive_field import read_by_conv
 from invert.networks.products import cell_products
+from invert.networks.receptive_field import read_by_conv
 from invert.networks.separable import SLOPE, fits_strips, separable_layer
 from invert.networks.stylegan2_tensors import mapping_depth, subset
 from invert.networks.windows import Interval

@@ -24,9 +24,7 @@ def cell_products(x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     Has first derivatives by x and weights, forward and backward; by bias none.
     """
     n = max(len(x), len(weights))
-    products: Tensor = CellProducts.apply(
-        x.expand(n, -1, -1, -1), weights.expand(n, -1, -1), bias
-    )
+    products: Tensor = CellProducts.apply(x.expand(n, -1, -1, -1), weights.expand(n, -1, -1), bias)
     return products
 
 
@@ -57,8 +55,8 @@ class CellProducts(torch.autograd.Function):
             for g, w, out in zip(grad, weights, x_grad.flatten(2), strict=True):
                 torch.mm(g.T, w, out=out.T)
 
-        weights_grad = torch.stack([g @ cells.T for g, cells in zip(grad, x.flatten(2))])
-        return x_grad, weights_grad, None
+        pairs = zip(grad, x.flatten(2), strict=True)
+        return x_grad, torch.stack([g @ cells.T for g, cells in pairs]), None
 
     @staticmethod
     def jvp(ctx: Any, x: Tensor | None, weights: Tensor | None, _: None) -> Tensor:

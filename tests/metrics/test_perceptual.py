@@ -95,6 +95,23 @@ def test_a_target_embedded_once_gives_the_distances_of_forward(
     )
 
 
+def test_distances_to_an_embedding_have_the_derivatives_of_the_long_way(
+    distance: PerceptualDistance,
+) -> None:
+    x, target = pictures(3).requires_grad_(), distance.embed(pictures(1, seed=2))
+    short, long = distance.to_embedded(x, target), distance.between(distance.embed(x), target)
+    torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-7)
+
+    found, expected = (torch.autograd.grad(d.sum(), x)[0] for d in (short, long))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_an_embedding_of_another_size_is_refused(distance: PerceptualDistance) -> None:
+    target = distance.embed(pictures(1, (40, 32)))
+    with pytest.raises(UsageError, match="of one size"):
+        distance.to_embedded(pictures(1, (32, 40)), target)
+
+
 def test_a_shallow_distance_is_the_sum_over_the_first_depths(distance: PerceptualDistance) -> None:
     x, y = pictures(2), pictures(2, seed=2)
     first = distance.between(distance.embed(x)[:3], distance.embed(y)[:3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -31,9 +33,9 @@ class Counting(PerceptualDistance):
         super().__init__("colours", [nn.Identity()], [torch.ones(3)])
         self.looks = 0
 
-    def embed(self, images: Tensor) -> tuple[Tensor, ...]:
+    def activations(self, images: Tensor) -> Iterator[Tensor]:
         self.looks += 1
-        return super().embed(images)
+        return super().activations(images)
 
 
 @pytest.mark.parametrize("image_size", SIZES)

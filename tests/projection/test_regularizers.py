@@ -10,6 +10,7 @@ from scipy.stats import wasserstein_distance
 
 from invert.latents.distributions import group_means, wasserstein
 from invert.projection.regularizers import (
+    ascending,
     distribution_regularization,
     noise_regularization,
     standardize,
@@ -68,6 +69,18 @@ def test_the_distribution_term_vanishes_for_any_order_of_the_target() -> None:
     shuffled = ordered[torch.randperm(64)].view(1, 4, 4, 4)
     assert distribution_regularization(shuffled, ordered).item() == 0
     assert distribution_regularization(shuffled + 1, ordered).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rows_are_sorted_each_and_gradients_go_back_to_their_places(dtype: torch.dtype) -> None:
+    x = torch.randn(3, 40, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    found = ascending(x)
+    assert torch.equal(found, x.sort(dim=1).values)
+
+    places = torch.arange(40, dtype=dtype).expand(3, -1)
+    (grad,) = torch.autograd.grad((found * places).sum(), x)
+    if dtype != torch.bfloat16:  # its values are not all different
+        assert torch.equal(grad, x.argsort(dim=1).argsort(dim=1).to(dtype))
 
 
 def test_the_distribution_term_is_per_point() -> None:
