@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invert import interrupts
 from invert.hardware.precision import full_precision, widened
+from invert.latents.distributions import ascending
 from invert.latents.early_maps import early_maps
 from invert.networks.network import Size, SynthesisNetwork
 
@@ -53,7 +54,7 @@ def w_statistics(network: SynthesisNetwork) -> Statistics:
     least = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
     factor = torch.linalg.cholesky(covariance + least).to(w)
 
-    return Statistics(mean, std, factor, w[:TARGET_SAMPLES].flatten().sort().values)
+    return Statistics(mean, std, factor, ascending(w[:TARGET_SAMPLES].view(1, -1))[0])
 
 
 def sample_w(network: SynthesisNetwork, count: int) -> Tensor:
@@ -109,7 +110,7 @@ def map_distributions(network: SynthesisNetwork, layer: int) -> dict[str, Tensor
             for name, part in (("features", x), ("rgb", rgb)):
                 if part is not None:
                     values[name].append(thin(part.flatten(1), generator))
-    return {name: torch.cat(v).flatten().sort().values.clone() for name, v in values.items() if v}
+    return {name: ascending(torch.cat(v).view(1, -1))[0].clone() for name, v in values.items() if v}
 
 
 def map_samples(size: Size) -> int:

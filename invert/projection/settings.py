@@ -173,7 +173,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # more where there are few steps.
         if vectors:
             fast = fast.replace(
-                steps=140,
+                steps=128,
                 warmup=10,
                 lr=0.035,
                 feature_lr=0.07,
@@ -183,6 +183,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
                 dist_weight=0.1,
                 crop_weight=0.06,
                 crop_every=2,
+                companion_steps=200,
             )
 
         if name == "fast":

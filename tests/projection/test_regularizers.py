@@ -8,9 +8,8 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from invert.latents.distributions import group_means, wasserstein
+from invert.latents.distributions import ascending, group_means, wasserstein
 from invert.projection.regularizers import (
-    ascending,
     distribution_regularization,
     noise_regularization,
     standardize,
