@@ -25,9 +25,8 @@ from invert.networks.network import (
     SynthesisNetwork,
     is_vector,
 )
-from invert.networks.products import cell_products
 from invert.networks.receptive_field import read_by_conv
-from invert.networks.separable import SLOPE, fits_strips, separable_layer
+from invert.networks.separable import SLOPE, Head, fits_strips, separable_layer
 from invert.networks.stylegan2_tensors import mapping_depth, subset
 from invert.networks.windows import Interval
 
@@ -67,11 +66,18 @@ class SeparableConv(nn.Module):
         self.noise_strength: Tensor
         self.noise_const: Tensor
 
-    def forward(self, x: Tensor, w: Style, noise: Tensor | None) -> Tensor:
-        """F_{i+1} from F_i, of twice the size where the layer upsamples."""
+    def forward(
+        self, x: Tensor, w: Style, noise: Tensor | None, head: Head | None = None
+    ) -> Tensor:
+        """F_{i+1} from F_i, of twice the size where the layer upsamples.
+
+        With a head what it makes of F_{i+1}, for style vectors where layers run in strips.
+        """
         upsamples = self.up_affine is not None
         if is_vector(w):
-            return self.convolve(x, self.style(w), noise, self.depthwise, upsamples=upsamples)
+            return self.convolve(
+                x, self.style(w), noise, self.depthwise, upsamples=upsamples, head=head
+            )
 
         # Style maps of the bands and of what they make, which is upsampled in between.
         if self.up_affine is not None:
@@ -96,12 +102,13 @@ class SeparableConv(nn.Module):
         depthwise: Tensor | None,
         *,
         upsamples: bool = False,
+        head: Head | None = None,
     ) -> Tensor:
         """Modulate, upsample, convolve (depthwise then pointwise; on layer 1 at once), activate."""
         if depthwise is not None and style.shape[2:] == (1, 1) and fits_strips(x):
             noise = None if noise is None else noise * self.noise_strength
             return separable_layer(
-                x, style, noise, depthwise, self.weight.flatten(1), self.bias, upsamples
+                x, style, noise, depthwise, self.weight.flatten(1), self.bias, upsamples, head
             )
 
         x = x * style
@@ -263,16 +270,40 @@ class MobileStyleGAN(SynthesisNetwork):
         # The average of four cells is their low band.
         return self.bands(x, styles[-1], 3)
 
+    def synthesize(
+        self,
+        x: Tensor,
+        rgb: Tensor | None,
+        styles: Sequence[Style],
+        noise: Sequence[Tensor | None],
+        first: int = 1,
+    ) -> Tensor:
+        """The image from layer `first` on; the head comes right after its layer in strips."""
+        last = self.num_ws - 1  # before the head
+        if first > last or not fits_strips(x) or not all(map(is_vector, styles[-2:])):
+            return super().synthesize(x, rgb, styles, noise, first)
+
+        x, _ = self.run(x, rgb, styles, noise, first, last)
+        k = last - first
+        head = Head(self.head_weights(styles[-1], len(self.head_weight)), self.head_bias)
+        return HaarSynthesis.apply(self.conv(last)(x, styles[k], noise[k], head))
+
     def finish(self, x: Tensor, rgb: Tensor | None, style: Style) -> Tensor:
         """The image, from its wavelets."""
         return HaarSynthesis.apply(self.bands(x, style, len(self.head_weight)))
 
     def bands(self, x: Tensor, style: Style, count: int) -> Tensor:
         """The image's first wavelet channels, [N, count, H/2, W/2]."""
-        weight, bias = self.head_weight[:count], self.head_bias[:count]
-        factors = self.head_affine(style, x.shape[2:])
+        bias = self.head_bias[:count]
         if not is_vector(style):
-            return F.conv2d(x * factors, weight, bias)
+            x = x * self.head_affine(style, x.shape[2:])
+            return F.conv2d(x, self.head_weight[:count], bias)
 
-        # With one style for all cells it is the weights that are modulated.
-        return cell_products(x, weight.flatten(1) * factors.flatten(1)[:, None], bias)
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+        bands = rows @ self.head_weights(style, count).mT + bias
+        return bands.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+
+    def head_weights(self, style: Style, count: int) -> Tensor:
+        """[N, count, C]: with one style for all cells it is the head's weights that are modulated."""
+        factors = self.head_affine(style, (1, 1)).flatten(1)
+        return self.head_weight[:count].flatten(1) * factors[:, None]

@@ -3,13 +3,14 @@
 On a CPU most of such a layer's time goes into moving maps: modulation, wavelets, depthwise
 convolution, noise and leaky ReLU each read and write all of one, and only the pointwise convolution
 computes much. Here all of them are applied to some rows before the next ones, and what lies between
-the layer's input and its output is never kept: the backward pass makes do without it.
+the layer's input and its output is never kept: the backward pass makes do without it. The head, which
+makes a picture's bands of the last layer's output, can come right after it in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,7 @@ def separable_layer(
     pointwise: Tensor,
     bias: Tensor,
     upsamples: bool,
+    head: Head | None = None,
 ) -> Tensor:
     """[N, K, H, W] = leaky ReLU(pointwise · depthwise(y) + bias + noise), y = style · x.
 
@@ -46,14 +48,29 @@ def separable_layer(
     depthwise  [C, 1, 3, 3]
     pointwise  [K, C]
     bias       [K]
+    head       what reads the layer's output; then the result is what it makes of it
 
-    Has first derivatives by x, style and noise, forward and backward; by weights none. Samples are
-    computed one by one, so a sample's result does not depend on the others.
+    Has first derivatives by x, style, noise and the head's weights, forward and backward; by others
+    none. Samples are computed one by one, so a sample's result does not depend on the others.
     """
-    n = max(len(x), len(style), 1 if noise is None else len(noise))
+    weights, head_bias = head or (None, None)
+    n = max(len(t) for t in (x, style, noise, weights) if t is not None)
     x = x.expand(n, -1, -1, -1)
-    out: Tensor = SeparableLayer.apply(x, style, noise, depthwise, pointwise, bias, upsamples)
+    out: Tensor = SeparableLayer.apply(
+        x, style, noise, weights, depthwise, pointwise, bias, head_bias, upsamples
+    )
     return out
+
+
+class Head(NamedTuple):
+    """One matrix for all cells of a map, with few channels, as of a picture, coming out.
+
+    With it the output of the layer before is multiplied strip by strip, too, and its gradient is
+    never a whole map.
+    """
+
+    weights: Tensor  # [N or 1, J, K]
+    bias: Tensor  # [J]
 
 
 class SeparableLayer(torch.autograd.Function):
@@ -65,17 +82,22 @@ class SeparableLayer(torch.autograd.Function):
         x: Tensor,
         style: Tensor,
         noise: Tensor | None,
+        head: Tensor | None,
         depthwise: Tensor,
         pointwise: Tensor,
         bias: Tensor,
+        head_bias: Tensor | None,
         upsamples: bool,
     ) -> Tensor:
-        """The layer's output, channels last."""
+        """The layer's output, channels last; or what the head makes of it, plane by plane."""
         x = x.contiguous(memory_format=torch.channels_last)
         scale = 2 if upsamples else 1
         n, _, height, width = x.shape
         shape = (n, len(pointwise), scale * height, scale * width)
         out = empty(x, shape, torch.channels_last)
+        planes = None
+        if head is not None:
+            planes = empty(x, (n, head.shape[1], *shape[2:]), torch.contiguous_format)
 
         for k, a, b in strips(out, len(depthwise)):
             z = convolved(x[k : k + 1], style[k % len(style)], depthwise, a, b, upsamples)
@@ -89,31 +111,40 @@ class SeparableLayer(torch.autograd.Function):
             strip.addmm_(as_rows(z), pointwise.T)
             F.leaky_relu_(strip, SLOPE)
 
+            if planes is not None:
+                made = planes[k, :, a:b].flatten(1)
+                torch.addmm(head_bias[:, None], head[k % len(head)], strip.T, out=made)
+
         ctx.upsamples, ctx.noises = upsamples, 0 if noise is None else len(noise)
-        ctx.save_for_backward(x, style, depthwise, pointwise, out)
-        ctx.save_for_forward(x, style, depthwise, pointwise, out)
-        return out
+        ctx.save_for_backward(x, style, head, depthwise, pointwise, out)
+        ctx.save_for_forward(x, style, head, depthwise, pointwise, out)
+        return out if planes is None else planes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients by x, style and noise."""
-        x, style, depthwise, pointwise, out = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        by_x, by_style, by_noise = ctx.needs_input_grad[:3]
+        """The gradients by x, style, noise and the head's weights."""
+        x, style, head, depthwise, pointwise, out = ctx.saved_tensors
+        memory = torch.channels_last if head is None else torch.contiguous_format
+        grad = grad.contiguous(memory_format=memory)
+        by_x, by_style, by_noise, by_head = ctx.needs_input_grad[:4]
         flipped = depthwise.flip(2, 3)
         scale = out.shape[2] // x.shape[2]
 
         x_grad = empty(x, x.shape, torch.channels_last)
         style_grad = x.new_zeros(x.shape[:2])
         noise_grad = x.new_empty(len(out), *out.shape[2:])
+        head_grad = None if head is None else x.new_zeros(len(out), *head.shape[1:])
         for k, a, b in strips(out, len(depthwise)):
             # Back to what the leaky ReLU sees, with a row more on either side.
             lo, hi = max(a - 1, 0), min(b + 1, out.shape[2])
             inside = slice(a - lo, b - lo)
-            back = torch.ops.aten.leaky_relu_backward(
-                grad[k : k + 1, :, lo:hi], out[k : k + 1, :, lo:hi], SLOPE, True
-            )
+            back, made = grad[k : k + 1, :, lo:hi], out[k : k + 1, :, lo:hi]
+            if head is not None:
+                if by_head:
+                    head_grad[k] += grad[k, :, a:b].flatten(1) @ as_rows(made[:, :, inside])
+                back = from_rows(back[0].flatten(1).T @ head[k % len(head)], made.shape)
+            back = torch.ops.aten.leaky_relu_backward(back, made, SLOPE, True)
             if by_noise:
                 noise_grad[k, a:b] = channel_sum(back[:, :, inside])
             if not (by_x or by_style):
@@ -132,15 +163,23 @@ class SeparableLayer(torch.autograd.Function):
         # What all samples share has the sum of their gradients.
         style_grad = style_grad.sum_to_size(style.shape[:2])[:, :, None, None]
         noise_grad = noise_grad.sum_to_size(max(ctx.noises, 1), *out.shape[2:])[:, None]
-        found = zip((x_grad, style_grad, noise_grad), (by_x, by_style, by_noise), strict=True)
-        return *(gradient if wanted else None for gradient, wanted in found), *[None] * 4
+        if head_grad is not None:
+            head_grad = head_grad.sum_to_size(head.shape)
+        gradients = (x_grad, style_grad, noise_grad, head_grad)
+        found = zip(gradients, ctx.needs_input_grad, strict=False)
+        return *(gradient if wanted else None for gradient, wanted in found), *[None] * 5
 
     @staticmethod
     def jvp(
-        ctx: Any, x: Tensor | None, style: Tensor | None, noise: Tensor | None, *_: None
+        ctx: Any,
+        x: Tensor | None,
+        style: Tensor | None,
+        noise: Tensor | None,
+        head: Tensor | None,
+        *_: None,
     ) -> Tensor:
-        """The tangent of the output from those of x, style and noise, a whole map at once."""
-        x0, style0, depthwise, pointwise, out = ctx.saved_tensors
+        """The tangent from those of x, style, noise and the head's weights, whole maps at once."""
+        x0, style0, head0, depthwise, pointwise, out = ctx.saved_tensors
         y = 0 * x0
         if x is not None:
             y = y + x * style0
@@ -152,7 +191,14 @@ class SeparableLayer(torch.autograd.Function):
         tangent = F.conv2d(z, pointwise[:, :, None, None])
         if noise is not None:
             tangent = tangent + noise
-        return torch.where(out > 0, tangent, SLOPE * tangent)
+        tangent = torch.where(out > 0, tangent, SLOPE * tangent)
+        if head0 is None:
+            return tangent
+
+        planes = head0 @ tangent.flatten(2)
+        if head is not None:
+            planes = planes + head @ out.flatten(2)
+        return planes.unflatten(2, out.shape[2:])
 
 
 def convolved(

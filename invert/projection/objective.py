@@ -64,8 +64,8 @@ class Objective:
           + λ_dist · Σ MSE(sort(S), T)  +  λ_noise · L_noise  +  λ_offset · Σ mean (o²)
 
     The first two terms and λ_noise are in [S] algorithm 4, L_noise in [K] appendix D, λ_dist in [S]
-    eq. 7.2; the terms of crops and of the offsets o of style maps are ours. Every image has
-    a loss of its own.
+    eq. 7.2; the terms of crops and of the offsets o of style maps are ours. λ_perc may begin lower
+    (`perceptual_start`). Every image has a loss of its own.
 
     `image` [N, 3, H, W] in [−1, 1] is y. `generator`, in full precision, gives the distributions T;
     `networks.generator`, which renders x, may be a copy in bfloat16. `seed` is that of the random
@@ -141,12 +141,13 @@ class Objective:
         mse = squared_error(image, target)
         loss = s.mse_weight * mse
 
-        # Perceptual distance of the whole image, λ_perc · |φ(x↓) − φ(y↓)|².
+        # Perceptual distance of the whole image, λ_perc · |φ(x↓) − φ(y↓)|²; λ_perc may rise.
         perceptual = torch.full_like(mse, torch.nan)
+        weight = s.perceptual_weight * inputs.perceptual.to(mse.dtype)
         whole = self.networks.whole
         if whole is not None and self.target is not None:
             perceptual = whole.to_embedded(area_downscale(image, self.size), self.target)
-            loss = loss + s.perceptual_weight * perceptual
+            loss = loss + weight * perceptual
 
         # Style maps stay near vectors: λ_offset · Σ mean (o²), a map being a base vector plus o.
         if variables.offsets and s.offset_weight:
@@ -157,8 +158,11 @@ class Objective:
             loss = loss + s.dist_weight * self.distribution_loss(latent)
 
         # The two terms that follow do not choose the best point: a lucky crop would win, and the
-        # noise term weighs so much (4e5) that rounding errors would decide.
+        # noise term weighs so much (4e5) that rounding errors would decide. All points are compared
+        # at the last weights.
         fit = loss.detach()
+        if s.perceptual_start < 1 and whole is not None:
+            fit = fit + (s.perceptual_weight - weight) * perceptual.detach()
 
         # Perceptual distance of one crop: λ_crop · k / k_max · |φ'(x_crop) − φ'(y_crop)|².
         if self.networks.crop is not None and inputs.crop is not None:

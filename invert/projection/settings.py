@@ -36,6 +36,7 @@ class ProjectionSettings:
     # for pixels alone, which needs no weights of a network.
     perceptual: str = "st-lpips-alex"
     perceptual_weight: float = 1.0
+    perceptual_start: float = 1.0  # fraction of that weight at first, see `schedules.late_rise`
     mse_weight: float = 0.25
     noise_weight: float = 4e5  # noise maps stay white, [K] appendix D
     dist_weight: float = 0.0  # λ_dist of [S] 7.2, on styles, F and R
@@ -102,7 +103,7 @@ class ProjectionSettings:
         check_kinds(self)
 
         # Narrower ranges.
-        for name in ("cooldown", "preview"):
+        for name in ("cooldown", "preview", "perceptual_start"):
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} is a fraction in [0, 1], got {getattr(self, name)}")
         for name in ("beta1", "beta2"):
@@ -127,8 +128,8 @@ class ProjectionSettings:
     def for_init(self) -> ProjectionSettings:
         """The settings of the first of two stages, in (N)W+.
 
-        Adam has its usual β there, and there is no distribution term: the stage begins far from
-        the image. All its steps render whole images.
+        Adam has its usual β there, the perceptual distance all its weight, and there is no
+        distribution term: the stage begins far from the image. All its steps render whole images.
         """
         usual = ProjectionSettings()
         return self.replace(
@@ -137,6 +138,7 @@ class ProjectionSettings:
             beta1=usual.beta1,
             beta2=usual.beta2,
             dist_weight=usual.dist_weight,
+            perceptual_start=usual.perceptual_start,
             preview=usual.preview,
         )
 
@@ -170,16 +172,19 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # Shorter averages in Adam and the distribution term, and so lower rates and fewer steps;
         # measured for style vectors only: style maps diverge sooner, W+ gains from neither. A crop
         # in every second step costs half as much. Squared errors lead near the image, so they weigh
-        # more where there are few steps.
+        # more where there are few steps, and the perceptual distance less until half of them are
+        # made.
         if vectors:
             fast = fast.replace(
-                steps=128,
+                steps=132,
                 warmup=10,
                 lr=0.035,
                 feature_lr=0.07,
                 beta1=0.8,
                 beta2=0.9,
                 mse_weight=1.8,
+                perceptual_weight=1.6,
+                perceptual_start=0.3,
                 dist_weight=0.1,
                 crop_weight=0.06,
                 crop_every=2,

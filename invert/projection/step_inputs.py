@@ -15,7 +15,7 @@ from torch import Tensor
 
 from invert.hardware.precision import numbers
 from invert.projection.crop import Crop, CropSequence
-from invert.projection.schedules import warmup_cooldown
+from invert.projection.schedules import late_rise, warmup_cooldown
 from invert.projection.settings import ProjectionSettings
 
 W_NOISE_END = 0.75  # fraction of the steps after which w gets no noise any more, [K] appendix D
@@ -27,6 +27,7 @@ class StepInputs:
 
     step     [] of int64: updates made so far
     rate     [], the factor of the schedule
+    perceptual  [], the factor of the weight of the perceptual distance of the whole image
     preview  the size of the smaller picture that is rendered; 0 for the whole one
     refresh  whether what the smaller picture lacks is measured
     crop     the crop, if the objective has one
@@ -36,6 +37,7 @@ class StepInputs:
 
     step: Tensor
     rate: Tensor
+    perceptual: Tensor
     preview: int = 0
     refresh: bool = False
     crop: Crop | None = None
@@ -90,6 +92,8 @@ class InputSequence:
         numbered, tops, lefts = self.there(table).unbind(1)
         schedule = [warmup_cooldown(step, s.steps, s.warmup, s.cooldown) for step in steps]
         rates = numbers(schedule, self.device)
+        shares = [late_rise(step, s.steps, s.perceptual_start) for step in steps]
+        perceptual = numbers(shares, self.device)
 
         # On a CPU corners stay numbers: slices are faster than indices.
         on_cpu = self.device.type == "cpu"
@@ -100,7 +104,8 @@ class InputSequence:
             moved = None if noise is None else self.there(noise)
             preview = self.preview if steps[k] < self.previews else 0
             refresh = preview > 0 and steps[k] % s.refresh == 0
-            inputs.append(StepInputs(numbered[k], rates[k], preview, refresh, crop, moved))
+            given = (numbered[k], rates[k], perceptual[k])
+            inputs.append(StepInputs(*given, preview, refresh, crop, moved))
         return inputs
 
     def there(self, t: Tensor) -> Tensor:

@@ -263,7 +263,8 @@ def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
 
     everywhere = {"steps", "init_steps", "mse_weight", "crop_weight", "warmup", "cooldown", "half"}
     assert changes("NW+") == changes("W") == changes("FNSW5") == everywhere
-    vectors = everywhere | {"lr", "feature_lr", "beta1", "beta2", "dist_weight", "crop_every"}
+    vectors = everywhere | {"lr", "feature_lr", "beta1", "beta2", "dist_weight"}
+    vectors |= {"crop_every", "companion_steps"}
     assert changes("FNW5") == changes("FW5") == vectors
 
 
