@@ -304,6 +304,6 @@ class MobileStyleGAN(SynthesisNetwork):
         return bands.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
     def head_weights(self, style: Style, count: int) -> Tensor:
-        """[N, count, C]: with one style for all cells it is the head's weights that are modulated."""
+        """The head's weights [N, count, C], modulated by the one style of all cells."""
         factors = self.head_affine(style, (1, 1)).flatten(1)
         return self.head_weight[:count].flatten(1) * factors[:, None]

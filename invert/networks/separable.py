@@ -3,8 +3,8 @@
 On a CPU most of such a layer's time goes into moving maps: modulation, wavelets, depthwise
 convolution, noise and leaky ReLU each read and write all of one, and only the pointwise convolution
 computes much. Here all of them are applied to some rows before the next ones, and what lies between
-the layer's input and its output is never kept: the backward pass makes do without it. The head, which
-makes a picture's bands of the last layer's output, can come right after it in the same way.
+the layer's input and its output is never kept: the backward pass makes do without it. The head,
+which makes a picture's bands of the last layer's output, can come right after it in the same way.
 """
 
 from __future__ import annotations
@@ -28,6 +28,17 @@ def fits_strips(x: Tensor) -> bool:
     torch's convolutions are as fast.
     """
     return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+class Head(NamedTuple):
+    """One matrix for all cells of a map, with few channels, as of a picture, coming out.
+
+    With it the output of the layer before is multiplied strip by strip, too, and its gradient is
+    never a whole map.
+    """
+
+    weights: Tensor  # [N or 1, J, K]
+    bias: Tensor  # [J]
 
 
 def separable_layer(
@@ -60,17 +71,6 @@ def separable_layer(
         x, style, noise, weights, depthwise, pointwise, bias, head_bias, upsamples
     )
     return out
-
-
-class Head(NamedTuple):
-    """One matrix for all cells of a map, with few channels, as of a picture, coming out.
-
-    With it the output of the layer before is multiplied strip by strip, too, and its gradient is
-    never a whole map.
-    """
-
-    weights: Tensor  # [N or 1, J, K]
-    bias: Tensor  # [J]
 
 
 class SeparableLayer(torch.autograd.Function):
@@ -111,7 +111,9 @@ class SeparableLayer(torch.autograd.Function):
             strip.addmm_(as_rows(z), pointwise.T)
             F.leaky_relu_(strip, SLOPE)
 
-            if planes is not None:
+            if head is not None:
+                assert planes is not None
+                assert head_bias is not None
                 made = planes[k, :, a:b].flatten(1)
                 torch.addmm(head_bias[:, None], head[k % len(head)], strip.T, out=made)
 
@@ -134,7 +136,7 @@ class SeparableLayer(torch.autograd.Function):
         x_grad = empty(x, x.shape, torch.channels_last)
         style_grad = x.new_zeros(x.shape[:2])
         noise_grad = x.new_empty(len(out), *out.shape[2:])
-        head_grad = None if head is None else x.new_zeros(len(out), *head.shape[1:])
+        head_grad = x.new_zeros(() if head is None else (len(out), *head.shape[1:]))
         for k, a, b in strips(out, len(depthwise)):
             # Back to what the leaky ReLU sees, with a row more on either side.
             lo, hi = max(a - 1, 0), min(b + 1, out.shape[2])
@@ -163,7 +165,7 @@ class SeparableLayer(torch.autograd.Function):
         # What all samples share has the sum of their gradients.
         style_grad = style_grad.sum_to_size(style.shape[:2])[:, :, None, None]
         noise_grad = noise_grad.sum_to_size(max(ctx.noises, 1), *out.shape[2:])[:, None]
-        if head_grad is not None:
+        if head is not None:
             head_grad = head_grad.sum_to_size(head.shape)
         gradients = (x_grad, style_grad, noise_grad, head_grad)
         found = zip(gradients, ctx.needs_input_grad, strict=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invert.networks import mobile_stylegan, separable
 from invert.networks.haar import HaarSynthesis
-from invert.networks.separable import SLOPE, separable_layer
+from invert.networks.separable import SLOPE, Head, separable_layer
 
 
 class Case(NamedTuple):
@@ -23,10 +23,17 @@ class Case(NamedTuple):
     pointwise: Tensor
     bias: Tensor
     upsamples: bool
+    head: Head | None = None
 
 
-def case(upsamples: bool, batch: int = 2, shared: bool = False, noise: bool = True) -> Case:
-    """A layer from 3 to 5 channels, with maps of 6×10 cells."""
+def case(
+    upsamples: bool,
+    batch: int = 2,
+    shared: bool = False,
+    noise: bool = True,
+    head: bool = False,
+) -> Case:
+    """A layer from 3 to 5 channels, with maps of 6×10 cells, and a head that makes 4 of them."""
     random = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -42,6 +49,7 @@ def case(upsamples: bool, batch: int = 2, shared: bool = False, noise: bool = Tr
         normal(5, 3),
         normal(5),
         upsamples,
+        Head(normal(rows, 4, 5).requires_grad_(), normal(4)) if head else None,
     )
 
 
@@ -50,7 +58,11 @@ def by_definition(c: Case) -> Tensor:
     y = HaarSynthesis.apply(y) if c.upsamples else y
     z = F.conv2d(y, c.depthwise, padding=1, groups=len(c.depthwise))
     z = F.conv2d(z, c.pointwise[:, :, None, None], c.bias)
-    return F.leaky_relu(z if c.noise is None else z + c.noise, SLOPE)
+    z = F.leaky_relu(z if c.noise is None else z + c.noise, SLOPE)
+    if c.head is None:
+        return z
+    weights = c.head.weights.expand(len(z), -1, -1)
+    return torch.einsum("njk,nkhw->njhw", weights, z) + c.head.bias[:, None, None]
 
 
 @pytest.fixture(params=[1, 10 * 5 * 8 * 4, 1 << 20], ids=["2 rows", "4 rows", "all rows"])
@@ -63,8 +75,11 @@ def strip(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("upsamples", [False, True])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("noise", [False, True])
-def test_it_is_the_layer_by_definition(upsamples: bool, shared: bool, noise: bool) -> None:
-    c = case(upsamples, shared=shared, noise=noise)
+@pytest.mark.parametrize("head", [False, True])
+def test_it_is_the_layer_by_definition(
+    upsamples: bool, shared: bool, noise: bool, head: bool
+) -> None:
+    c = case(upsamples, shared=shared, noise=noise, head=head)
     torch.testing.assert_close(separable_layer(*c), by_definition(c))
 
 
@@ -81,13 +96,37 @@ def test_derivatives_are_those_of_differences(upsamples: bool, shared: bool) -> 
     )
 
 
+@pytest.mark.usefixtures("strip")
+@pytest.mark.parametrize("shared", [False, True])
+def test_derivatives_through_a_head_are_those_of_differences(shared: bool) -> None:
+    c = case(upsamples=False, shared=shared, head=True)
+    assert c.noise is not None
+    assert c.head is not None
+    bias = c.head.bias
+    assert torch.autograd.gradcheck(
+        lambda x, style, noise, weights: separable_layer(
+            x, style, noise, *c[3:7], Head(weights, bias)
+        ),
+        (c.x, c.style, c.noise, c.head.weights),
+        check_forward_ad=True,
+    )
+
+
+def test_a_head_makes_planes() -> None:
+    planes = separable_layer(*case(upsamples=False, head=True))
+    assert planes.is_contiguous()
+    assert not separable_layer(*case(upsamples=False)).is_contiguous()
+
+
 @pytest.mark.parametrize("wanted", ["x", "style", "noise"])
 def test_one_gradient_alone_is_the_same(wanted: str) -> None:
-    c = case(upsamples=True)
+    c = case(upsamples=True, head=True)
     separable_layer(*c).square().sum().backward()
     together = getattr(c, wanted).grad
 
+    assert c.head is not None
     alone = Case(*(t.detach() if isinstance(t, Tensor) else t for t in c))
+    alone = alone._replace(head=Head(c.head.weights.detach(), c.head.bias))
     leaf = getattr(alone, wanted).requires_grad_()
     separable_layer(*alone).square().sum().backward()
     assert torch.equal(leaf.grad, together)
@@ -104,9 +143,11 @@ def test_one_map_with_many_styles_is_repeated() -> None:
 
 
 def test_a_sample_does_not_depend_on_the_others() -> None:
-    c = case(upsamples=True)
+    c = case(upsamples=True, head=True)
     assert c.noise is not None
-    alone = Case(c.x[1:], c.style[1:], c.noise[1:], *c[3:])
+    assert c.head is not None
+    head = Head(c.head.weights[1:], c.head.bias)
+    alone = Case(c.x[1:], c.style[1:], c.noise[1:], *c[3:7], head)
     assert torch.equal(separable_layer(*c)[1:], separable_layer(*alone))
 
 

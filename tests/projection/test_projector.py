@@ -264,7 +264,7 @@ def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
     everywhere = {"steps", "init_steps", "mse_weight", "crop_weight", "warmup", "cooldown", "half"}
     assert changes("NW+") == changes("W") == changes("FNSW5") == everywhere
     vectors = everywhere | {"lr", "feature_lr", "beta1", "beta2", "dist_weight"}
-    vectors |= {"crop_every", "companion_steps"}
+    vectors |= {"perceptual_weight", "perceptual_start", "crop_every", "companion_steps"}
     assert changes("FNW5") == changes("FW5") == vectors
 
 
@@ -274,7 +274,7 @@ def test_the_first_stage_has_the_usual_betas_and_no_distribution_term(name: str)
     first = settings.for_init()
     assert (first.steps, first.lr) == (settings.init_steps, settings.init_lr)
     assert {knob: asdict(first)[knob] for knob in ADAM} == ADAM
-    assert (first.dist_weight, first.preview) == (0, 0)
+    assert (first.dist_weight, first.preview, first.perceptual_start) == (0, 0, 1)
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
@@ -342,6 +342,23 @@ def test_the_crop_term_takes_part_by_its_weight_and_not_in_the_choice_of_the_bes
         terms[weight] = objective(variables, first)
     assert terms[1.0].loss.item() > terms[0.0].loss.item() + 1e-3
     assert terms[1.0].fit.item() == pytest.approx(terms[0.0].fit.item())
+
+
+def test_the_perceptual_weight_rises_while_points_are_compared_at_its_last_value() -> None:
+    image, init = target(), GENERATOR.sample(1, space="FNW5")
+    objective = Objective(GENERATOR, image, Networks(GENERATOR, pixel_distance()))
+    settings = PLAIN.replace(
+        perceptual="colours", perceptual_weight=2.0, perceptual_start=0.25, noise_weight=0.0
+    )
+    variables = Variables(GENERATOR, [init], settings)
+    inputs = [each for block in objective.inputs(variables).blocks(8) for each in block]
+    first, last = (objective(variables, inputs[k]) for k in (0, -1))
+
+    distance = first.perceptual.item()
+    assert distance == last.perceptual.item() > 0
+    assert last.loss.item() - first.loss.item() == pytest.approx(1.5 * distance)
+    assert first.fit.item() == pytest.approx(last.fit.item())
+    assert last.fit.item() == pytest.approx(last.loss.item())
 
 
 def test_distances_are_loaded_only_where_the_settings_ask_for_them() -> None:

@@ -14,7 +14,7 @@ from invert.projection.regularizers import (
     noise_regularization,
     standardize,
 )
-from invert.projection.schedules import warmup_cooldown
+from invert.projection.schedules import late_rise, warmup_cooldown
 
 
 def test_noise_regularization_is_its_definition_on_two_levels() -> None:
@@ -113,3 +113,10 @@ def test_the_schedule_rises_linearly_and_falls_as_a_cosine() -> None:
     assert warmup_cooldown(875, 1000, 50, 0.25) == pytest.approx(0.5)
     assert warmup_cooldown(1000, 1000, 50, 0.25) == pytest.approx(0, abs=1e-12)
     assert all(math.isfinite(warmup_cooldown(s, steps, 0, 1.0)) for s in (0, 1) for steps in (0, 1))
+
+
+def test_a_weight_rises_between_45_and_75_percent_of_the_steps() -> None:
+    found = [late_rise(step, 200, 0.2) for step in (0, 90, 120, 150, 200)]
+    assert found == pytest.approx([0.2, 0.2, 0.6, 1, 1])
+    assert late_rise(0, 0, 0.2) == 0.2
+    assert {late_rise(step, 7, 1.0) for step in range(8)} == {1}
