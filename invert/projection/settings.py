@@ -176,7 +176,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # made.
         if vectors:
             fast = fast.replace(
-                steps=132,
+                steps=128,
                 warmup=10,
                 lr=0.035,
                 feature_lr=0.07,
