@@ -27,7 +27,7 @@ from invert.encoders.spread import measure_spread
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images.images import area_downscale
-from invert.latents.distributions import group_means
+from invert.latents.distributions import ascending, group_means
 from invert.metrics.perceptual import PerceptualDistance
 
 HELD_OUT_SEED = 1  # samples of this seed are never trained on
@@ -230,7 +230,7 @@ class EncoderTraining:
 
         # F_i of warped images lies where generated ones do ([S] eq. 7.2).
         if self.distribution is not None and batch.warped:
-            values = encoding.features[: batch.warped].flatten(1).sort(dim=1).values
+            values = ascending(encoding.features[: batch.warped].flatten(1))
             distance = F.mse_loss(values, self.distribution.expand_as(values))
             loss = loss + s.dist_weight * distance
 

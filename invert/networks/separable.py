@@ -31,10 +31,9 @@ def fits_strips(x: Tensor) -> bool:
 
 
 class Head(NamedTuple):
-    """One matrix for all cells of a map, with few channels, as of a picture, coming out.
+    """A pointwise convolution that makes few channels, as of a picture, of a layer's output.
 
-    With it the output of the layer before is multiplied strip by strip, too, and its gradient is
-    never a whole map.
+    It runs strip by strip with the layer, so that the gradient between them is never a whole map.
     """
 
     weights: Tensor  # [N or 1, J, K]

@@ -25,14 +25,14 @@ W_NOISE_END = 0.75  # fraction of the steps after which w gets no noise any more
 class StepInputs:
     """The inputs of one step; tensors lie on the device.
 
-    step     [] of int64: updates made so far
-    rate     [], the factor of the schedule
+    step        [] of int64: updates made so far
+    rate        [], the factor of the schedule
     perceptual  [], the factor of the weight of the perceptual distance of the whole image
-    preview  the size of the smaller picture that is rendered; 0 for the whole one
-    refresh  whether what the smaller picture lacks is measured
-    crop     the crop, if the objective has one
-    w_noise  [1, …], standard normal, of the size of one image's style vectors, times its deviation;
-             None where w gets no noise
+    preview     the size of the smaller picture that is rendered; 0 for the whole one
+    refresh     whether what the smaller picture lacks is measured
+    crop        the crop, if the objective has one
+    w_noise     [1, …], standard normal, of the size of one image's style vectors, times its
+                deviation; None where w gets no noise
     """
 
     step: Tensor
