@@ -98,8 +98,10 @@ def print_modules(words: list[str], folder: Path) -> None:
     seconds(words, HERE, folder, ("-X", "importtime"))
     spent: Counter[str] = Counter()
     for line in (folder / "stderr.txt").read_text().splitlines():
-        own, *_, name = line.removeprefix("import time:").split("|")
-        if line.startswith("import time:") and own.strip().isdigit():
+        if not line.startswith("import time:"):
+            continue  # what the command itself says
+        own, _, name = line.removeprefix("import time:").split("|")
+        if own.strip().isdigit():
             spent[name.strip().partition(".")[0]] += int(own)
     for package, microseconds in spent.most_common(15):
         click.echo(f"{package:20} {microseconds / 1000:7.0f} ms")

@@ -31,7 +31,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 SMALL = "small"
-RECORDED = (14, 18)  # steps of two runs; before the first ends every kind of step is recorded
+RECORDED = (60, 80)  # steps of two runs; before the first ends every kind of step is recorded
 
 
 def count(network: str, space: str, lengths: tuple[int, int], recorded: bool) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def in_own_process(code: Path, arguments: Sequence[str]) -> dict[str, Any]:
 @click.command()
 @click.option("--network", default=SMALL)
 @click.option("--space", default="FNW5")
-@click.option("--steps", default="2,8", help="Of the two runs that are compared.")
+@click.option("--steps", default="20,40", help="Of the two runs that are compared.")
 @click.option("--recorded/--no-recorded", default=True, help="Count steps under graphs, too.")
 @click.option("--old", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--json", "path", type=click.Path(path_type=Path))
