@@ -86,5 +86,5 @@ class Adam:
 
 
 def over(t: Tensor, values: Tensor) -> Tensor:
-    """One value per image, [N], or per channel of one, [N, C], in a shape that goes with t [N, …]."""
+    """One value per image, [N], or per channel, [N, C], in a shape that goes with t [N, C, …]."""
     return values.view(*values.shape, *[1] * (t.ndim - values.ndim))

@@ -206,7 +206,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             companion_steps=100,
         )
 
-        # Smaller pictures for more than half of the steps, and lower rates, where both were measured.
+        # Smaller pictures for more than half of the steps, and lower rates, as far as measured.
         if vectors:
             draft = draft.replace(
                 steps=52,
