@@ -176,7 +176,7 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # made.
         if vectors:
             fast = fast.replace(
-                steps=128,
+                steps=122,
                 warmup=10,
                 lr=0.028,
                 feature_lr=0.075,
