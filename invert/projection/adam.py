@@ -19,9 +19,7 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class Group:
-    """Leaf tensors [N, …] that share learning rates: [N], one for each image, or for tensors
-    [N, C, …] one for each of its channels, [N, C].
-    """
+    """Leaf tensors [N, …] that share a learning rate [N], one for each image."""
 
     tensors: Sequence[Tensor]
     rate: Tensor
@@ -61,7 +59,7 @@ class Adam:
         moments = zip(self.tensors, gradients, self.mean, self.square, strict=True)
         root2 = correction2.to(self.tensors[0].dtype)
         for group in self.groups:
-            size = (group.rate * over(group.rate, factor / -correction1)).to(root2.dtype)
+            size = (group.rate * factor / -correction1).to(root2.dtype)
             for _ in group.tensors:
                 t, g, m, v = next(moments)
 
@@ -86,5 +84,5 @@ class Adam:
 
 
 def over(t: Tensor, values: Tensor) -> Tensor:
-    """One value per image, [N], or per channel, [N, C], in a shape that goes with t [N, C, …]."""
-    return values.view(*values.shape, *[1] * (t.ndim - values.ndim))
+    """One value per image, [N], in a shape that goes with t [N, …]."""
+    return values.view(-1, *[1] * (t.ndim - 1))

@@ -42,7 +42,7 @@ class ProjectionSettings:
     dist_weight: float = 0.0  # λ_dist of [S] 7.2, on styles, F and R
     w_noise: float = 0.0  # w gets noise of w_noise · σ_w · t², where t falls to 0; [K] has 0.05
 
-    # F and R move in units of their channels' standard deviations, so the rate fits any generator.
+    # F and R move in units of their own standard deviation, so that the rate fits any generator.
     feature_lr: float = 0.1
 
     # Offset maps of styles. At a rate of 0.01 they are faster far from the image and worse near it,
@@ -176,10 +176,10 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
         # made.
         if vectors:
             fast = fast.replace(
-                steps=122,
+                steps=128,
                 warmup=10,
-                lr=0.028,
-                feature_lr=0.075,
+                lr=0.035,
+                feature_lr=0.07,
                 beta1=0.8,
                 beta2=0.9,
                 mse_weight=1.8,
@@ -211,8 +211,8 @@ def preset(name: str, space: str | Space) -> ProjectionSettings:
             draft = draft.replace(
                 steps=52,
                 warmup=5,
-                lr=0.024,
-                feature_lr=0.058,
+                lr=0.022,
+                feature_lr=0.055,
                 preview=0.6,
                 crop_weight=fast.crop_weight,
             )

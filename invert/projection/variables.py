@@ -16,8 +16,6 @@ from invert.projection.adam import Group
 from invert.projection.regularizers import standardize
 from invert.projection.settings import ProjectionSettings
 
-STILLEST = 0.05  # share of the usual deviation that a channel has at least: it can move
-
 
 class Variables:
     """Leaf tensors of the points of a batch, set to those of `init`, and the latent they make.
@@ -78,10 +76,10 @@ class Variables:
         if self.offsets:
             groups.append(Group(self.offsets, s.offset_lr * ones))
 
-        # F_i and R_i: each channel moves in units of its own standard deviation.
+        # F_i and R_i move in units of their own standard deviation.
         for t in (self.features, self.rgb):
             if t is not None:
-                deviations = torch.cat([channel_deviations(one) for one in t.detach().split(1)])
+                deviations = torch.stack([one.std() for one in t.detach().split(1)])
                 groups.append(Group([t], s.feature_lr * deviations.to(ones)))
         return groups
 
@@ -136,15 +134,6 @@ class Variables:
                 )
             )
         return latents
-
-
-def channel_deviations(maps: Tensor) -> Tensor:
-    """The standard deviation [1, C] of each channel of maps [1, C, H, W], over the cells.
-
-    No channel has less than STILLEST times their root mean square.
-    """
-    deviations = maps.std(dim=(2, 3))
-    return deviations.clamp_min(STILLEST * deviations.square().mean().sqrt())
 
 
 def leaf(t: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
@@ -29,7 +27,7 @@ def gradients(tensors: list[Tensor], step: int) -> list[Tensor]:
     return [(t.detach() * (3.7 + step)).sin() * 10.0 ** (step % 5 - 3) for t in tensors]
 
 
-def descend(tensors: list[Tensor], rates: list[Any], betas: tuple[float, float]) -> Adam:
+def descend(tensors: list[Tensor], rates: list[list[float]], betas: tuple[float, float]) -> Adam:
     groups = [Group([t], numbers(rate, CPU)) for t, rate in zip(tensors, rates, strict=True)]
     adam = Adam(groups, *betas, STEPS)
     for step, factor in enumerate(FACTORS):
@@ -61,15 +59,6 @@ def test_images_of_a_batch_move_as_they_do_alone_each_at_its_own_rate() -> None:
         descend(tensors, [[rate[k]] for rate in rates], (0.8, 0.9))
         for whole, one in zip(batch, tensors, strict=True):
             assert torch.allclose(whole[k : k + 1], one, rtol=1e-6, atol=1e-7)
-
-
-def test_channels_move_each_at_its_own_rate() -> None:
-    (maps, _), rates = leaves(2), [[0.1, 0.05, 0.2], [0.03, 0.1, 0.01]]
-    channels = [maps.detach()[:, c].clone().requires_grad_() for c in range(3)]
-    descend([maps], [rates], (0.8, 0.9))
-    for c, channel in enumerate(channels):
-        descend([channel], [[rate[c] for rate in rates]], (0.8, 0.9))
-        assert torch.allclose(maps[:, c], channel, rtol=1e-6, atol=1e-7)
 
 
 def test_an_image_that_forgets_begins_anew_and_the_others_go_on() -> None:

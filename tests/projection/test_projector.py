@@ -254,20 +254,6 @@ def test_presets_are_those_of_their_sources(
     assert (found["crop_weight"], found["dist_weight"]) == (0, 0)
 
 
-def test_each_channel_of_features_moves_by_its_own_deviation_and_none_stays_still() -> None:
-    latent = GENERATOR.sample(1, space="FNW3")
-    assert latent.features is not None
-    features = latent.features.clone()
-    features[:, 1] *= 10
-    features[:, 0] = 1.0  # constant
-
-    variables = Variables(GENERATOR, [latent.replace(features=features)], PLAIN)
-    rates = variables.groups()[1].rate[0].float() / PLAIN.feature_lr
-    deviations = features[0].flatten(1).std(dim=1)
-    assert torch.allclose(rates[1:], deviations[1:])
-    assert rates[0].item() == pytest.approx(0.05 * deviations.square().mean().sqrt().item())
-
-
 def test_fast_differs_from_the_thesis_where_the_docs_say_so() -> None:
     """The table of presets in docs/projection.md."""
 
