@@ -122,7 +122,7 @@ class ResidualWarp:
     `CompanionDifference` where the residual is zero.
     """
 
-    half_change: float = 1.0  # |d| that leaves half of the residual
+    half_change: float = 0.7  # |d| that leaves half of the residual
     flow_steps: int = 4  # between c₀ and c, over which the optical flow is accumulated
     damping: float = DAMPING  # of the optical flow
 
