@@ -1,7 +1,7 @@
 """How much of a known edit the feature edits make, on generated faces with an inexact companion.
 
     python benchmarks/carriers.py
-    python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2  # to choose it
+    python benchmarks/carriers.py --first-seed 3000 --half 0.5 --half 0.8 --half 1.2
     python benchmarks/carriers.py --first-seed 3000 --damping 0.1
     python benchmarks/carriers.py --unexplained 0.6
 
@@ -10,6 +10,8 @@ latent is a generated face, whose own styles can be edited. Its companion has ot
 distance in W+ at which the share `--unexplained` of the variance of F_i remains unexplained, as for
 projections (docs/editing.md). Prints, for each feature edit and direction, the mean share of the
 true change of F_i that is not made: 0 is perfect, 1 is no edit.
+
+`benchmarks/edited_faces.py` does the same for projections, whose residuals are not those of faces.
 """
 
 from __future__ import annotations
