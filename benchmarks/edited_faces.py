@@ -4,14 +4,14 @@
     python benchmarks/edited_faces.py out/fast/new
     python benchmarks/edited_faces.py out/fast/new --half 0.5 --half 1 --half 2  # to choose it
 
-Nobody knows what a photograph should look like after an edit. A generated face can be edited itself:
-its styles are known. So FOLDER has projections of generated faces, `seed1000.pt` and so on as
-`benchmarks/fast.py` writes them, and the edited projection is compared with the face after the same
-edit, at 256 px. Every edit goes both ways. Prints means over faces and signs for each edit and way
-in which F_i follows, and writes them all.
+Nobody knows what a photograph should look like after an edit. A generated face can be edited
+itself: its styles are known. So FOLDER has projections of generated faces, `seed1000.pt` and so on
+as `benchmarks/fast.py` writes them, and the edited projection is compared with the face after the
+same edit, at 256 px. Every edit goes both ways. Prints means over faces and signs for each edit and
+way in which F_i follows, and writes them all.
 
-Beside `benchmarks/carriers.py`, which edits exact latents with wrong companions, here are the errors
-that a projection makes.
+`benchmarks/carriers.py` edits exact latents with wrong companions; here are the errors that a
+projection makes.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def ways(halves: tuple[float, ...]) -> dict[str, FeatureEdit]:
 
 def small(generator: Generator, latent: Latent, seed: int | None = None) -> Tensor:
     """The picture of a latent at 256 px; with a seed it has random noise."""
-    noise = "const" if seed is None else "random"
-    picture = generator.render(latent, noise, seed=seed or 0).clamp(-1, 1)
-    return area_downscale(picture, (SIDE, SIDE))
+    if seed is None:
+        picture = generator.render(latent)
+    else:
+        picture = generator.render(latent, "random", seed=seed)
+    return area_downscale(picture.clamp(-1, 1), (SIDE, SIDE))
 
 
 @click.command()
