@@ -11,7 +11,7 @@ distance in W+ at which the share `--unexplained` of the variance of F_i remains
 projections (docs/editing.md). Prints, for each feature edit and direction, the mean share of the
 true change of F_i that is not made: 0 is perfect, 1 is no edit.
 
-`benchmarks/edited_faces.py` does the same for projections, whose residuals are not those of faces.
+`benchmarks/edited_faces.py` measures projections, whose residuals hold what no styles make.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from statistics import mean
 
 import click
 from carriers import EDITS
+from spaces import PSI
 from torch import Tensor
 
 import invert
@@ -73,7 +74,7 @@ def main(folder: Path, network: str, halves: tuple[float, ...], out: Path) -> No
     # Every face, edited itself and as a projection.
     found: defaultdict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for seed, projection in sorted(projections.items()):
-        face = generator.sample(seed, psi=0.7)
+        face = generator.sample(seed, psi=PSI)
         for name, size in EDITS.items():
             for strength in (size, -size):
                 truth = small(generator, edit(generator, face, name, strength), seed)
@@ -88,7 +89,7 @@ def main(folder: Path, network: str, halves: tuple[float, ...], out: Path) -> No
     for (way, name), each in found.items():
         rows[way][name] = {key: mean(one[key] for one in each) for key in SHOWN}
     for way, edits in rows.items():
-        edits["mean"] = {key: mean(one[key] for one in list(edits.values())) for key in SHOWN}
+        edits["mean"] = {key: mean(one[key] for one in edits.values()) for key in SHOWN}
         for name, values in edits.items():
             figures = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             click.echo(f"{way:16}{name:10}{figures}")

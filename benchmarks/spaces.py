@@ -38,6 +38,7 @@ from invert.projection.projector import Projection, Step, project
 from invert.projection.settings import preset
 
 FIRST_SEED = 1000
+PSI = 0.7  # truncation of generated faces
 TILE = 256  # pixels
 
 
@@ -48,7 +49,7 @@ def targets(
     images = {portrait.stem: to_tensor(read_image(portrait))}
     for seed in range(first_seed, first_seed + faces):
         images[f"seed{seed}"] = generator.render(
-            generator.sample(seed, psi=0.7), "random", seed=seed
+            generator.sample(seed, psi=PSI), "random", seed=seed
         ).clamp(-1, 1)
     return images
 
