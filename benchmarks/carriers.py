@@ -29,7 +29,7 @@ from torch import Tensor
 import invert
 from directions.catalog import find
 from edits.feature_edits import CompanionDifference, FeatureEdit, ResidualWarp
-from edits.optical_flow import DAMPING
+from edits.optical_flow import DAMPING, SMOOTHNESS
 from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
@@ -94,13 +94,14 @@ def not_made(
 @click.option(
     "--half", "halves", multiple=True, type=float, help="Of `ResidualWarp`; its default without."
 )
+@click.option("--smoothness", default=SMOOTHNESS, show_default=True, help="Of motion.")
 @click.option("--damping", default=DAMPING, show_default=True, help="Of motion.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out/carriers.json"), show_default=True
 )
 def main(
     network: str, layer: int, faces: int, first_seed: int, unexplained: float,
-    halves: tuple[float, ...], damping: float,
+    halves: tuple[float, ...], smoothness: float, damping: float,
     out: Path,
 ) -> None:  # fmt: skip
     invert.keep_large_blocks()
@@ -128,7 +129,7 @@ def main(
     measure("difference", CompanionDifference())
     for half in halves or (ResidualWarp().half_change,):
         measure(f"residual {half:g}, held still", ResidualWarp(half, damping=STILL))
-        measure(f"residual {half:g}", ResidualWarp(half, damping=damping))
+        measure(f"residual {half:g}", ResidualWarp(half, smoothness=smoothness, damping=damping))
 
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -138,7 +139,8 @@ def main(
         "first_seed": first_seed,
         "unexplained": unexplained,
     }
-    facts = {"torch": torch.__version__, **settings, "damping": damping, "not made": rows}
+    motion = {"smoothness": smoothness, "damping": damping}
+    facts = {"torch": torch.__version__, **settings, **motion, "not made": rows}
     out.write_text(json.dumps(facts, indent=2) + "\n")
 
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from edits.masks import at_size
-from edits.optical_flow import DAMPING, optical_flow, warp
+from edits.optical_flow import DAMPING, SMOOTHNESS, optical_flow, warp
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -124,6 +124,7 @@ class ResidualWarp:
 
     half_change: float = 0.7  # |d| that leaves half of the residual
     flow_steps: int = 4  # between c₀ and c, over which the optical flow is accumulated
+    smoothness: float = SMOOTHNESS  # of the optical flow
     damping: float = DAMPING  # of the optical flow
 
     def displacement(
@@ -175,7 +176,7 @@ class ResidualWarp:
 
     def optical_flow(self, path: Sequence[Tensor]) -> Tensor:
         """The flow [N, 2, H, W] along maps of F_i (:func:`edits.optical_flow.optical_flow`)."""
-        return optical_flow(path, self.damping)
+        return optical_flow(path, self.smoothness, self.damping)
 
     def residual_share(self, warped: Tensor, features: Tensor, first: Tensor) -> Tensor:
         """1 / (1 + (|d| / half_change)⁴) [N, 1, H, W], d = features − warped."""

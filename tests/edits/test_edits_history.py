@@ -76,7 +76,13 @@ def test_an_edit_tells_direction_strength_layers_and_the_way_features_follow(
         "strength": -3.0,
         "unit": "standard deviations of W along the direction",
         "layers": [2, 8],
-        "carry": {"name": "residual", "half_change": 0.7, "flow_steps": 4, "damping": 0.3},
+        "carry": {
+            "name": "residual",
+            "half_change": 0.7,
+            "flow_steps": 4,
+            "smoothness": 0.03,
+            "damping": 0.03,
+        },
     }
 
 
