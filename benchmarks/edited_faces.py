@@ -3,6 +3,7 @@
     python benchmarks/fast.py --old PATH                  # projects generated faces, among others
     python benchmarks/edited_faces.py out/fast/new
     python benchmarks/edited_faces.py out/fast/new --half 0.5 --half 1 --half 2  # to choose it
+    python benchmarks/edited_faces.py out/fast/new --half 0.7 --smoothness 0 --damping 0.3
 
 Nobody knows what a photograph should look like after an edit. A generated face can be edited
 itself: its styles are known. So FOLDER has projections of generated faces, `seed1000.pt` and so on
@@ -30,6 +31,7 @@ import invert
 from edits.along_direction import edit
 from edits.feature_edit_names import FEATURE_EDITS
 from edits.feature_edits import FeatureEdit, ResidualWarp
+from edits.optical_flow import DAMPING, SMOOTHNESS
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.images.images import area_downscale
@@ -42,11 +44,14 @@ SHOWN = (*DISTANCES, "mse")
 SIDE = 256
 
 
-def ways(halves: tuple[float, ...]) -> dict[str, FeatureEdit]:
+def ways(halves: tuple[float, ...], smoothness: float, damping: float) -> dict[str, FeatureEdit]:
     """The feature edits by name; `ResidualWarp` with each of some settings where there are any."""
     if not halves:
         return FEATURE_EDITS
-    return {f"residual {half:g}": ResidualWarp(half) for half in halves}
+    return {
+        f"residual {half:g}": ResidualWarp(half, smoothness=smoothness, damping=damping)
+        for half in halves
+    }
 
 
 def small(generator: Generator, latent: Latent, seed: int | None = None) -> Tensor:
@@ -62,14 +67,21 @@ def small(generator: Generator, latent: Latent, seed: int | None = None) -> Tens
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--network", default="ffhq-mobile", show_default=True)
 @click.option("--half", "halves", multiple=True, type=float, help="Of `ResidualWarp` alone.")
+@click.option("--smoothness", default=SMOOTHNESS, show_default=True, help="With --half.")
+@click.option("--damping", default=DAMPING, show_default=True, help="With --half.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/edited-faces.json"))
-def main(folder: Path, network: str, halves: tuple[float, ...], out: Path) -> None:
+def main(
+    folder: Path, network: str, halves: tuple[float, ...], smoothness: float, damping: float,
+    out: Path,
+) -> None:  # fmt: skip
     invert.keep_large_blocks()
     generator = invert.load_generator(network)
     distances = [load_perceptual(name) for name in DISTANCES]
     projections = {int(path.stem[4:]): Latent.load(path) for path in folder.glob("seed*.pt")}
     if not projections:
         raise UsageError(f"no projections of generated faces, seed1000.pt and so on, in {folder}")
+
+    chosen = ways(halves, smoothness, damping)
 
     # Every face, edited itself and as a projection.
     found: defaultdict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
@@ -78,7 +90,7 @@ def main(folder: Path, network: str, halves: tuple[float, ...], out: Path) -> No
         for name, size in EDITS.items():
             for strength in (size, -size):
                 truth = small(generator, edit(generator, face, name, strength), seed)
-                for way, features in ways(halves).items():
+                for way, features in chosen.items():
                     edited = edit(generator, projection, name, strength, features=features)
                     metrics = reconstruction_metrics(small(generator, edited), truth, distances)
                     found[way, name].append({key: metrics[key] for key in SHOWN})
