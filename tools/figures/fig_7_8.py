@@ -4,8 +4,8 @@
 distance 0.053, a generated w has 0.047), at the same perceptual quality, and react more strongly to
 edits: without it glasses did not appear at all.
 
-λ is `--dist-weight`. Columns are as in fig. 7.5; "equal" distance means at most 5 % more than
-without the regularizer.
+λ is `--dist-weight`. Columns are as in fig. 7.5; "equal" LPIPS means at most 5 % more than without
+the regularizer.
 """
 
 from __future__ import annotations

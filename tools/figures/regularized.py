@@ -129,22 +129,19 @@ def findings_of(runs: Sequence[Run], long: int) -> list[Finding]:
         falls = {
             run["weight"]: plain["wasserstein styles"] / run["wasserstein styles"] for run in others
         }
-        farther = {run["weight"]: run[MAIN] / plain[MAIN] for run in others}
+        farther = {
+            distance: {run["weight"]: run[distance] / plain[distance] for run in others}
+            for distance in (MAIN, LPIPS)
+        }
         for weight, fall in falls.items():
-            found.append(
-                Finding(
-                    f"{steps} steps, λ = {weight:g}: fall of the styles' Wasserstein distance", fall
-                )
-            )
-            found.append(
-                Finding(f"{steps} steps, λ = {weight:g}: {MAIN} over that without", farther[weight])
-            )
-        for run in others:
-            what = f"{steps} steps, λ = {run['weight']:g}: {LPIPS} over that without"
-            found.append(Finding(what, run[LPIPS] / plain[LPIPS]))
+            run_of = f"{steps} steps, λ = {weight:g}"
+            found.append(Finding(f"{run_of}: fall of the styles' Wasserstein distance", fall))
+            for distance, ratios in farther.items():
+                found.append(Finding(f"{run_of}: {distance} over that without", ratios[weight]))
 
-        equal = [fall for weight, fall in falls.items() if farther[weight] <= 1 + TOLERANCE]
-        what = f"{steps} steps: largest of these falls at equal {MAIN}, 1 where there is none"
+        # In LPIPS, as [S] has it.
+        equal = [fall for weight, fall in falls.items() if farther[LPIPS][weight] <= 1 + TOLERANCE]
+        what = f"{steps} steps: largest of these falls at equal {LPIPS}, 1 where there is none"
         found.append(Finding(what, max(equal, default=1.0), at_least=5))
 
     # Long runs: how much of the response to edits remains.
