@@ -413,14 +413,14 @@ def test_the_regularizer_is_judged_at_equal_distance_only() -> None:
         steps: int, weight: float, styles: float, distance: float, response: float
     ) -> regularized.Run:
         return {"steps": steps, "weight": weight, "wasserstein styles": styles,
-                regularized.MAIN: distance, regularized.LPIPS: 2 * distance,
+                regularized.MAIN: 0.01, regularized.LPIPS: distance,
                 "response, all": response}  # fmt: skip
 
     runs = [run(200, 0, 0.1, 0.040, 0.5), run(200, 0.1, 0.05, 0.041, 0.6),
             run(200, 1, 0.01, 0.05, 0.7),
             run(900, 0, 0.2, 0.010, 0.2), run(900, 1, 0.01, 0.02, 0.65)]  # fmt: skip
     found = {finding.what: finding for finding in regularized.findings_of(runs, 900)}
-    at = f"steps: largest of these falls at equal {regularized.MAIN}, 1 where there is none"
+    at = f"steps: largest of these falls at equal {regularized.LPIPS}, 1 where there is none"
     assert found[f"200 {at}"].value == pytest.approx(2)
     assert found[f"900 {at}"].value == 1
     assert not found[f"900 {at}"].holds
