@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -45,7 +44,7 @@ NAMES = [number.name for number in SIGNALS]
 
 
 def send(name: str = "SIGINT") -> None:
-    os.kill(os.getpid(), getattr(signal, name))
+    signal.raise_signal(getattr(signal, name))
 
 
 @pytest.fixture
@@ -55,10 +54,19 @@ def generator() -> Generator:
 
 @pytest.fixture(autouse=True)
 def handlers_stay_as_they_were() -> Iterator[None]:
+    # Under nohup SIGHUP is ignored, and a job in the background of a script ignores SIGINT.
+    usual = {signal.SIGINT: signal.default_int_handler}
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, usual.get(number, signal.SIG_DFL))
+
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert not taken()
+
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 # -- The block in which an interrupt waits.
