@@ -8,7 +8,6 @@ over several small steps of the change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +31,12 @@ def optical_flow(
     first = path[0]
     total = first.new_zeros(len(first), 2, *first.shape[2:])
 
+    # The flows between neighbours, in one batch.
+    before, after = torch.cat([*path[:-1]]), torch.cat([*path[1:]])
+    flows = flow_between(before, after, smoothness, damping)
+
     # Flow of a composition: total(p) = step(p) + total(p − step(p)).
-    for before, after in pairwise(path):
-        step = flow_between(before, after, smoothness, damping)
+    for step in flows.split(len(first)):
         total = warp(total, step) + step
 
     return total
@@ -68,8 +70,8 @@ def conjugate_gradients(
 ) -> Tensor:
     """The solution x of left(x) = right, row by row of the batch, from 0 in `SOLVER_STEPS` steps.
 
-    `left` is linear, symmetric and positive; `diagonal`, about its diagonal, is the preconditioner.
-    Where `right` is 0, so is x.
+    `left` is linear, symmetric and positive definite; `diagonal`, about its diagonal, is the
+    preconditioner. Where `right` is 0, so is x. torch has no such solver, and SciPy's no devices.
     """
     tiny = torch.finfo(right.dtype).tiny
     diagonal = diagonal.clamp_min(tiny)
@@ -78,10 +80,10 @@ def conjugate_gradients(
     size = dot(residual, direction)
 
     for _ in range(SOLVER_STEPS):
-        image = left(direction)
-        length = size / dot(direction, image).clamp_min(tiny)
+        product = left(direction)
+        length = size / dot(direction, product).clamp_min(tiny)
         x = x + length * direction
-        residual = residual - length * image
+        residual = residual - length * product
 
         # The next direction is conjugate to all before.
         scaled = residual / diagonal
