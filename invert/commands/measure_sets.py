@@ -159,7 +159,7 @@ class SetOptions:
                 f"{path}: expected a folder of pictures, or one picture and --size N to cut it "
                 "into crops; got one picture"
             )
-        count = self.count or DEFAULT_COUNT
+        count = DEFAULT_COUNT if self.count is None else self.count
         return PictureCrops(path, size=size, count=count, seed=self.seed, options=options)
 
 

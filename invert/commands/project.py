@@ -251,6 +251,8 @@ def project(
             click.echo(json.dumps(report, sort_keys=True))
         else:
             say(summary(report))
+        if init_steps is not None and report["start"] != "two-stage":
+            say(f"--init-steps had no effect: the init was {report['start']}", err=True)
         if report["stop_reason"] == "interrupted":
             say(f"saved as it was; go on with --init {report['files']['latent']}", err=True)
 

@@ -45,7 +45,7 @@ class Target:
         self.distance = slope_distance(generator.device, generator.dtype)
 
         # The images as large as what is rendered.
-        pixels = self.size // generator.layer(layer).nominal
+        pixels = self.size // generator.layer(layer).size
         like = generator.w_avg
         self.images = area_downscale(images.to(like), (pixels * cells[0], pixels * cells[1]))
         with torch.no_grad():
@@ -76,19 +76,21 @@ class Target:
 
 
 def slope_size(generator: Generator, layer: int) -> int:
-    """The size at which images are compared: at most 256 px, by the layers up to it.
+    """The longer side of images that are compared: at most 256 px, by the layers up to it.
 
     Raises :class:`UsageError` where F_i has more cells than that, or the image would be too small
     for a perceptual distance.
     """
-    cells = generator.layer(layer).nominal
-    sizes = [size for size in generator.preview_sizes if size <= SIDE]
-    if not sizes or sizes[-1] < max(MINIMUM_SIDE, cells) or sizes[-1] % cells:
+    cells = generator.layer(layer).size
+    size = max((size for size in generator.preview_sizes if size <= SIDE), default=0)
+    shorter = size * min(generator.image_size) // generator.resolution
+    if shorter < MINIMUM_SIDE or size < cells or size % cells:
         raise UsageError(
             f"layer {layer} has {cells} cells a side; a refinement compares images of "
-            f"{sizes[-1] if sizes else 'no'} px here; choose an earlier layer, or no refinement"
+            f"{size or 'no'} px here, {MINIMUM_SIDE} px or more on the shorter side; choose an "
+            "earlier layer, or no refinement"
         )
-    return sizes[-1]
+    return size
 
 
 @cache

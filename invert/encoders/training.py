@@ -102,6 +102,8 @@ class EncoderTraining:
         self.batches = Batches(self.samples, Renderer(painter, layer, side), settings)
         shown = min(settings.image_side or side, side)
         self.renderer = Renderer(painter, layer, shown, previews=settings.previews)
+        if settings.previews:
+            check_previews(self.renderer)
         self.terms = ImageTerms(distances, half=self.half)
         self.held_out = HeldOut(
             Samples(generator, layer, seed + HELD_OUT_SEED),
@@ -273,6 +275,18 @@ class EncoderTraining:
     def test(self) -> dict[str, float]:
         """What the averaged encoder is worth on the held-out faces."""
         return self.held_out.measure(self.result)
+
+
+def check_previews(renderer: Renderer) -> None:
+    """Raise :class:`UsageError` unless images are whole, or there are previews of their size."""
+    generator, shown = renderer.generator, max(renderer.size)
+    if renderer.stop is None and shown < generator.resolution:
+        stops = generator.network.preview_stops
+        sizes = [str(size) for size, stop in stops.items() if stop >= renderer.layer]
+        raise UsageError(
+            f"images are compared at {shown} px, and previews from layer {renderer.layer} on have "
+            f"{', '.join(sizes) or 'no'} px here; choose another image_size, or no previews"
+        )
 
 
 def share_of(step: int, steps: int | None, seconds: float, limit: float | None) -> float:

@@ -66,7 +66,10 @@ def write_latent(latent: Latent, path: Path) -> None:
 
 
 def encode_latent(latent: Latent, path: Path) -> bytes:
-    """The bytes of the latent file at `path`: of the container that its suffix says."""
+    """The bytes of the latent file at `path`: of the container that its suffix says.
+
+    Raises :class:`LatentError` for values that are not finite, which no latent file may hold.
+    """
     header = {
         **FORMAT.marks,
         "space": str(latent.space),
@@ -75,6 +78,9 @@ def encode_latent(latent: Latent, path: Path) -> bytes:
     }
     # clone: a view would drag its whole storage along, and safetensors refuses two tensors in one
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
+    for name, t in tensors.items():
+        if not bool(t.isfinite().all()):
+            raise LatentError(f"{path}: not written, since '{name}' is not finite")
     if path.suffix.lower() == ".safetensors":
         return save_safetensors(header, tensors)
 

@@ -98,7 +98,8 @@ def inception_features(
 ) -> Tensor:
     """Features [N, D] of a set, float32 on the CPU; `callback` gets the number of pictures."""
     device = next(network.extractor.parameters()).device
-    step, features = batch or min(64, batch_size(pictures.size)), []
+    step, features = batch_size(pictures.size, batch), []
+    step = step if batch else min(64, step)
     for start in range(0, len(pictures), step):
         images = pictures.images(start, min(start + step, len(pictures)))
         with torch.inference_mode(), full_precision():

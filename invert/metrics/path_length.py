@@ -71,7 +71,7 @@ def path_lengths(
     batch. Raises :class:`UsageError` for pictures below 32 px.
     """
     seeds = check_seeds(seeds)
-    step = batch or batch_size(generator.image_size)
+    step = batch_size(generator.image_size, batch)
     lengths = []
     for start in range(0, len(seeds), step):
         part = seeds[start : start + step]

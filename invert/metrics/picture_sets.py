@@ -70,8 +70,9 @@ class FolderPictures:
     ) -> None:
         self.folder, self.options = folder, options
         self.square = None if size is None else check_integer("size", size, 1, 1 << 16)
+        least = 1 if count is None else check_integer("count", count, 1, MAX_COUNT)
         self.paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if len(self.paths) < (count or 1):
+        if len(self.paths) < least:
             raise UsageError(
                 f"{shown(folder)}: expected a folder with {count or 'some'} pictures "
                 f"({', '.join(SUFFIXES)}), got {len(self.paths)}"
@@ -227,11 +228,16 @@ def batches_of(
     pictures: PictureSet, *, start: int = 0, batch: int | None = None
 ) -> Iterator[Tensor]:
     """The pictures from number `start` on, in batches of `batch`; by default of a megapixel."""
-    step = batch or batch_size(pictures.size)
+    step = batch_size(pictures.size, batch)
     for first in range(start, len(pictures), step):
         yield pictures.images(first, min(first + step, len(pictures)))
 
 
-def batch_size(size: Size) -> int:
-    """How many pictures of that size are computed together unless the caller says."""
+def batch_size(size: Size, batch: int | None = None) -> int:
+    """How many pictures of that size are computed together: `batch`, where the caller says.
+
+    Raises :class:`UsageError` for a batch below 1.
+    """
+    if batch is not None:
+        return check_integer("batch", batch, 1, MAX_COUNT)
     return max(1, min(MAX_BATCH, BATCH_PIXELS // (size[0] * size[1])))

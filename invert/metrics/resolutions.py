@@ -57,7 +57,7 @@ def resolution_shares(
         )
 
     seeds = check_seeds(seeds)
-    step = batch or batch_size(generator.image_size)
+    step = batch_size(generator.image_size, batch)
     values: dict[int, Moments] = {}  # by resolution; 0 is the picture
     sizes: dict[int, Size] = {}
     for start in range(0, len(seeds), step):

@@ -69,7 +69,7 @@ def measure_set(
         facts = {**pictures.facts, "count": moments.count}
         return SetMoments(moments.cpu(), pictures.identity(moments.count), facts, network.facts)
 
-    step = batch or batch_size(pictures.size)
+    step = batch_size(pictures.size, batch)
     done, kept, saved = 0 if moments is None else moments.count, True, time.monotonic()
     try:
         while done < len(pictures):

@@ -84,14 +84,15 @@ class SeparableConv(nn.Module):
             x = HaarSynthesis.apply(x * self.up_affine(w, x.shape[2:]))
         return self.convolve(x, self.affine(w, x.shape[2:]), noise, self.depthwise)
 
-    def style(self, w: Style) -> Tensor:
-        """[N, C, 1, 1] for vectors w: a factor for each channel of F_i.
+    def style(self, w: Style, size: Sequence[int] = (1, 1)) -> Tensor:
+        """A factor for each channel of F_i: [N, C, 1, 1] for vectors w, [N, C, *size] for maps.
 
-        On a layer that upsamples, C are the bands, whose style includes that of what they make.
+        On a layer that upsamples, C are the bands, whose style includes that of what they make; of
+        a map that is so up to its change within a cell.
         """
-        style = self.affine(w, (1, 1))
+        style = self.affine(w, size)
         if self.up_affine is not None:
-            style = self.up_affine(w, (1, 1)) * style.repeat(1, 4, 1, 1)
+            style = self.up_affine(w, size) * style.repeat(1, 4, 1, 1)
         return style
 
     def convolve(
@@ -136,8 +137,8 @@ class SeparableConv(nn.Module):
 
         # All four bands are modulated and convolved where they are, and never synthesized. If there
         # is one style, the kernels take it.
-        style, kernels = self.style(w), band_kernel(self.depthwise)
-        if len(style) == 1:
+        style, kernels = self.style(w, x.shape[2:]), band_kernel(self.depthwise)
+        if style[:, 0].numel() == 1:
             kernels = kernels * style.reshape(-1, 1, 1, 1)
         else:
             x = x * style
@@ -154,7 +155,8 @@ class SeparableConv(nn.Module):
         # Of the Haar bands the average sees the low one.
         low = len(self.depthwise)
         kernel = coarse_kernel(self.depthwise, ratio)
-        return self.convolve(x[:, :low], self.style(w)[:, :low], mean_noise(noise, x), kernel)
+        style = self.style(w, x.shape[2:])[:, :low]
+        return self.convolve(x[:, :low], style, mean_noise(noise, x), kernel)
 
 
 def mean_noise(noise: Tensor | None, like: Tensor) -> Tensor | None:

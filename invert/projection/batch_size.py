@@ -27,8 +27,9 @@ def fitting_batch_size(
     if free is None or most == 1:
         return 1
 
-    # The first run fills caches, among them the distributions of generated points.
-    short = job.settings.replace(steps=1, init_steps=1, companion_steps=1)
+    # A step of whole pictures takes most. The first run fills caches, among them the distributions
+    # of generated points.
+    short = job.settings.replace(steps=1, init_steps=1, companion_steps=1, preview=0.0)
     short_job = replace(job, settings=short, progress_format=None)
     with interrupts.immediate():
         project_photographs(generator, [photograph], short_job)

@@ -26,7 +26,7 @@ def likely_styles(
 
     `targets` are [F_i] or [F_i, R_i] of M images at the training size. The unexplained share is
     1 − R²: the squared error of F_i as a fraction of its variance over the image, plus that of
-    R_i. The styles minimize
+    R_i; 0 for a map that is constant. The styles minimize
 
         unexplained + PRIOR · mean y²,
 
@@ -43,6 +43,7 @@ def likely_styles(
     schedule = numbers([min(1.0, 2 * (1 - step / steps)) for step in range(steps)], y.device)
     adam = Adam([Group([y], rates)], 0.9, 0.999, steps)
     variances = [t.var(dim=(1, 2, 3)) for t in targets]
+    variances = [v.masked_fill(v == 0, torch.inf) for v in variances]
 
     def unexplained() -> Tensor:
         maps = early_maps(generator, space, statistics.w_mean + y @ statistics.w_factor.T)

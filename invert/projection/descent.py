@@ -54,7 +54,9 @@ class Descent:
         """Every tensor that a step reads or changes and another projection has in another value."""
         counters = [self.rate, self.recoveries, self.stale, self.active]
         parts = (self.objective, self.adam, self.best)
-        return [*self.tensors, *counters, *(t for part in parts for t in part.state())]
+        label = self.variables.label
+        labels = [] if label is None else [label]
+        return [*self.tensors, *labels, *counters, *(t for part in parts for t in part.state())]
 
     def step(self, inputs: StepInputs, update: bool = True) -> tuple[Tensor, Tensor]:
         """Measure the point, keep it if it is the best, and update it.

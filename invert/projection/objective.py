@@ -20,6 +20,7 @@ from invert.latents.latent import Latent
 from invert.latents.spaces import Space
 from invert.metrics.distribution_distance import distribution_parts
 from invert.metrics.perceptual import PerceptualDistance, perceptual_size
+from invert.projection.adam import over
 from invert.projection.crop import Targets, crop_distance
 from invert.projection.regularizers import (
     distribution_regularization,
@@ -188,11 +189,17 @@ class Objective:
             return generator.render(latent).to(dtype), self.image
 
         preview = generator.preview(latent, inputs.preview, one_pass=True).to(dtype)
-        if inputs.refresh:
-            with torch.no_grad():
-                whole = generator.render(latent).to(dtype)
-                self.missing.copy_(area_downscale(whole, self.size) - preview)
-        return preview + self.missing, self.small
+        if not inputs.refresh:
+            return preview + self.missing, self.small
+
+        # Measure what it lacks. Where that is not finite, this step overflows, and the steps after
+        # it, from another point, go on with what was known before.
+        with torch.no_grad():
+            whole = generator.render(latent).to(dtype)
+            missing = area_downscale(whole, self.size) - preview
+            finite = missing.flatten(1).isfinite().all(1)
+            self.missing.copy_(torch.where(over(missing, finite), missing, self.missing))
+        return preview + missing, self.small
 
     def distribution_loss(self, latent: Latent) -> Tensor:
         """[S] eq. 7.2, Σ MSE(sort(S), T) [N]: values S of styles, F and R, T of generated ones.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -172,16 +173,17 @@ def write_projection(
     # Measure.
     metric_names = distance_names(job.settings)[2]
     distances = [distance(name, generator) for name in metric_names]
-    metrics = measure(generator, result, target, distances)
+    metrics, interrupted = measure(generator, result, target, distances)
     if metric_names:
         metrics.setdefault(PUBLISHED_METRIC, None)  # null: not measured
+    start = photograph.init_name or result.latent.metadata["projection"]["start"]
     report = {
         "image": photograph.facts,
         "space": str(job.space),
         "generator": {"name": generator.name, "fingerprint": generator.fingerprint},
         "settings": asdict(job.settings.for_device(generator.device)),
         "seed": job.seed,
-        "start": photograph.init_name or result.latent.metadata["projection"]["start"],
+        "start": start,
         "best_step": result.best_step,
         "stop_reason": result.stop_reason,
         "batch": projected.batch,
@@ -192,17 +194,21 @@ def write_projection(
     }
 
     # Write.
-    latent = result.latent.replace(metadata={**result.latent.metadata, "image": photograph.facts})
+    projection = {**result.latent.metadata["projection"], "start": start}
+    metadata = {**result.latent.metadata, "projection": projection, "image": photograph.facts}
+    latent = result.latent.replace(metadata=metadata)
     contents = projection_files(paths, latent, result.image, target, report, record)
     if job.progress_format:
         animation = paths.progress(job.progress_format)
-        pictures = [to_pil(frame)[0] for frame in projected.frames]
+        frames = projected.frames or [small_frame(result.image)]  # where no step was made
+        pictures = [to_pil(frame)[0] for frame in frames]
         data = encode_animation(pictures, animation, PROGRESS_RATE, record)
         contents = {animation: data, **contents}
     write(contents)
 
     # An interrupt while it was measured and written.
-    return {**report, "stop_reason": "interrupted"} if interrupts.taken() else report
+    interrupted = interrupts.taken() or interrupted
+    return {**report, "stop_reason": "interrupted"} if interrupted else report
 
 
 def measure(
@@ -210,15 +216,18 @@ def measure(
     result: Projection,
     target: Tensor,
     distances: list[PerceptualDistance],
-) -> dict[str, Any]:
-    """How close the projection is to its target, and its parts to generated ones.
+) -> tuple[dict[str, Any], bool]:
+    """How close the projection is to its target, and its parts to generated ones; and whether an
+    interrupt came.
 
-    An interrupted projection is not compared with generated points: to sample them may take
-    minutes.
+    To sample generated points may take minutes: an interrupted projection is not compared with
+    them, and an interrupt ends the comparison.
     """
-    if result.stop_reason == "interrupted":
-        return {**reconstruction_metrics(result.image, target, distances)}
-    return projection_metrics(generator, result.latent, result.image, target, distances)
+    if result.stop_reason != "interrupted":
+        with suppress(KeyboardInterrupt):
+            metrics = projection_metrics(generator, result.latent, result.image, target, distances)
+            return metrics, False
+    return {**reconstruction_metrics(result.image, target, distances)}, True
 
 
 def seconds_per_step(result: Projection) -> float | None:
@@ -250,12 +259,16 @@ def frame_collector(frames: Sequence[list[Tensor]]) -> Callback:
     def collect(step: Step) -> None:
         interval = max(1, step.steps // PROGRESS_FRAMES)
         if step.image is not None and step.step % interval == 0:
-            height, width = step.image.shape[2:]
-            scale = PROGRESS_SIDE / min(height, width)
-            small = area_downscale(step.image, (round(height * scale), round(width * scale)))
-            frames[step.index].append(small)
+            frames[step.index].append(small_frame(step.image))
 
     return collect
+
+
+def small_frame(image: Tensor) -> Tensor:
+    """The image [1, 3, H, W] at the size of an animation's frame."""
+    height, width = image.shape[2:]
+    scale = PROGRESS_SIDE / min(height, width)
+    return area_downscale(image, (round(height * scale), round(width * scale)))
 
 
 def chain(*callbacks: Callback | None) -> Callback | None:

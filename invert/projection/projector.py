@@ -137,6 +137,7 @@ def project(
     # Check.
     target_space = Space.parse(space)
     settings = (settings or preset("fast", target_space)).for_device(generator.device)
+    check_terms(settings, target_space)
     check_seed(seed)
 
     # Read the images and initialize. There is nothing to keep yet, so an interrupt ends it at once.
@@ -148,7 +149,7 @@ def project(
             target, place = make_target(generator, target_space, source, framing)
             targets.append(check_image(generator, target, target_space))
             facts.append(place)
-        networks = networks_for(generator, settings, perceptual, crop_perceptual)
+        networks = networks_for(generator, settings, perceptual, crop_perceptual, recordings)
         starts = [
             initial_latent(generator, target, target_space, first)
             for target, first in zip(targets, inits, strict=True)
@@ -210,8 +211,12 @@ def networks_for(
     settings: ProjectionSettings,
     whole: PerceptualDistance | None,
     crop: PerceptualDistance | None,
+    recordings: Recordings | None = None,
 ) -> Networks:
-    """The networks that the settings name; distances are loaded where they are not given."""
+    """The networks that the settings name; distances are loaded where they are not given.
+
+    Those in half precision are the same for all photographs of `recordings`.
+    """
     # The distance of the whole image.
     if settings.perceptual != "none" and whole is None:
         whole = load_perceptual(settings.perceptual, device=generator.device, dtype=generator.dtype)
@@ -229,9 +234,26 @@ def networks_for(
     # Copies in half precision.
     if not settings.for_device(generator.device).half:
         return Networks(generator, whole, crop)
-    half_whole = whole and whole.halved()
-    half_crop = half_whole if crop is whole else crop and crop.halved()
-    return Networks(generator.half(), half_whole, half_crop)
+    kept = recordings or Recordings()
+    half_whole, half_crop = (
+        distance and kept.half(distance, PerceptualDistance.halved) for distance in (whole, crop)
+    )
+    return Networks(kept.half(generator, Generator.half), half_whole, half_crop)
+
+
+def check_terms(settings: ProjectionSettings, space: Space) -> None:
+    """Raise :class:`UsageError` where nothing compares images, or a term has nothing to weigh."""
+    perceptual = settings.perceptual_weight if settings.perceptual != "none" else 0.0
+    if settings.steps and not perceptual and not settings.mse_weight:
+        raise UsageError(
+            "no term compares the images: mse_weight is 0, and there is no perceptual distance; "
+            "give one of them"
+        )
+    if settings.dist_weight and space.base == "Z" and space.layer is None:
+        raise UsageError(
+            f"{space} has no part whose distribution could be regularized, since z is always near "
+            "a sphere; leave dist_weight at 0"
+        )
 
 
 def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:

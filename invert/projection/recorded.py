@@ -75,13 +75,22 @@ class RecordedDescent:
 class Recordings:
     """The recorded descents of a run over many photographs, for as long as it lasts.
 
-    A few kinds are kept: each holds the memory of a step, some GB for 1024 px images.
+    A few kinds are kept: each holds the memory of a step, some GB for 1024 px images. So are the
+    networks in half precision, since a recorded step runs the ones that it was recorded with.
     """
 
     KEPT = 2  # two stages; or a full batch and the last one
 
     def __init__(self) -> None:
         self.descents: dict[Hashable, RecordedDescent] = {}
+        self.halves: dict[int, tuple[object, Any]] = {}  # by the id of a network, which is kept too
+
+    def half(self, network: T, halve: Callable[[T], T]) -> T:
+        """The network in half precision, made by `halve` the first time."""
+        if id(network) not in self.halves:
+            self.halves[id(network)] = network, halve(network)
+        half: T = self.halves[id(network)][1]
+        return half
 
     def begin(self, descent: Descent) -> Descent | RecordedDescent:
         """The descent, or where its device has graphs a recorded one that goes on from it."""
@@ -108,6 +117,7 @@ class Recordings:
     def clear(self) -> None:
         """Give all memory back, as where a batch was too large."""
         self.descents.clear()
+        self.halves.clear()
 
 
 def mapped(value: T, function: Callable[[Tensor], Any]) -> T:

@@ -37,10 +37,15 @@ def noise_regularization(maps: Iterable[Tensor]) -> Tensor:
 
 
 def standardize(maps: Iterable[Tensor]) -> None:
-    """Set every map [N, 1, H, W] to zero mean and unit variance, in place ([K] appendix D)."""
+    """Set every map [N, 1, H, W] to zero mean and unit variance, in place ([K] appendix D).
+
+    A map of one cell stays as it is, and a constant one becomes 0.
+    """
     for n in maps:
-        n -= n.mean(dim=(1, 2, 3), keepdim=True)
-        n *= n.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
+        if n.shape[2:].numel() > 1:
+            n -= n.mean(dim=(1, 2, 3), keepdim=True)
+            variance = n.square().mean(dim=(1, 2, 3), keepdim=True)
+            n *= variance.clamp_min_(torch.finfo(n.dtype).tiny).rsqrt_()
 
 
 def distribution_regularization(values: Tensor, ordered: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class ProjectionSettings:
     # Offset maps of styles. At a rate of 0.01 they are faster far from the image and worse near it,
     # at 0.1 they diverge.
     offset_lr: float = 0.003
-    offset_size: int = 8  # cells per training-size side
+    offset_size: int = 8  # cells per training-size side, where an init has not more
     offset_weight: float = 1e-2  # of their mean square
 
     # The first fraction of the steps renders smaller pictures, of the size of the perceptual

@@ -39,6 +39,9 @@ class Variables:
         bare = [latent.replace(companion=None) for latent in init]
         self.init = bare[0] if len(bare) == 1 else Latent.cat(bare)
 
+        # The class of z. Recorded steps read it where it is, so that the next one is copied there.
+        self.label = None if self.init.label is None else self.init.label.clone()
+
         # Styles [N, n, w_dim]; a style map is split into its mean and its offsets [N, w_dim, h, w].
         self.offsets: list[Tensor] = []
         if self.init.space.spatial:
@@ -60,12 +63,16 @@ class Variables:
     def offset_map(self, offset: Tensor, k: int) -> Tensor:
         """The offset of style k at `offset_size` cells per training side, or fewer.
 
-        A layer that is smaller than that has one offset per pixel.
+        A layer that is smaller than that has one offset per pixel. The map of an init that has more
+        cells keeps them, so that the point begins as it is.
         """
         layer = self.generator.layer(self.init.space.first + k)
         per_side = min(self.settings.offset_size, layer.size)
         inputs = self.generator.check(self.init).inputs[k]
-        size = [max(1, side * per_side // layer.size) for side in inputs]
+        size = [
+            max(1, side * per_side // layer.size, present)
+            for side, present in zip(inputs, offset.shape[2:], strict=True)
+        ]
         return F.interpolate(offset, size=size, mode="bilinear", align_corners=False)
 
     def groups(self) -> list[Group]:
@@ -99,7 +106,9 @@ class Variables:
             )
 
         noise = tuple(self.noise) if self.init.noise is not None else None
-        return self.init.replace(styles=styles, features=self.features, rgb=self.rgb, noise=noise)
+        return self.init.replace(
+            styles=styles, label=self.label, features=self.features, rgb=self.rgb, noise=noise
+        )
 
     def standardize(self) -> None:
         """Set every noise map to zero mean and unit variance, in place ([K] appendix D).

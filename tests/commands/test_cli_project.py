@@ -239,6 +239,22 @@ def test_progress_is_saved_as_an_animation(
         assert getattr(animation, "n_frames", 1) > 1
 
 
+def test_the_animation_of_no_steps_is_one_picture(run: Shell, network: Path, photo: Path) -> None:
+    no_steps = [*QUICK, "--steps", "0", "--init", "mean", "--save-progress", "gif"]
+    assert run("project", photo, "--network", network, *no_steps).code == 0
+    with Image.open("face.progress.gif") as animation:
+        assert getattr(animation, "n_frames", 1) == 1
+    assert Path("face.pt").exists()
+
+
+def test_steps_of_a_first_stage_that_there_is_not_are_said_to_have_no_effect(
+    run: Shell, network: Path, photo: Path
+) -> None:
+    words = ["project", photo, "--network", network, *QUICK, "--init-steps", "3"]
+    assert "--init-steps had no effect: the init was mean" in run(*words, "--init", "mean").err
+    assert "no effect" not in run(*words, "--init", "two-stage", "--overwrite").err
+
+
 def test_an_interrupt_saves_the_best_so_far(
     run: Shell, network: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -281,6 +281,19 @@ def test_a_finished_point_is_written_whatever_comes(
     assert Path("again.png").read_bytes() == Path("face.png").read_bytes()
 
 
+def test_a_finished_point_is_written_without_a_comparison_that_takes_minutes(
+    run: Shell, network: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no cache"))
+    interrupting(monkeypatch, "invert.latents.statistics.map_samples", "SIGINT")
+    result = run("project", photo, "--network", network, *QUICK, "--dist-weight", "0")
+    assert (result.code, one_line(result)) == (130, "error: interrupted")
+    assert {path.name for path in tmp_path.glob("*face*")} == FILES
+    metrics = json.loads(Path("face.json").read_text())["metrics"]
+    assert "mse" in metrics
+    assert "wasserstein" not in metrics
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_ends_in_its_first_stage(
     name: str,

@@ -133,6 +133,12 @@ def test_images_are_compared_at_the_size_asked_for(monkeypatch: pytest.MonkeyPat
     assert sizes == [(shape, shape)]
 
 
+def test_previews_of_a_size_that_there_is_not_are_refused() -> None:
+    training(EncoderSettings(**{**vars(SMALL), "image_side": 32, "previews": True}))
+    with pytest.raises(UsageError, match=r"compared at 40 px, and previews .* have 16, 32 px here"):
+        training(EncoderSettings(**{**vars(SMALL), "image_side": 40, "previews": True}))
+
+
 def test_the_rate_rises_and_falls_to_zero_over_steps_or_time() -> None:
     assert [cosine(share) for share in (0, 0.5, 1, 2)] == pytest.approx([1, 0.5, 0, 0])
     assert share_of(5, 10, 1e9, 60) == 0.5

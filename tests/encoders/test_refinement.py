@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import small_generator
+from networks import small_checkpoint, small_generator
 from searches import short_searches
 
 from invert.encoders.descent import descend, linear
@@ -19,6 +19,7 @@ from invert.encoders.settings import EncoderSettings
 from invert.encoders.slope import Slope, Target, slope_size
 from invert.encoders.training import EncoderTraining
 from invert.errors import ModelFileError, UsageError
+from invert.loading import generator_from_checkpoint
 
 GENERATOR = small_generator()
 CELLS = (16, 16)
@@ -218,3 +219,19 @@ def test_training_a_refinement_lowers_the_distance(images) -> None:
         (early + linear(at.gradient, encoding)).backward()
         optimizer.step()
     assert distances[-1] < distances[0]
+
+
+@pytest.mark.parametrize("start", [(4, 6), (8, 4)])
+def test_rectangular_pictures_are_refined(start: tuple[int, int]) -> None:
+    generator = generator_from_checkpoint(small_checkpoint(64, start=start))
+    encoder = new_encoder(generator, 5, passes=2)
+    encoder.feature_std.fill_(0.3)
+    picture = generator.render(generator.sample(1)).clamp(-1, 1)
+    latent = encoder.eval().encode(generator, picture)
+    assert generator.render(latent).shape == picture.shape
+
+
+def test_pictures_too_narrow_to_compare_have_no_refinement() -> None:
+    generator = generator_from_checkpoint(small_checkpoint(64, start=(4, 2)))
+    with pytest.raises(UsageError, match=r"of 32 px here, 32 px or more on the shorter side"):
+        slope_size(generator, 5)

@@ -20,7 +20,7 @@ from invert.hardware.graphs import WARMUP, GraphWarning
 from invert.loading import generator_from_checkpoint
 from invert.metrics.perceptual import PerceptualDistance
 from invert.projection.companion_fit import likely_styles
-from invert.projection.projector import Projection
+from invert.projection.projector import Projection, networks_for
 from invert.projection.recorded import Recordings
 from invert.projection.settings import ProjectionSettings, preset
 
@@ -172,3 +172,41 @@ def test_few_kinds_are_kept_and_all_can_be_given_back(generator: Generator) -> N
         assert len(recordings.descents) == min(steps, Recordings.KEPT)
     recordings.clear()
     assert not recordings.descents
+
+
+def test_the_next_photograph_has_its_own_class() -> None:
+    checkpoint = small_checkpoint(32, c_dim=3)
+    settings = quick("Z", perceptual="none")
+    recordings = Recordings()
+    with simulated_device() as device:
+        conditional = generator_from_checkpoint(checkpoint, name="classes", device=device)
+        starts = [conditional.sample(5, label=label, space="Z") for label in (0, 2)]
+        targets = [conditional.render(conditional.sample(1, label=label)) for label in (0, 2)]
+
+        def found(k: int, recordings: Recordings | None) -> Projection:
+            return invert.project(
+                conditional,
+                targets[k].clamp(-1, 1),
+                "Z",
+                settings=settings,
+                init=starts[k],
+                recordings=recordings,
+            )
+
+        first, second = found(0, recordings), found(1, recordings)
+        alone = found(1, None)
+        assert [step.mse for step in second.history] == [step.mse for step in alone.history]
+        labels = [p.latent.label for p in (first, second)]
+        assert [label.argmax().item() for label in labels if label is not None] == [0, 2]
+
+
+def test_the_next_photograph_runs_the_same_networks_in_half_precision(
+    generator: Generator,
+) -> None:
+    recordings = Recordings()
+    settings = quick("W", half=True)
+    first = networks_for(generator, settings, WHOLE, CROP, recordings)
+    second = networks_for(generator, settings, WHOLE, CROP, recordings)
+    assert second.generator is first.generator is not generator
+    assert (second.whole, second.crop) == (first.whole, first.crop)
+    assert first.whole is not WHOLE

@@ -197,3 +197,12 @@ def test_edits_take_points_of_the_first_and_the_last_layer(architecture: str, sp
     ):
         assert generator.render(result).isfinite().all()
     assert distributions(generator, a)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_what_could_not_be_read_is_not_written(suffix: str, tmp_path: Path) -> None:
+    latent = GENERATORS["stylegan2"].sample(1)
+    broken = latent.replace(styles=latent.style_tensor() * torch.nan)
+    with pytest.raises(LatentError, match=r"not written, since 'styles' is not finite"):
+        broken.save(tmp_path / f"x{suffix}")
+    assert not list(tmp_path.iterdir())

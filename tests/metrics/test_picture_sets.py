@@ -81,6 +81,14 @@ def test_a_folder_without_enough_pictures_is_refused(folder: Path, tmp_path: Pat
         FolderPictures(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("count", [0, -1])
+def test_counts_and_batches_below_one_are_refused(count: int, folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"count is an integer in \[1, 10000000\], got"):
+        FolderPictures(folder, count=count)
+    with pytest.raises(UsageError, match=r"batch is an integer in \[1, 10000000\], got"):
+        next(batches_of(FolderPictures(folder), batch=count))
+
+
 def test_crops_lie_uniformly_over_all_places_of_the_picture(tmp_path: Path) -> None:
     ramp = np.zeros((24, 40, 3), np.uint8)
     ramp[..., 0], ramp[..., 1] = np.arange(40), np.arange(24)[:, None]

@@ -156,3 +156,22 @@ def test_a_size_that_there_is_not_is_refused_with_those_there_are(mobile: Genera
         mobile.preview(mobile.sample(0), 64)
     with pytest.raises(UsageError, match=r"previews of FW7 are 32 px here, got 16"):
         mobile.preview(mobile.convert(mobile.sample(0), "FW7"), 16)
+
+
+@pytest.mark.parametrize("size", [8, 16, 32])
+def test_a_mobile_preview_has_the_styles_of_a_map_where_they_are(
+    mobile: Generator, size: int
+) -> None:
+    both = points(mobile, "FSW3").replace(companion=None)
+    assert both.features is not None
+    wide = both.features[:1].repeat(1, 1, 1, 4)
+    left, right = (both[k].replace(features=wide) for k in (0, 1))
+    maps = [
+        torch.cat([a.expand(-1, -1, 8, 16), b.expand(-1, -1, 8, 16)], 3)
+        for a, b in zip(left.style_list(), right.style_list(), strict=True)
+    ]
+    mixed = mobile.preview(left.replace(styles=tuple(maps)), size)
+
+    # Far from the border of both each half is what it is alone.
+    for side, alone in ((slice(0, size), left), (slice(-size, None), right)):
+        assert torch.allclose(mixed[..., side], mobile.preview(alone, size)[..., side], atol=1e-4)

@@ -226,3 +226,14 @@ def test_only_an_early_interrupt_leaves_it_to_the_first_edit(generator: Generato
     assert torch.equal(
         late.latent.companion.styles, own_companion(generator, late.latent, late.early)
     )
+
+
+def test_a_constant_map_has_nothing_to_explain(generator: Generator) -> None:
+    point = generator.sample(3, space="FW5")
+    assert point.features is not None
+    flat = point.replace(
+        features=torch.full_like(point.features, 0.3),
+        rgb=None if point.rgb is None else torch.zeros_like(point.rgb),
+        companion=None,
+    )
+    assert with_companion(generator, flat).companion.styles.isfinite().all()

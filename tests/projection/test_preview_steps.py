@@ -10,6 +10,7 @@ from torch import Tensor
 from invert.errors import UsageError
 from invert.images.images import area_downscale
 from invert.latents.spaces import Space
+from invert.projection.descent import Descent
 from invert.projection.objective import Networks, Objective, preview_size
 from invert.projection.optimization import Step
 from invert.projection.projector import project
@@ -132,3 +133,20 @@ def test_only_drafts_begin_with_smaller_pictures(name: str) -> None:
     assert preset(name, "FNW5").preview == (0.6 if name == "draft" else 0)
     for space in ("NW+", "FNSW5"):
         assert preset(name, space).preview == 0
+
+
+@pytest.mark.parametrize("refreshes", [True, False])
+def test_an_overflow_among_smaller_pictures_costs_one_step(refreshes: bool) -> None:
+    objective = Objective(GENERATOR, target(), Networks(GENERATOR))
+    descent = Descent(objective, [GENERATOR.sample(2, space="FNW3")], PLAIN)
+    inputs = [each for block in objective.inputs(descent.variables).blocks(4) for each in block]
+    valid = []
+    for each in inputs:
+        if int(each.step) == (5 if refreshes else 6):
+            assert each.refresh is refreshes
+            with torch.no_grad():
+                descent.variables.styles.fill_(torch.inf)
+        row, _ = descent.step(each)
+        valid.append(bool(row[0, 4]))
+    assert valid.count(False) == 1
+    assert bool(descent.active)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
@@ -82,6 +83,37 @@ def test_an_init_with_style_maps_survives_the_split_into_base_and_offsets() -> N
     start = start.replace(styles=maps)
     again = Variables(GENERATOR, [start], PLAIN).latent().detach()
     assert (GENERATOR.render(again) - GENERATOR.render(start)).abs().max() < 1e-5
+
+
+def test_an_init_with_finer_style_maps_keeps_their_cells() -> None:
+    start = GENERATOR.sample(1, space="FNSW5")
+    random = torch.Generator().manual_seed(0)
+    maps = tuple(
+        s + 0.1 * torch.randn(1, s.shape[1], 12, 14, generator=random) for s in start.style_list()
+    )
+    start = start.replace(styles=maps)
+    again = Variables(GENERATOR, [start], PLAIN).latent().detach()
+    assert [tuple(s.shape[2:]) for s in again.style_list()] == [(12, 14)] * len(maps)
+    assert torch.allclose(GENERATOR.render(again), GENERATOR.render(start), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("space", "changes", "reason"),
+    [
+        ("W", {"mse_weight": 0.0}, "no term compares the images: mse_weight is 0"),
+        (
+            "W",
+            {"mse_weight": 0.0, "perceptual": "lpips-vgg", "perceptual_weight": 0.0},
+            "no term compares the images",
+        ),
+        ("NZ", {"dist_weight": 0.1}, "NZ has no part whose distribution could be regularized"),
+    ],
+)
+def test_settings_without_anything_to_minimize_are_refused(
+    space: str, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        project(GENERATOR, target(), space, settings=PLAIN.replace(**changes))
 
 
 def test_the_same_seed_gives_the_same_result_and_the_global_seed_is_untouched() -> None:

@@ -120,3 +120,10 @@ def test_a_weight_rises_between_45_and_75_percent_of_the_steps() -> None:
     assert found == pytest.approx([0.2, 0.2, 0.6, 1, 1])
     assert late_rise(0, 0, 0.2) == 0.2
     assert {late_rise(step, 7, 1.0) for step in range(8)} == {1}
+
+
+def test_maps_of_one_cell_and_constant_ones_stay_finite() -> None:
+    maps = [torch.full((2, 1, 1, 1), 3.0), torch.full((2, 1, 4, 4), 3.0)]
+    standardize(maps)
+    assert maps[0].eq(3).all()
+    assert maps[1].eq(0).all()
