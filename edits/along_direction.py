@@ -5,7 +5,7 @@ Every style moves, and in F… spaces F_i and R_i move with them ([S] chapter 5)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from edits.feature_edit_names import (
     features_or_carry,
     named_feature_edit,
 )
-from edits.feature_edits import FeatureEdit
+from edits.feature_edits import CompanionDifference, FeatureEdit, ResidualWarp
 from edits.log import describe_direction, describe_mask, describe_offset, record, styles_moved
 from edits.offsets import add_offset
 from invert.generator import Generator
@@ -130,6 +130,9 @@ def chain(
     The companion's motion to each point on the way is computed once.
     """
     motions: list[Motion] = []
+    steps = list(steps)
+    for direction, strength in steps:  # errors of a later step come before the first one is made
+        offsets_along(generator, direction, [strength], styles)
     for direction, strength in steps:
         (latent,) = edited(
             generator, latent, direction, [strength], styles, features, mask, callback, motions
@@ -149,16 +152,17 @@ def edited(
     motions: list[Motion],
 ) -> Iterator[Latent]:
     """The latents of :func:`sweep`; `motions` are those computed so far."""
-    chosen = direction if isinstance(direction, Direction) else find(direction)
-    chosen.check_generator(generator)
+    strengths = list(strengths)
+    chosen, offsets = offsets_along(generator, direction, strengths, styles)
     if isinstance(features, str):
         features = current_name(features)
     report = callback or (lambda step: None)
 
-    # The companion comes first: edits move it along.
-    if features in THROUGH_COMPANION:
-        lacks = not has_companion(generator, latent) and can_have_companion(generator, latent)
-        if lacks and styles_inside(generator.network, latent.space):
+    # The companion comes first, where styles that made F_i move: edits move it along.
+    inside = styles_inside(generator.network, latent.space)
+    moves_inside = bool(chosen.offset(generator.num_ws, 1.0, styles)[:inside].any())
+    if moves_inside and wants_companion(features):
+        if not has_companion(generator, latent) and can_have_companion(generator, latent):
             report(EditStep("companion", latent, chosen))
         latent = ensure_companion(generator, latent)
 
@@ -171,8 +175,7 @@ def edited(
         report(EditStep("features", latent, chosen, name))
 
     moving = remembering(feature_edit, motions)
-    for strength in strengths:
-        offset = chosen.offset(generator.num_ws, strength, styles)
+    for strength, offset in zip(strengths, offsets, strict=True):
         result = add_offset(generator, latent, offset, moving, mask)
         details = {
             "direction": describe_direction(chosen),
@@ -183,6 +186,29 @@ def edited(
         yield record(
             result, "move", {**details, **describe_features_and_mask(result, feature_edit, mask)}
         )
+
+
+def offsets_along(
+    generator: Generator,
+    direction: str | Path | Direction,
+    strengths: Sequence[float],
+    styles: StyleRange | None,
+) -> tuple[Direction, list[Tensor]]:
+    """The direction, and what an edit of each strength adds to all styles, [num_ws, w_dim].
+
+    Raises :class:`FingerprintError` for a direction of another generator, :class:`UsageError` for
+    strengths and styles that it cannot have.
+    """
+    chosen = direction if isinstance(direction, Direction) else find(direction)
+    chosen.check_generator(generator)
+    return chosen, [chosen.offset(generator.num_ws, s, styles) for s in strengths]
+
+
+def wants_companion(features: str | FeatureEdit) -> bool:
+    """Whether a feature edit is computed on the companion, or is where there is one."""
+    if isinstance(features, str):
+        return features in THROUGH_COMPANION
+    return isinstance(features, (ResidualWarp, CompanionDifference))
 
 
 def move(

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.shapes import Size
+from invert.latents.spaces import Space
 
 SIGNIFICANT = 3.0  # correlation, in standard errors
 
@@ -34,7 +36,7 @@ def largest(*maps: Tensor) -> Size:
 
 
 def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """a + m(b − a) of noise maps [N, 1, H, W], divided by its standard deviation.
+    """a + m(b − a) of noise maps [N, C, H, W], divided by its standard deviation.
 
     `m` broadcasts; exactly a where m = 0 and b where m = 1. For independent maps the divisor is
     √(2m² − 2m + 1) ([S] A.2). They need not be independent: latents without noise maps share the
@@ -44,6 +46,12 @@ def blend_noise(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
     rho = correlation(a, b, m)
     variance = (1 - m).square() + m.square() + 2 * rho * m * (1 - m)
     return torch.lerp(a, b, m.expand_as(a)) / variance.sqrt()
+
+
+def is_drawn(generator: Generator, space: Space) -> bool:
+    """Whether F_i of the space is drawn like noise: that with which a generator of FNZ_i starts."""
+    network = generator.network
+    return network.latent_map is not None and space.layer == network.first
 
 
 def correlation(a: Tensor, b: Tensor, m: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edits.blending import blend_noise, largest, resize_map
+from edits.blending import blend_noise, is_drawn, largest, resize_map
 from edits.common_space import check_same_size, to_common_space
 from edits.cropping import check_even, feature_size, window
 from edits.log import describe_latent, describe_mask, record
@@ -35,11 +35,11 @@ def mix(
                  border b goes on with its border cells
     feather      width in pixels of the ramp that replaces hard edges of the mask
 
-    Noise keeps its variance ([S] App. A.2); a latent without noise maps gets the generator's
-    constant ones where the other has some. Style maps take the softer masks of
-    `masks.style_mask`. An empty mask gives a's parts bit for bit, a full one b's. A mixture has no
-    companion; `invert.projection.companion` makes one from its F_i. Raises :class:`UsageError`,
-    and :class:`LatentError` for images of different sizes.
+    Noise keeps its variance ([S] App. A.2), and so does F_i where the generator samples it. A
+    latent without noise maps gets the generator's constant ones where the other has some. Style
+    maps take the softer masks of `masks.style_mask`. An empty mask gives a's parts bit for bit, a
+    full one b's. A mixture has no companion; `invert.projection.companion` makes one from its F_i.
+    Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
     """
     # Both as points of one space with style maps; exact.
     other = describe_latent(b)
@@ -70,9 +70,12 @@ def mix(
         )
 
     # F_i and R_i, with the mask's share of each cell.
+    features = blend(a.features, b.features, m)
+    if a.features is not None and b.features is not None and is_drawn(generator, a.space):
+        features = blend_noise(a.features, b.features, at_size(m, a.features.shape[2:]))
     mixed = a.replace(
         styles=tuple(styles),
-        features=blend(a.features, b.features, m),
+        features=features,
         rgb=blend(a.rgb, b.rgb, m),
         noise=noise,
         companion=sole_companion(a, b, m),

@@ -16,7 +16,7 @@ from invert.errors import UsageError
 from invert.generator import Generator
 from invert.hardware.precision import full_precision
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import styles_inside
+from invert.latents.layer_ranges import check_layers_exist, styles_inside
 from invert.latents.shapes import Size
 from invert.latents.spaces import Space
 from invert.projection.companion_windows import Windows
@@ -33,6 +33,9 @@ def add_offset(
     """What `edits.along_direction.move` returns, without an entry in the log of edits."""
     # The latent as a point of the space that can hold the result; exact.
     check_offset(generator, offset)
+    moved = offset.any(1).nonzero().flatten().tolist()
+    if moved:
+        check_layers_exist(generator.network, moved[0], moved[-1] + 1)
     offset = offset.to(generator.device, generator.dtype)
     opened = generator.convert(latent, space_of_result(latent.space, offset, mask is not None))
     sizes = generator.check(opened)
@@ -53,6 +56,12 @@ def add_offset(
 
     # F_i and R_i, by the feature edit.
     change = named_feature_edit(features).displacement(generator, opened, offset, weight)
+    if moved and moved[-1] < opened.space.first - 1 and change.features is None:
+        raise UsageError(
+            f"styles {moved[0]} to {moved[-1]} have no effect in {opened.space} where "
+            f"F_{opened.space.layer} stays as it is; choose styles from {opened.space.first - 1} "
+            "on, or another edit of features"
+        )
     for name, value in (("features", change.features), ("rgb", change.rgb)):
         before = getattr(opened, name)
         if value is not None and before is not None:

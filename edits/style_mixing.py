@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from edits.blending import blend_noise, elementwise
+from edits.blending import blend_noise, elementwise, is_drawn
 from edits.common_space import check_same_size, join_styles, to_common_space
 from edits.log import describe_latent, record
 from edits.mixer import mix
@@ -17,8 +17,14 @@ from invert.errors import LatentError, UsageError
 from invert.generator import Generator
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
-from invert.latents.layer_ranges import StyleRange, style_range, styles_inside
+from invert.latents.layer_ranges import (
+    StyleRange,
+    check_layers_exist,
+    style_range,
+    styles_inside,
+)
 from invert.latents.shapes import Size
+from invert.projection.companion import later_styles
 
 Travel = Literal["right", "left", "down", "up"]
 TRAVELS: tuple[Travel, ...] = ("right", "left", "down", "up")
@@ -31,10 +37,12 @@ def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRan
     styles  "coarse", "middle", "fine", or a half-open range of 0-based indices
 
     Noise stays a's. In F… spaces F_i and R_i come from b when the range holds all styles that made
-    them, and from a when it holds none, which is exactly what mixing in W+ gives. Raises
-    :class:`LatentError` when it holds some of them.
+    them, and from a when it holds none, which is exactly what mixing in W+ gives; the companion
+    comes with them. Raises :class:`LatentError` when it holds some of them, and
+    :class:`UsageError` for styles of layers that the generator does not have.
     """
     start, stop = style_range(generator.network, styles)
+    check_layers_exist(generator.network, start, stop)
     details = {"layers": [start, stop], "from": describe_latent(b)}
     a, b = to_common_space(generator, [a, b], base="W+")
     check_same_size(generator, [a, b])
@@ -53,17 +61,25 @@ def style_mix(generator: Generator, a: Latent, b: Latent, styles: str | StyleRan
     mixed_styles = join_styles(a.space, [t if of_b else s for s, t, of_b in pairs])
     early = b if inside and all(from_b[:inside]) else a
 
-    # Companions of whole images mix like the point.
-    companions = [c for c in (a.companion, b.companion) if c is not None and c.windows is None]
-    companion = None
-    if len(companions) == 2:
-        rows = torch.tensor(from_b, device=generator.device)[:, None]
-        companion = Companion(torch.where(rows, companions[1].styles, companions[0].styles))
     mixed = a.replace(
-        styles=mixed_styles, features=early.features, rgb=early.rgb, companion=companion
+        styles=mixed_styles, features=early.features, rgb=early.rgb, companion=early.companion
     )
+    if mixed.companion is not None:
+        first = max(inside, mixed.space.first - 1)
+        mixed = mixed.replace(companion=with_later_styles(mixed.companion, mixed, first))
 
     return record(mixed, "style_mix", details)
+
+
+def with_later_styles(companion: Companion, latent: Latent, first: int) -> Companion:
+    """The companion whose styles from number `first` on are those of the latent, as vectors.
+
+    The styles before it stay, and with them the features that edits start from.
+    """
+    later = later_styles(latent)[:, first + 1 - latent.space.first :]
+    if companion.windows is not None:
+        later = later[:, None].expand(-1, companion.styles.shape[1], -1, -1)
+    return companion.replace(styles=torch.cat([companion.styles[..., :first, :], later], -2))
 
 
 def resample(
@@ -88,22 +104,31 @@ def resample(
 
 
 def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
-    """a + t(b − a), t in [0, 1], in the common space of both ([S] eq. 4.1); noise keeps its
-    variance.
+    """a + t(b − a), t in [0, 1], in the common space of both ([S] eq. 4.1).
 
-    Z is interpolated as the w it maps to. Raises :class:`UsageError` for t outside,
-    :class:`LatentError` for images of different sizes.
+    Noise maps keep their variance, and so does F_i where the generator samples it. Z is
+    interpolated as the w it maps to. Raises :class:`UsageError` for t outside, :class:`LatentError`
+    for images of different sizes.
     """
     check_number("t", t, 0, 1)
     details = {"t": float(t), "to": describe_latent(b)}
     a, b = to_common_space(generator, [a, b])
     check_same_size(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
-    noise = None
+
+    # Noise maps and a sampled F_i keep their variance.
+    def drawn(x: Tensor, y: Tensor) -> Tensor:
+        return blend_noise(x, y, x.new_full((1, 1, 1, 1), t))
+
+    if a.features is not None and b.features is not None and is_drawn(generator, a.space):
+        parts["features"] = drawn(a.features, b.features)
     if a.noise is not None and b.noise is not None:
-        pairs = zip(a.noise, b.noise, strict=True)
-        noise = tuple(blend_noise(n, p, n.new_full((1, 1, 1, 1), t)) for n, p in pairs)
-    return record(a.replace(**parts, noise=noise), "interpolate", details)
+        parts["noise"] = tuple(map(drawn, a.noise, b.noise))
+
+    # At either end the companion is that of the end, with its origin.
+    if t in (0, 1):
+        parts["companion"] = (b if t else a).companion
+    return record(a.replace(**parts), "interpolate", details)
 
 
 def frames(
@@ -155,8 +180,9 @@ def travelling_mask(image: Size, travel: Travel, t: float) -> Tensor:
 def combine(generator: Generator, a: Latent, b: Latent, c: Latent) -> Latent:
     """a + (b − c) in the common space of all: what b has and c has not, given to a.
 
-    With b = c exactly a. Noise stays a's: a sum of three maps would not be noise of unit variance.
-    Raises :class:`LatentError` for images of different sizes.
+    With b = c the image of a. Noise stays a's: a sum of three maps would not be noise of unit
+    variance. What earlier edits damped in F_i does not come back by an edit of the sum. Raises
+    :class:`LatentError` for images of different sizes.
     """
     details = {"plus": describe_latent(b), "minus": describe_latent(c)}
     a, b, c = to_common_space(generator, [a, b, c])

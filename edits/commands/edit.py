@@ -143,6 +143,8 @@ def edit(
     sweep = parse_strip(strip) if strip else None
     if sweep and len(chosen) > 1:
         raise UsageError("--strip takes one direction")
+    if sweep and strengths:
+        raise UsageError("--strip has strengths of its own; leave --strength out")
 
     # Where the results go.
     path = latent or newest()
@@ -166,8 +168,10 @@ def edit(
     def report(step: EditStep) -> None:
         if step.stage == "companion":
             say(f"{path}: made without a companion; looking for one, which takes seconds", err=True)
-        elif features == "auto":
-            faces = faces_found(step.latent) if step.features == "residual" else ""
+            return
+        through = step.features in ("residual", "difference")
+        faces = faces_found(step.latent) if through else ""
+        if faces or features == "auto":
             say(f"{step.direction.name}: features edited by {step.features}{faces}", err=True)
 
     options: dict[str, Any] = {

@@ -68,7 +68,13 @@ def weights(name: str, frame: Image.Image) -> np.ndarray:
     """float32 [H, W] in [0, 1] of a decoded frame of any mode."""
     # Grey of more than 8 bits.
     if frame.mode in ("I", "F") or frame.mode.startswith("I;16"):
-        refuse_label_mask(name, np.asarray(frame, dtype=np.float32))
+        stored = np.asarray(frame, dtype=np.float32)
+        refuse_label_mask(name, stored)
+        if frame.mode == "F" and (stored.min() < 0 or stored.max() > 65535):
+            raise ImageError(
+                f"{name}: float values {stored.min():.4g}…{stored.max():.4g}, expected 0…1 in a "
+                "mask; clip or scale them"
+            )
         values, white = grey_values(name, frame)
 
     # 8 bits: transparent is black, colours are cut at luma 127.

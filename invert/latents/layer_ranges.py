@@ -74,6 +74,15 @@ def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRan
     return start, stop
 
 
+def check_layers_exist(network: SynthesisNetwork, start: int, stop: int) -> None:
+    """Raise :class:`UsageError` where the network has no layer of the styles start … stop − 1."""
+    if stop < network.first:
+        raise UsageError(
+            f"styles {start} to {stop - 1} have no effect: this generator starts at layer "
+            f"{network.first}, that of style {network.first - 1}"
+        )
+
+
 def styles_inside(network: SynthesisNetwork, space: Space) -> int:
     """How many of the first styles F_i and R_i were made of; 0 without features, or sampled ones.
 

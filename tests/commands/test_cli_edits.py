@@ -223,6 +223,11 @@ def test_equalize_and_stats_tell_the_same_story(run: Shell, network: Path, photo
             2,
             "--strip takes one direction",
         ),
+        (
+            ["edit", "--direction", "smile", "--strip", "0:1:2", "--strength", "1"],
+            2,
+            "--strip has strengths of its own",
+        ),
         (["edit", "--direction", "smile"], 4, "no projection here"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png"], 4, "a.pt"),
         (["mix", "a.pt", "b.pt", "--mask", "m.png", "--shift", "x"], 2, "--shift dx,dy"),

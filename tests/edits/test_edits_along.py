@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import small_generator
+from networks import small_generator, small_map_generator
 
 from directions.direction import Direction
 from directions.direction_files import save_direction
@@ -54,6 +54,41 @@ def test_a_latent_without_a_companion_gets_one_unless_styles_alone_move() -> Non
         edit(GENERATOR, x, TILT, 1.0), edit(GENERATOR, with_companion(GENERATOR, x), TILT, 1.0)
     )
     assert edit(GENERATOR, x, TILT, 1.0, features="keep").companion is None
+
+
+@pytest.mark.parametrize("name", ["residual", "difference"])
+def test_a_feature_edit_as_an_object_makes_the_companion_that_its_name_makes(name: str) -> None:
+    x = GENERATOR.sample(0, space="FNW5").replace(companion=None)
+    by_name = edit(GENERATOR, x, TILT, 1.0, features=name)
+    assert by_name.companion is not None
+    assert same(edit(GENERATOR, x, TILT, 1.0, features=FEATURE_EDITS[name]), by_name)
+
+
+def test_no_companion_is_looked_for_where_f_stays_or_a_step_is_refused() -> None:
+    x = GENERATOR.sample(0, space="FNW5").replace(companion=None)
+    heard: list[EditStep] = []
+    assert edit(GENERATOR, x, TILT, 1.0, styles=(6, 8), callback=heard.append).companion is None
+    assert [(step.stage, step.features) for step in heard] == [("features", "keep")]
+
+    heard.clear()
+    with pytest.raises(UsageError, match="strength is nan"):
+        chain(GENERATOR, x, [(TILT, 1.0), (TILT, float("nan"))], callback=heard.append)
+    with pytest.raises(UsageError, match=r"strength is 1000\.0"):
+        list(sweep(GENERATOR, x, TILT, [1.0, 1000.0], callback=heard.append))
+    assert heard == []
+
+
+def test_styles_that_have_no_effect_are_refused() -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    with pytest.raises(UsageError, match="styles 0 to 2 have no effect in FNW5 where F_5 stays"):
+        edit(GENERATOR, x, TILT, 1.0, styles=(0, 3), features="keep")
+    assert edit(GENERATOR, x, TILT, 0.0, styles=(0, 3), features="keep").space == x.space
+
+    drawn = small_map_generator()
+    with pytest.raises(
+        UsageError, match=r"styles 0 to 1 have no effect: this .* starts at layer 3"
+    ):
+        edit(drawn, drawn.sample(0), TILT, 1.0, styles=(0, 2))
 
 
 def test_what_cannot_be_is_refused() -> None:

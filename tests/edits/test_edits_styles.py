@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
-from networks import small_generator, small_mobile
+from networks import small_generator, small_map_generator, small_mobile
 
+from directions.direction import Direction
+from edits.along_direction import edit
+from edits.mixer import mix
 from edits.style_mixing import (
     TRAVELS,
     combine,
@@ -19,6 +23,7 @@ from edits.style_mixing import (
 )
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
+from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import named_ranges, style_range, styles_inside
 from invert.latents.spaces import Space
@@ -255,3 +260,77 @@ def test_sums_cancel_and_carry_differences(generator: Generator, space: str) -> 
     if a.space.layer is not None:
         with pytest.raises(LatentError, match="one image size"):
             combine(generator, a, b, wide(c))
+
+
+# --- what a companion remembers, and F_i that is drawn
+
+
+def edited_and_back(generator: Generator, mixed: Callable[[Latent], Latent]) -> tuple[Latent, ...]:
+    """F_5 with a residual, edited, changed by `mixed`, and edited back; and only changed."""
+    x = generator.sample(0, space="FNW5")
+    assert x.features is not None
+    random = torch.Generator().manual_seed(1)
+    rest = torch.randn(x.features.shape, generator=random, dtype=x.features.dtype)
+    x = x.replace(features=x.features + 0.5 * x.features.std() * rest)
+    vector = torch.randn(generator.w_dim, generator=random)
+    tilt = Direction("tilt", vector / vector.norm(), sigma=1.0)
+    there = edit(generator, x, tilt, 3.0)
+    return edit(generator, mixed(there), tilt, -3.0), mixed(x)
+
+
+@pytest.mark.parametrize("how", ["fine styles", "start"])
+def test_an_edit_before_a_mixture_can_be_taken_back_after_it(
+    generator: Generator, how: str
+) -> None:
+    b = generator.sample(1, space="FNW5").replace(companion=None)
+
+    def mixed(x: Latent) -> Latent:
+        if how == "start":
+            return interpolate(generator, x, b, 0.0)
+        return style_mix(generator, x, b, (6, generator.num_ws))
+
+    back, expected = edited_and_back(generator, mixed)
+    assert back.features is not None
+    assert torch.allclose(back.features, expected.features, atol=1e-9)
+
+
+def test_the_companion_of_a_mixture_is_that_of_its_features(generator: Generator) -> None:
+    a, b = (generator.sample(seed, space="FNW5") for seed in (0, 1))
+    inside = styles_inside(generator.network, a.space)
+    for styles, early in (((0, inside), b), ((inside, generator.num_ws), a)):
+        mixed = style_mix(generator, a, b, styles)
+        assert mixed.companion is not None
+        assert torch.equal(mixed.companion.styles[:, :inside], early.companion.styles[:, :inside])
+        own = mixed.style_tensor()[:, inside - 4 :]
+        assert torch.equal(mixed.companion.styles[:, inside:], own)
+
+
+def test_windows_of_a_canvas_stay_when_its_later_styles_change(generator: Generator) -> None:
+    canvas = wide(generator.sample(0, space="FNW5"))
+    codes = torch.stack([generator.sample(k, space="W+").style_tensor() for k in (0, 1)], 1)
+    corners = codes.new_tensor([[[0, 0], [16, 0]]])
+    canvas = canvas.replace(companion=Companion(codes, corners))
+    mixed = style_mix(generator, canvas, wide(generator.sample(1, space="FNW5")), (6, 8))
+    assert mixed.companion is not None
+    assert torch.equal(mixed.companion.windows, corners)
+    inside = styles_inside(generator.network, canvas.space)
+    assert torch.equal(mixed.companion.styles[:, :, :inside], codes[:, :, :inside])
+
+
+def test_a_drawn_f_keeps_its_variance_in_between() -> None:
+    generator = small_map_generator()
+    a, b = (generator.sample(range(k, k + 40), space="FNW3") for k in (0, 40))
+    assert a.features is not None
+    mask = torch.full((1, 1, *generator.image_size), 0.5)
+    for mixed in (interpolate(generator, a, b, 0.5), mix(generator, a, b, mask)):
+        assert mixed.features is not None
+        assert mixed.features.std() == pytest.approx(a.features.std().item(), rel=0.05)
+    equal = interpolate(generator, a, a, 0.5)
+    assert torch.allclose(equal.features, a.features, atol=1e-6)
+
+
+def test_styles_of_layers_that_do_not_exist_are_refused() -> None:
+    generator = small_map_generator()
+    a, b = generator.sample(0), generator.sample(1)
+    with pytest.raises(UsageError, match="styles 0 to 1 have no effect"):
+        style_mix(generator, a, b, (0, 2))

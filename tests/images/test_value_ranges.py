@@ -95,6 +95,8 @@ def test_masks_out_of_every_range_are_refused_with_what_was_found(tmp_path: Path
         (of(-1, 5, dtype=np.int32), "integer values -1…5, expected 0…65535"),
         (of(0, 2**31 - 1, dtype=np.int32), "integer values 0…2147483"),
         (of(0, np.nan, dtype=np.float32), "NaN"),
+        (of(-0.2, 1, dtype=np.float32), r"float values -0\.2…1, expected 0…1 in a mask"),
+        (of(0, 70000, dtype=np.float32), r"float values 0…7e\+04, expected 0…1"),
     ):
         with pytest.raises(ImageError, match=reason):
             read_mask(save(array, tmp_path / "m.tif"), None)
