@@ -30,7 +30,8 @@ class Measurement:
     cosines       with each known attribute's direction
     leakage       change of each known attribute's linear score per σ, in standard deviations of
                   that score
-    correlation   of ⟨w, v⟩ with given scores over given latents; None without them
+    correlation   of ⟨w, v⟩ with given scores over given latents, see :func:`correlation`; None
+                  without them
     meaningful    False when nothing tells the direction from a random vector
     verdict       that in words, with the threshold
     """
@@ -59,10 +60,10 @@ def measure(
 
     attributes  regressions, as `directions.catalog.scores` returns them: the linear score of one
                 is ⟨w, u⟩ / σ
-    held_out    ws [N, w_dim] and scores [N] to correlate with
+    held_out    ws [N, w_dim] or [N, num_ws, w_dim], and scores [N] to correlate with
 
-    Linear scores only see w: a W+ direction counts as the mean of its rows over its range, and a
-    range of styles as if it were all.
+    Linear scores only see w: for cosines and leakage a W+ direction counts as the mean of its rows
+    over its range, and a range of styles as if it were all.
 
     A direction counts as noise when the standard deviation of W along it lies within that of 98 %
     of random vectors and no cosine exceeds 4/√w_dim. Vectors of another W space, StyleGAN1's for
@@ -98,7 +99,7 @@ def measure(
         f"(98 % of those {low:.2f} to {high:.2f}), "
         f"largest cosine with another attribute {nearest:.2f} (random below {limit:.2f}): {answer}"
     )
-    r = None if held_out is None else correlation(vector, *held_out)
+    r = None if held_out is None else correlation(direction, *held_out)
     return Measurement(ratio, (low, high), cosines, leakage, r, meaningful, verdict)
 
 
@@ -126,12 +127,31 @@ def random_std(space: WSpace) -> tuple[float, float, float]:
     return scale, low, high
 
 
-def correlation(vector: Tensor, ws: Tensor, scores: Tensor) -> float:
-    """Pearson's r of ⟨w, v⟩ and scores; raises :class:`UsageError` for fewer than three."""
-    if ws.ndim != 2 or ws.shape[1] != len(vector) or scores.shape != ws.shape[:1] or len(ws) < 3:
+def correlation(direction: Direction, ws: Tensor, scores: Tensor) -> float:
+    """Pearson's r of scores [N] and of how far w [N, w_dim] or W+ codes [N, num_ws, w_dim] lie
+    along a direction.
+
+    Raises :class:`UsageError` for other shapes, for fewer than three samples, and for codes that
+    lack styles of the direction's range.
+    """
+    w_dim = direction.w_dim
+    fits = ws.ndim in (2, 3) and ws.shape[-1] == w_dim and scores.shape == ws.shape[:1]
+    if not fits or len(ws) < 3:
         raise UsageError(
-            f"expected three or more ws [N, {len(vector)}] with scores [N], "
+            f"expected three or more ws [N, {w_dim}] or [N, num_ws, {w_dim}] with scores [N], "
             f"got {list(ws.shape)} and {list(scores.shape)}"
         )
-    along = ws.cpu().double() @ vector.double()
-    return torch.corrcoef(torch.stack([along, scores.cpu().double()]))[0, 1].item()
+    distances = along(direction, ws.cpu().double())
+    return torch.corrcoef(torch.stack([distances, scores.cpu().double()]))[0, 1].item()
+
+
+def along(direction: Direction, ws: Tensor) -> Tensor:
+    """How far [N] points lie along a direction: ⟨w, v⟩, and of W+ codes the mean of ⟨w_j, v_j⟩ over
+    the direction's range. A code of equal styles w lies where w does.
+    """
+    if ws.ndim == 2:
+        return ws @ mean_row(direction).to(ws)
+    first, stop = direction.style_range(ws.shape[1])
+    vectors = direction.vectors.to(ws)
+    rows = vectors if vectors.ndim == 1 else vectors[first:stop]
+    return (ws[:, first:stop] * rows).sum(-1).mean(1)

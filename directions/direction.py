@@ -197,4 +197,7 @@ def check_styles(name: str, styles: StyleRange, vectors: Tensor) -> None:
     if not 0 <= first < stop:
         raise UsageError(f"direction {name!r} has styles {styles}, expected 0 <= first < stop")
     if vectors.ndim == 2 and stop > len(vectors):
-        raise UsageError(f"direction {name!r} has {len(vectors)} styles, its range ends at {stop}")
+        raise UsageError(
+            f"direction {name!r} has {len(vectors)} styles, its range ends with style {stop - 1}; "
+            f"expected a range within 0 to {len(vectors) - 1}, both included"
+        )

@@ -25,12 +25,14 @@ from invert.recognition import expecting
 
 MAX_BYTES = 256 << 20
 # Styles of a 2048 px StyleGAN2; an array with more rows is a set of directions, not one per style.
+# Fewer rows are compared with the generator's styles, where its number is known.
 MAX_NUM_WS = 20
 # Where known tools keep their directions: GANSpace those of W, then of activations, and its export
 # by e4e.
 ARRAY_KEYS = ("lat_comp", "act_comp", "comp")
 MEAN_W, NETWORK_KEYS = "latent_avg", {"g_ema", "g", "state_dict"}  # of rosinality, pSp, e4e
 COLUMN_KEY = "eigvec"  # of SeFa by rosinality; one direction per column
+SET_KEYS = {*ARRAY_KEYS, COLUMN_KEY}  # what lies there is a set, whatever its number of rows
 LATENT_HINT = (
     "points, not a direction; `invert import-latent` takes them, and directions are learned "
     "from several (`invert directions exemplars`)"
@@ -47,6 +49,7 @@ def import_direction(
     sign: int = 1,
     styles: StyleRange | None = None,
     meaning: str = "",
+    num_ws: int | None = None,
 ) -> Direction:
     """The direction in a file of another project, scaled to unit norm, with its σ in `space`.
 
@@ -54,7 +57,10 @@ def import_direction(
       boundaries too), [num_ws, w_dim] or [1, num_ws, w_dim].
     - A set, of which `index` chooses one: [n, w_dim], [n, 1, w_dim], [n, num_ws, w_dim]; GANSpace's
       `.npz` or `.pt`.
-    - SeFa's factors, `.pt` {eigvec: [w_dim, n]}: `index` is a column.
+    - SeFa's factors, `.pt` {eigvec: [w_dim, n]}: `index` chooses a column.
+
+    `num_ws` is the generator's number of styles, if it is known. An array of another number of rows
+    needs `index`, or `styles` to say which styles of the generator its rows are for.
 
     `key` names the array where there are several; `sign` -1 reverses the direction. Equal rows
     become one vector. The file does not say in which W space it was made; `directions.diagnostics`
@@ -68,7 +74,9 @@ def import_direction(
     path = Path(path)
     with expecting(FileKind.DIRECTIONS, path), naming(path):
         array, source_key = read_array(path, key)
-        chosen = choose(array, index, space.w_dim)
+        chosen = choose(array, index, space.w_dim, is_set=source_key in SET_KEYS)
+        if num_ws is not None and styles is None:
+            check_rows(chosen, num_ws, is_chosen=index is not None)
         try:
             vectors = unit(sign * chosen)
         except UsageError as error:
@@ -181,8 +189,11 @@ def floats(tensor: Tensor) -> Tensor:
     return tensor.detach().double()
 
 
-def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:
-    """[w_dim] or [num_ws, w_dim] from an array that may hold several directions."""
+def choose(array: Tensor, index: int | None, w_dim: int, *, is_set: bool = False) -> Tensor:
+    """[w_dim] or [num_ws, w_dim] from an array that may hold several directions.
+
+    `is_set` says that each row of [n, w_dim] is a direction, however few they are.
+    """
     shape = list(array.shape)
     if not 1 <= len(shape) <= 3 or shape[-1] != w_dim:
         raise ModelFileError(f"an array {shape}, expected a direction of width w_dim {w_dim}")
@@ -196,7 +207,7 @@ def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:
             raise UsageError(f"index is {index}, the file holds {count}: expected 0 to {count - 1}")
         array = array[index]
     else:
-        refuse_set(shape)
+        refuse_set(shape, 1 if is_set else MAX_NUM_WS)
         array = array[0] if len(shape) == 3 else array
 
     # Equal rows are one vector.
@@ -205,12 +216,28 @@ def choose(array: Tensor, index: int | None, w_dim: int) -> Tensor:
     return array
 
 
-def refuse_set(shape: list[int]) -> None:
-    """Raise :class:`ModelFileError` where an array of this shape holds several directions."""
+def check_rows(vectors: Tensor, num_ws: int, *, is_chosen: bool) -> None:
+    """Raise :class:`ModelFileError` unless a W+ direction has a row for each of `num_ws` styles.
+
+    `is_chosen` says that it is one of a set already.
+    """
+    if vectors.ndim == 2 and len(vectors) != num_ws:
+        choice = "" if is_chosen else "choose one of a set with --index, or "
+        raise ModelFileError(
+            f"{len(vectors)} rows, the generator has {num_ws} styles; "
+            f"{choice}give --styles if there is one row per style"
+        )
+
+
+def refuse_set(shape: list[int], max_rows: int) -> None:
+    """Raise :class:`ModelFileError` where an array of this shape holds several directions.
+
+    [n, w_dim] of up to `max_rows` rows is one direction with a row per style.
+    """
     if len(shape) == 3 and shape[0] > 1 and shape[1] > 1:
         raise ModelFileError(
             f"an array {shape}: a set of latents is {LATENT_HINT}; "
             "of a set of directions choose one by index"
         )
-    if (len(shape) == 3 and shape[0] > 1) or (len(shape) == 2 and shape[0] > MAX_NUM_WS):
+    if (len(shape) == 3 and shape[0] > 1) or (len(shape) == 2 and shape[0] > max_rows):
         raise ModelFileError(f"a set of {shape[0]} directions; choose one by index")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, train_test_split
 from torch import Tensor
 
@@ -49,8 +49,10 @@ def learn(
     meaning: str = "",
     seed: int = 0,
 ) -> Direction:
-    """The direction of w [N, w_dim] along which the scores [N] grow.
+    """The direction of W along which the scores [N] grow.
 
+    ws       w [N, w_dim], or W+ codes [N, num_ws, w_dim], which count as the mean of their styles
+             in the range `styles`
     kind     "linear" is ridge regression; "logistic" is a classifier of the scores above and below
              a threshold: the middle of two values, 0.5 if all lie in [0, 1], else the median;
              "auto" is logistic for two values
@@ -61,10 +63,12 @@ def learn(
 
     `measured` has the cross-validated score, and `held_out`: that of the direction alone on the
     other 20 %, which took no part in the choice. Both are R² or balanced accuracy, which counts
-    rare and frequent classes alike. Raises :class:`UsageError` for fewer than 20 samples, constant
-    or non-finite scores, or when nothing is left beside `against`.
+    rare and frequent classes alike. `chance` is what a constant answer reaches; R² below it means
+    that the mean score predicts better than the direction, as it does for noise. Raises
+    :class:`UsageError` for fewer than 20 samples, constant or non-finite scores, styles outside the
+    codes', or when nothing is left beside `against`.
     """
-    x, y = check_samples(ws, scores, space)
+    x, y = check_samples(mean_styles(ws, styles), scores, space)
     check_seed(seed)
 
     # Classes, where the model is a classifier.
@@ -137,11 +141,28 @@ def orthogonal(vector: Tensor, against: Sequence[Direction]) -> Tensor:
     return remainder
 
 
+def mean_styles(ws: Tensor, styles: StyleRange | None) -> Tensor:
+    """w [N, w_dim] as it is; of W+ codes [N, num_ws, w_dim] the mean of the styles in a range.
+
+    A linear score needs no more: the mean of ⟨w_j, v⟩ over the range is ⟨w, v⟩ of the mean w.
+    Raises :class:`UsageError` for a range that ends outside the codes.
+    """
+    if ws.ndim != 3:
+        return ws
+    first, stop = styles or (0, ws.shape[1])
+    if not 0 <= first < stop <= ws.shape[1]:
+        raise UsageError(
+            f"styles {first} to {stop - 1}: expected a range within 0 to {ws.shape[1] - 1}, "
+            "both included"
+        )
+    return ws[:, first:stop].mean(1)
+
+
 def check_samples(ws: Tensor, scores: Tensor, space: WSpace) -> tuple[np.ndarray, np.ndarray]:
     """ws [N, w_dim] and scores [N] as float64 arrays; raises :class:`UsageError` for unfit ones."""
     if ws.ndim != 2 or ws.shape[1] != space.w_dim or scores.shape != ws.shape[:1]:
         raise UsageError(
-            f"expected ws [N, {space.w_dim}] and scores [N], "
+            f"expected ws [N, {space.w_dim}] or [N, num_ws, {space.w_dim}] and scores [N], "
             f"got {list(ws.shape)} and {list(scores.shape)}"
         )
     if len(ws) < MIN_SAMPLES:
@@ -206,7 +227,7 @@ def normal(model: Ridge | LogisticRegression) -> Tensor:
 def score_along(
     vector: Tensor, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> float:
-    """Balanced accuracy of ⟨w, v⟩ alone on the samples `test`, or R² of the best line."""
+    """Balanced accuracy of ⟨w, v⟩ alone on the samples `test`, or R² of the line of `train`."""
     along = x @ unit(vector).double().numpy()
 
     # Classes are divided in the middle of their means. A fitted threshold would not do: with fewer
@@ -215,7 +236,7 @@ def score_along(
         means = [along[train][y[train] == k].mean() for k in (False, True)]
         return float(balanced_accuracy_score(y[test], along[test] > sum(means) / 2))
 
-    # R² of a line is Pearson's r².
-    if np.ptp(y[test]) == 0:
-        return 0.0
-    return float(np.corrcoef(along[test], y[test])[0, 1] ** 2)
+    # The line of the training samples, sign included. One fitted to the test samples would flatter
+    # the direction: its R² is Pearson's r², of noise 1 / (n − 1).
+    slope, intercept = np.polyfit(along[train], y[train], 1)
+    return float(r2_score(y[test], slope * along[test] + intercept))

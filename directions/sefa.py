@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def factorize(generator: Generator, styles: StyleRange | None, count: int) -> list[Direction]:
     """The `count` leading eigenvectors of AᵀA, A the affine weights of a half-open range of styles.
 
-    Largest eigenvalue first; signs are arbitrary but reproducible. The directions keep the range.
+    Largest eigenvalue first; signs are arbitrary but reproducible. The directions keep the range;
+    names and meanings have both its ends, as the command line does.
     `measured` has the eigenvalue divided by the number of rows: the mean squared cosine with a row.
     Raises :class:`UsageError` for a range or a count outside the generator's.
     """
@@ -56,10 +57,10 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
     for k in range(count):
         vector = unit(sign_fixed(vectors[:, k]))
         direction = Direction(
-            f"sefa-{first}-{stop}-{k}",
+            factor_name((first, stop), k),
             vector,
             space.std_along(vector),
-            f"factor {k} of the affine weights of layers {first}-{stop}",
+            f"factor {k} of the affine weights of styles {first}-{stop - 1}",
             space.name,
             styles,
             {"method": "SeFa", "layers": [first, stop], "component": k, "rows": len(rows)},
@@ -67,6 +68,12 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
         )
         directions.append(direction)
     return directions
+
+
+def factor_name(styles: StyleRange, component: int) -> str:
+    """The name of a factor: sefa-0-4-2 is factor 2 of styles 0 to 4, the half-open range (0, 5)."""
+    first, stop = styles
+    return f"sefa-{first}-{stop - 1}-{component}"
 
 
 def affines(network: SynthesisNetwork, index: int) -> list[Affine]:

@@ -104,6 +104,7 @@ def import_file(
             sign=turned,
             styles=limits,
             meaning=meaning,
+            num_ws=generator.num_ws,
         )
 
     direction = read(int(sign or 1))
@@ -173,7 +174,10 @@ def measure(
     generator = open_generator(network, device)
     chosen.check_generator(generator)
     space = WSpace.from_generator(generator)
-    sample = (style_vectors(generator, table.samples, psi=psi), table.scores) if table else None
+    sample = None
+    if table is not None:
+        ws = style_vectors(generator, table.samples, psi=psi, places=table.places)
+        sample = ws, table.scores
     measured = measure_direction(chosen, space, scores_of(space), held_out=sample)
     if as_json:
         click.echo(json.dumps(measured.to_json(), sort_keys=True))

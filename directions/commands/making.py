@@ -83,7 +83,8 @@ def learn(
 ) -> None:
     """Learn a direction from scores.
 
-    CSV has rows `seed,score` or `latent file,score`.
+    CSV has rows `seed,score` or `latent file,score`. A latent in W+ counts as the
+    mean of its styles in the range, one with features as its companion.
 
     \b
     Examples:
@@ -110,7 +111,7 @@ def learn(
     for other in others:
         other.check_generator(generator)
     limits = open_styles(generator, styles)
-    ws = style_vectors(generator, rows.samples, psi=psi)
+    ws = style_vectors(generator, rows.samples, psi=psi, places=rows.places)
     learned = learn_direction(
         ws,
         rows.scores,
@@ -252,12 +253,11 @@ def sefa(
     Example:
       invert directions sefa --styles 0-7 --count 10 -o factors
     """
-    from directions.sefa import factorize
+    from directions.sefa import factor_name, factorize
 
     check_folder(output)
     generator = open_generator(network, device)
     limits = open_styles(generator, styles)
-    first, stop = limits or (0, generator.num_ws)
-    names = [f"sefa-{first}-{stop}-{k}" for k in range(count)]
+    names = [factor_name(limits or (0, generator.num_ws), k) for k in range(count)]
     destinations = claim_all("directions sefa", names, output, network, overwrite)
     write_all(factorize(generator, limits, count), destinations)

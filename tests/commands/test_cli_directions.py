@@ -158,7 +158,7 @@ def test_pca_and_sefa_write_one_file_per_direction_into_a_folder(run: Shell, net
     assert found[0].sigma > found[1].sigma > found[2].sigma
     assert found[0].styles == (0, 2)
     out = succeeded(run("directions", "sefa", "-o", "s", "--styles", "middle", *words)).splitlines()
-    assert [line.split()[0] for line in out] == [f"s/sefa-4-8-{k}.safetensors" for k in range(3)]
+    assert [line.split()[0] for line in out] == [f"s/sefa-4-7-{k}.safetensors" for k in range(3)]
 
 
 def test_import_takes_one_of_a_set_and_turns_it_round_when_asked(run: Shell, network: Path) -> None:

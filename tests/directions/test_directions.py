@@ -123,7 +123,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"sigma": 0.0}, "has sigma 0, expected a positive number"),
     ({"sigma": math.nan}, "has sigma nan"),
     ({"styles": (3, 3)}, r"has styles \(3, 3\), expected 0 <= first < stop"),
-    ({"vectors": vector(rows=4), "styles": (0, 5)}, "has 4 styles, its range ends at 5"),
+    ({"vectors": vector(rows=4), "styles": (0, 5)}, "has 4 styles, its range ends with style 4"),
     ({"source": {"x": math.nan}}, "source is not JSON"),
     ({"measured": {"x": object()}}, "measured is not JSON"),
 ]

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 from networks import small_generator
+from shell import Shell, refused, succeeded
 
 from directions.direction import Direction, unit
-from directions.direction_files import save_direction
+from directions.direction_files import load_direction, save_direction
 from directions.importers import import_direction
 from directions.scored_samples import read_scores, style_vectors
 from directions.w_space import WSpace
@@ -33,6 +34,7 @@ RNG = np.random.default_rng(0)
 VECTOR = RNG.normal(size=W_DIM)
 ROWS = RNG.normal(size=(10, W_DIM))
 UNIT = unit(torch.from_numpy(VECTOR))
+T = torch.from_numpy
 
 
 def read(path: Path, **options: Any) -> Direction:
@@ -115,6 +117,49 @@ def test_sefa_factors_are_columns(zip_format: bool, tmp_path: Path) -> None:
     assert same(read(path, index=2), factors[:, 2].numpy())
 
 
+def test_a_known_key_holds_a_set_however_few_its_directions(tmp_path: Path) -> None:
+    for key, content in (("eigvec", T(ROWS.T)), ("comp", T(ROWS)), ("lat_comp", T(ROWS))):
+        torch.save({key: content}, tmp_path / "set.pt")
+        with pytest.raises(ModelFileError, match="a set of 10 directions; choose one by index"):
+            read(tmp_path / "set.pt", num_ws=10)
+        assert same(read(tmp_path / "set.pt", num_ws=10, index=3), ROWS[3])
+    torch.save({"eigvec": T(VECTOR[:, None])}, tmp_path / "one.pt")
+    assert same(read(tmp_path / "one.pt"), VECTOR)
+
+
+def test_rows_that_are_not_the_generators_styles_need_an_index_or_a_range(tmp_path: Path) -> None:
+    for count in (8, 12):
+        rows = RNG.normal(size=(count, W_DIM))
+        for array in (rows, rows[None]):
+            np.save(tmp_path / "set.npy", array)
+            with pytest.raises(
+                ModelFileError,
+                match=f"{count} rows, the generator has 10 styles; "
+                "choose one of a set with --index, or give --styles",
+            ):
+                read(tmp_path / "set.npy", num_ws=10)
+            assert same(read(tmp_path / "set.npy", num_ws=10, styles=(0, 8)), rows)
+            assert same(read(tmp_path / "set.npy"), rows)
+        np.save(tmp_path / "set.npy", rows)
+        assert same(read(tmp_path / "set.npy", num_ws=10, index=7), rows[7])
+        np.save(tmp_path / "set.npy", np.stack([rows, 2 + rows]))
+        with pytest.raises(ModelFileError, match=r"10 styles; give --styles"):
+            read(tmp_path / "set.npy", num_ws=10, index=1)
+        np.save(tmp_path / "equal.npy", np.broadcast_to(VECTOR, (count, W_DIM)))
+        assert same(read(tmp_path / "equal.npy", num_ws=10), VECTOR)
+    np.save(tmp_path / "w+.npy", ROWS)
+    assert same(read(tmp_path / "w+.npy", num_ws=10), ROWS)
+
+
+def test_the_command_knows_how_many_styles_the_generator_has(run: Shell, network: Path) -> None:
+    np.save("set.npy", ROWS[:8])
+    words = ["directions", "import", "set.npy", "--name", "x", "--network", network]
+    refused(run(*words), 4, "set.npy: 8 rows, the generator has 10 styles; choose one of a set")
+    succeeded(run(*words, "--index", "2"))
+    assert same(load_direction("x.safetensors"), ROWS[2])
+    refused(run(*words, "--styles", "0-8", "--overwrite"), 2, "its range ends with style 8")
+
+
 def test_tensors_in_pt_files(tmp_path: Path) -> None:
     torch.save(UNIT[None], tmp_path / "age.pt")
     assert same(read(tmp_path / "age.pt"), VECTOR)
@@ -136,7 +181,6 @@ def saved(path: Path, content: Any) -> None:
         torch.save(content, path)
 
 
-T = torch.from_numpy
 REFUSED: list[tuple[str, Any, dict[str, Any], str]] = [
     (
         "projected_w.npz",
@@ -373,12 +417,21 @@ def test_a_point_without_companion_gets_one(tmp_path: Path) -> None:
 
 def test_latents_without_styles_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
-    for space in ("Z", "SW+", "FNW9"):
+    for space, remedy in (
+        ("Z", "convert it with `invert convert --space W`"),
+        ("NZ", "convert it with `invert convert --space NW`"),
+        ("SW+", r"project its picture into W\+"),
+        ("FNW9", r"project its picture into W\+"),
+    ):
         GENERATOR.sample(0, space=space).replace(companion=None).save(path)
-        with pytest.raises(LatentError, match=r"has no W\+ styles; project into W\+"):
+        with pytest.raises(LatentError, match=rf"x\.pt: a latent of .* no W\+ styles; {remedy}"):
             style_vectors(GENERATOR, [path])
+        if space.endswith("Z"):
+            converted = GENERATOR.convert(Latent.load(path), space.replace("Z", "W"))
+            converted.save(tmp_path / "w.pt")
+            assert style_vectors(GENERATOR, [tmp_path / "w.pt"]).shape == (1, W_DIM)
     GENERATOR.sample([0, 1]).save(path)
-    with pytest.raises(LatentError, match="holds 2 latents, expected one per file"):
+    with pytest.raises(LatentError, match=r"x\.pt: holds 2 latents, expected one; save each"):
         style_vectors(GENERATOR, [path])
     small_generator(seed=1).sample(0).save(path)
     with pytest.raises(FingerprintError):
@@ -386,6 +439,52 @@ def test_latents_without_styles_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least one seed or latent file"):
         style_vectors(GENERATOR, [])
     assert Latent.load(path)
+
+
+def test_a_latent_of_a_table_is_refused_by_line(tmp_path: Path) -> None:
+    GENERATOR.sample(0, space="Z").save(tmp_path / "z.pt")
+    small_generator(seed=1).sample(0).save(tmp_path / "other.pt")
+    (tmp_path / "no.pt").write_text("no latent")
+    for name, kind, message in (
+        ("z.pt", LatentError, r"z\.pt: a latent of Z has no W\+ styles; convert it"),
+        ("other.pt", FingerprintError, r"other\.pt: expected a latent of .*load that generator"),
+        ("no.pt", ModelFileError, r"no\.pt: .*"),
+        ("gone.pt", ModelFileError, r"gone\.pt: no such latent file"),
+    ):
+        (tmp_path / "t.csv").write_text(f"latent,score\n3,0.5\n\n{name},1\n")
+        table = read_scores(tmp_path / "t.csv")
+        with pytest.raises(kind, match=rf"t\.csv: line 4: .*{message}"):
+            style_vectors(GENERATOR, table.samples, places=table.places)
+
+
+def test_a_table_of_projections_teaches_and_measures(run: Shell, network: Path) -> None:
+    rows = []
+    for seed in range(24):
+        x = GENERATOR.sample(seed, space="FNW5")
+        w = GENERATOR.sample(seed).styles
+        assert isinstance(w, torch.Tensor)
+        companion = w[:, None].repeat(1, GENERATOR.num_ws, 1)
+        x.replace(companion=Companion(companion)).save(f"{seed}.pt")
+        rows.append((seed, (w[0] @ UNIT).item()))
+    Path("files.csv").write_text("".join(f"{seed}.pt,{score}\n" for seed, score in rows))
+    Path("seeds.csv").write_text("".join(f"{seed},{score}\n" for seed, score in rows))
+    for table in ("files", "seeds"):
+        succeeded(run("directions", "learn", f"{table}.csv", "--name", table, "--network", network))
+    learned, expected = (load_direction(f"{t}.safetensors") for t in ("files", "seeds"))
+    torch.testing.assert_close(learned.vectors, expected.vectors, atol=1e-3, rtol=0)
+    assert learned.vectors.shape == (W_DIM,)
+
+    words = ["directions", "measure", "files.safetensors", "--network", network, "--held-out"]
+    for table in ("files.csv", "seeds.csv"):
+        shown = succeeded(run(*words, table)).splitlines()
+        assert shown[1].startswith(f"correlation with {table}: 0.9")
+
+    # A latent that is refused is named by its line.
+    GENERATOR.sample(0, space="Z").save("z.pt")
+    Path("files.csv").write_text("1,0\nz.pt,1\n2,3\n")
+    refused(run(*words, "files.csv"), 2, "files.csv: line 2: z.pt: a latent of Z has no W+ styles")
+    learning = ["directions", "learn", "files.csv", "--name", "y", "--network", network]
+    refused(run(*learning), 2, "files.csv: line 2: z.pt: a latent of Z has no W+ styles")
 
 
 BAD_TABLES = [

@@ -16,7 +16,7 @@ from directions.diagnostics import correlation, measure
 from directions.direction import Direction, unit
 from directions.exemplars import from_exemplars
 from directions.pca import principal_directions
-from directions.regression import learn, strongest_good_penalty
+from directions.regression import learn, score_along, strongest_good_penalty
 from directions.sefa import affines, factorize
 from directions.w_space import WSpace
 from invert.errors import UsageError
@@ -120,6 +120,59 @@ def test_scores_without_meaning_are_measured_as_such() -> None:
     assert abs(d.measured["held_out"] - d.measured["chance"]) < 0.1
 
 
+def test_few_random_scores_do_no_better_than_chance() -> None:
+    space, ws, _ = planted(20 * 20)
+    held_out = [
+        learn(part, torch.randn(20, generator=rng(k)), name="x", space=space, seed=k).measured
+        for k, part in enumerate(ws.split(20))
+    ]
+    assert {m["chance"] for m in held_out} == {0.0}
+    assert np.mean([m["held_out"] for m in held_out]) < 0.05
+
+
+def test_the_held_out_score_is_that_of_the_training_line_with_its_sign() -> None:
+    x = np.linspace(-1, 1, 40)[:, None]
+    train, test = np.arange(0, 40, 2), np.arange(1, 40, 2)
+    vector = torch.ones(1)
+    assert score_along(vector, x, 5 - 3 * x[:, 0], train, test) == pytest.approx(1)
+    against = x[:, 0].copy()
+    against[test] *= -1
+    assert score_along(vector, x, against, train, test) == pytest.approx(-3, abs=0.1)
+    flat = x[:, 0].copy()
+    flat[test] = 0
+    assert score_along(vector, x, flat, train, test) <= 0
+
+
+def w_plus(ws: Tensor, styles: slice) -> Tensor:
+    """Codes [N, 4, DIM] with w in a range of styles and other points of W in the rest."""
+    codes = ws.flip(0)[:, None].repeat(1, 4, 1)
+    codes[:, styles] = ws[:, None] + 0.3 * torch.randn(ws.shape[0], 2, DIM, generator=rng(7))
+    return codes
+
+
+def test_w_plus_codes_count_as_the_mean_of_their_styles_in_the_range() -> None:
+    space, ws, (truth, _) = planted()
+    codes, scores = w_plus(ws, slice(0, 2)), ws @ truth
+    d = learn(codes, scores, name="x", space=space, styles=(0, 2))
+    mean = learn(codes[:, :2].mean(1), scores, name="x", space=space, styles=(0, 2))
+    assert torch.equal(d.vectors, mean.vectors)
+    assert d.measured == mean.measured
+    assert cosine(d.vectors, truth) > 0.9
+    # The rest of the styles, and all of them, tell less.
+    everything = learn(codes, scores, name="x", space=space).measured["held_out"]
+    rest = learn(codes, scores, name="x", space=space, styles=(2, 4)).measured["held_out"]
+    assert rest < 0.1 < everything < d.measured["held_out"]
+    # Equal styles are w.
+    equal = learn(ws[:, None].expand(-1, 4, -1), scores, name="x", space=space)
+    assert cosine(equal.vectors, learn(ws, scores, name="x", space=space).vectors) > 0.9999
+
+
+def test_a_range_outside_the_codes_is_refused() -> None:
+    space, ws, (truth, _) = planted(40)
+    with pytest.raises(UsageError, match="styles 2 to 4: expected a range within 0 to 3, both"):
+        learn(w_plus(ws, slice(0, 2)), ws @ truth, name="x", space=space, styles=(2, 5))
+
+
 def test_learning_twice_gives_the_same_direction() -> None:
     space, ws, (truth, _) = planted(200)
     a, b = (learn(ws, ws @ truth, name="x", space=space) for _ in range(2))
@@ -132,8 +185,8 @@ def test_samples_that_cannot_teach_are_refused() -> None:
     good = ws @ a
     wrong: list[tuple[Tensor, Tensor, dict[str, Any], str]] = [
         (ws[:19], good[:19], {}, "at least 20 samples, got 19"),
-        (ws, good[:50], {}, r"expected ws \[N, 64\] and scores \[N\], got \[100, 64\] and \[50\]"),
-        (ws[:, :9], good, {}, r"got \[100, 9\]"),
+        (ws, good[:50], {}, r"and scores \[N\], got \[100, 64\] and \[50\]"),
+        (ws[:, :9], good, {}, r"expected ws \[N, 64\] or \[N, num_ws, 64\].*got \[100, 9\]"),
         (ws, good * math.nan, {}, "finite latents and scores"),
         (ws, torch.ones(100), {}, "scores that differ, all are 1"),
         (
@@ -265,6 +318,14 @@ def test_every_style_has_affines_of_its_own(make: Any) -> None:
     assert all(affines(network, k) for k in range(network.num_ws))
 
 
+def test_the_names_of_factors_have_both_ends_of_the_range() -> None:
+    d = factorize(small_generator(), (0, 5), 2)[1]
+    assert d.name == "sefa-0-4-1"
+    assert d.meaning == "factor 1 of the affine weights of styles 0-4"
+    assert (d.styles, d.source["layers"]) == ((0, 5), [0, 5])
+    assert factorize(small_generator(), None, 1)[0].name == "sefa-0-9-0"
+
+
 def test_factors_of_all_styles_keep_no_range() -> None:
     assert factorize(small_mobile(), None, 1)[0].styles is None
 
@@ -341,8 +402,27 @@ def test_correlation_with_held_out_scores_is_that_of_the_projection() -> None:
     held_out = ws[1000:], (ws @ a)[1000:]
     assert (measure(d, space, held_out=held_out).correlation or 0) > 0.99
     assert measure(d, space).correlation is None
-    assert abs(correlation(d.vectors, ws[1000:], torch.randn(500, generator=rng(0)))) < 0.2
+    assert abs(correlation(d, ws[1000:], torch.randn(500, generator=rng(0)))) < 0.2
     with pytest.raises(UsageError, match="expected three or more ws"):
-        correlation(d.vectors, ws[:2], torch.zeros(2))
+        correlation(d, ws[:2], torch.zeros(2))
     with pytest.raises(UsageError, match="direction 'narrow' is 3 wide, the W space 64"):
         measure(Direction("narrow", unit(torch.ones(3)), 1), space)
+
+
+def test_w_plus_codes_correlate_by_what_the_direction_moves() -> None:
+    space, ws, (a, _) = planted()
+    codes, scores = w_plus(ws, slice(0, 2)), ws @ a
+    early = Direction("early", unit(a), 1, styles=(0, 2))
+    assert (measure(early, space, held_out=(codes, scores)).correlation or 0) > 0.95
+    late = Direction("late", unit(a), 1, styles=(2, 4))
+    assert abs(correlation(late, codes, scores)) < 0.1
+    rows = torch.zeros(4, DIM)
+    rows[:2] = a
+    assert correlation(Direction("rows", unit(rows), 1), codes, scores) == pytest.approx(
+        correlation(early, codes, scores)
+    )
+    equal = ws[:, None].expand(-1, 4, -1)
+    for d in (early, Direction("rows", unit(rows), 1)):
+        assert correlation(d, equal, scores) == pytest.approx(correlation(d, ws, scores))
+    with pytest.raises(UsageError, match="direction 'short' has 3 styles, the generator 4"):
+        correlation(Direction("short", unit(torch.ones(3, DIM)), 1), codes, scores)
