@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from directions.direction import Direction, sign_fixed, unit
 from directions.w_space import WSpace
 from invert.errors import UsageError
-from invert.latents.layer_ranges import StyleRange
+from invert.latents.layer_ranges import StyleRange, check_layers_exist
 from invert.networks.mobile_stylegan import MobileStyleGAN, SeparableConv
 from invert.networks.network import Affine, SynthesisNetwork
 from invert.networks.stylegan2 import StyledConv, StyleGAN2, ToRGB
@@ -36,11 +36,7 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
             f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, "
             "both included"
         )
-    if stop < generator.network.first:
-        raise UsageError(
-            f"styles {first} to {stop - 1} have no effect: this generator starts at layer "
-            f"{generator.network.first}; expected a range that ends later"
-        )
+    check_layers_exist(generator.network, first, stop)
     if not 1 <= count <= generator.w_dim:
         raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count}")
 

@@ -86,7 +86,7 @@ def test_styles_that_have_no_effect_are_refused() -> None:
 
     drawn = small_map_generator()
     with pytest.raises(
-        UsageError, match=r"styles 0 to 1 have no effect: this .* starts at layer 3"
+        UsageError, match=r"styles 0 to 1 have no effect: .* starts at layer 3"
     ):
         edit(drawn, drawn.sample(0), TILT, 1.0, styles=(0, 2))
 
