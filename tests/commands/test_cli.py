@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -140,6 +142,29 @@ def test_out_of_memory_has_a_code_of_its_own(
 ) -> None:
     monkeypatch.setattr(cli.cli.commands["networks"], "callback", lambda **_: fails())
     refused(run("networks"), 5, "out of memory")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.EIO])
+def test_a_file_that_the_system_refuses_is_no_bug(
+    number: int, run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(number, os.strerror(number), "there/x.pt")
+
+    monkeypatch.setattr(cli.cli.commands["networks"], "callback", fails)
+    result = run("networks")
+    refused(result, 1, f"there/x.pt: cannot be used ({os.strerror(number)})")
+    assert "a bug" not in result.err
+
+
+def test_an_error_that_no_file_system_makes_is_a_bug(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor", "x.pt")
+
+    monkeypatch.setattr(cli.cli.commands["networks"], "callback", fails)
+    refused(run("networks"), 1, "unexpected OSError: [Errno 9] Bad file descriptor: 'x.pt' (a bug")
 
 
 def test_a_process_that_calls_the_command_keeps_its_signals_and_warnings(run: Shell) -> None:
