@@ -16,6 +16,7 @@ from invert.commands.destinations import check_not_inputs
 from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import (
     FILE,
+    READING_PARAMETERS,
     device_option,
     json_option,
     network_option,
@@ -43,15 +44,7 @@ if TYPE_CHECKING:
     cls=Command,
     no_args_is_help=True,
     sections={
-        "Photograph": (
-            "crop",
-            "face",
-            "keep_size",
-            "background",
-            "frame",
-            "max_pixels",
-            "allow_truncated",
-        ),
+        "Photograph": ("crop", "face", "keep_size", *READING_PARAMETERS),
         "Initialization": ("init", "encoder_file", "init_steps"),
         "Optimization": ("steps", "lr", "seed", "half"),
         "Objective": ("perceptual", "lpips_weights", "dist_weight"),

@@ -21,6 +21,9 @@ from shell import Shell, one_line, refused, succeeded
 
 import cli
 from invert.latents.latent import Latent
+from invert.weights import BUNDLED
+
+BUNDLED_NAME = next(iter(BUNDLED))
 
 
 def test_generate_writes_pictures_that_their_latents_repeat(run: Shell, network: Path) -> None:
@@ -89,6 +92,26 @@ def test_networks_lists_what_has_a_name(run: Shell) -> None:
         "st-lpips-vgg",
     }
     assert "non-commercial" in run("download", "ffhq-mobile", "--card").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["render", "a.pt", "--seed", "3"], "--seed draws noise; give --noise random with it"),
+        (["render", "a.pt", "--background", "red"], "--background says how a photograph is read"),
+        (["render", "a.pt", "--frame", "0"], "--frame says how a photograph is read"),
+        (["render", "a.pt", "--max-pixels", "9"], "--max-pixels says how a photograph is read"),
+        (["render", "a.pt", "--allow-truncated"], "give --into with it"),
+        (["download", "ffhq-mobile", "--card", "--wheel", "x.whl"], "leave it or --card out"),
+        (["download", "--card", "--cache-dir", "x"], "leave it or --card out"),
+        (["download", BUNDLED_NAME, "--wheel", "x.whl"], f"{BUNDLED_NAME} came with the package"),
+        (["download", BUNDLED_NAME, "--cache-dir", "x"], f"{BUNDLED_NAME} came with the package"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(
+    arguments: list[str], reason: str, run: Shell
+) -> None:
+    refused(run(*arguments), 2, reason)
 
 
 @pytest.mark.parametrize(
