@@ -30,7 +30,7 @@ from invert.commands.project import project
 from invert.commands.streams import Tolerant, lost_results, tolerant_streams
 from invert.commands.terminal import say
 from invert.commands.training import encoder
-from invert.errors import InvertError
+from invert.errors import InvertError, refused_file
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "One image": (project, generate, edit, render),
@@ -157,6 +157,8 @@ def run(debug: bool, stdout: Tolerant | None) -> None:
             fail(
                 "out of memory; use a smaller image, fewer at a time or another --device", 5, debug
             )
+        if refusal := refused_file(error):
+            fail(refusal, InvertError.exit_code, debug)
         fail(
             f"unexpected {type(error).__name__}: {error} (a bug; run with --debug and report it)",
             1,

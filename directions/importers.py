@@ -6,6 +6,7 @@ as `.npz`, and rosinality's SeFa (arXiv:2007.06600) factors as `.pt`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -95,10 +96,8 @@ def import_direction(
 
 def read_array(path: Path, key: str | None) -> tuple[Tensor, str | None]:
     """One float array of a file, directions in rows, and the key it had."""
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise ModelFileError(
-            f"{path.stat().st_size} bytes, the limit is {MAX_BYTES}; this is no direction"
-        )
+    if os.path.isfile(path) and (size := os.path.getsize(path)) > MAX_BYTES:
+        raise ModelFileError(f"{size} bytes, the limit is {MAX_BYTES}; this is no direction")
     data = read_file(path)
 
     # numpy.

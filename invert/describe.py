@@ -10,6 +10,7 @@ from invert.checkpoints import fingerprint, read_checkpoint
 from invert.errors import ModelFileError
 from invert.files.file_kinds import FileKind, shown
 from invert.files.leftovers import recover
+from invert.files.regular_files import is_missing
 from invert.latents.latent import Latent
 from invert.recognition import Recognized, recognize
 
@@ -20,7 +21,7 @@ def describe(path: Path, *, allow_nonfinite: bool = False) -> dict[str, Any]:
     Raises :class:`ModelFileError` (`PATH: what; hint`) for an unknown or damaged file.
     """
     recover(path.parent)
-    if not path.exists():
+    if is_missing(path):
         raise ModelFileError(f"{shown(path)}: no such file; expected the path of a file")
     found = recognize(path)
 

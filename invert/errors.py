@@ -1,11 +1,14 @@
 """Every error this library raises on purpose, and the exit code the command line gives it.
 
 A message says what was expected, what came, and what to do, in one line. Anything that is not an
-:class:`InvertError` is a bug in `invert`.
+:class:`InvertError` is a bug in `invert`, unless it is the system that refuses a file
+(:func:`refused_file`).
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -64,6 +67,26 @@ class ImageWarning(UserWarning):
 
 class ModelFileWarning(UserWarning):
     """A model file was read, but something that it does not say had to be assumed."""
+
+
+# What the system says about a place, and not about a mistake of ours.
+REFUSALS = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS),  # who may use it
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR),  # its name
+        *(errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOTCONN),  # its disk
+    }
+)
+
+
+def refused_file(error: BaseException) -> str | None:
+    """The message about a file that the system refuses; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in REFUSALS:
+        return None
+    if not isinstance(error.filename, (str, bytes)):
+        return None
+    name = os.fsdecode(error.filename)
+    return f"{name}: cannot be used ({error.strerror}); check the path and its permissions"
 
 
 def nearest(

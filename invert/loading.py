@@ -10,6 +10,7 @@ from invert.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from invert.errors import ModelFileError, UsageError
 from invert.files.addresses import refuse_address
 from invert.files.file_kinds import FileKind
+from invert.files.regular_files import is_missing
 from invert.generator import Generator
 from invert.networks.network import SynthesisNetwork
 from invert.recognition import NO_CHECKPOINT, expecting
@@ -41,7 +42,7 @@ def load_generator(
         path, source = BUNDLED[name].path, None
     else:
         path = source = Path(name_or_path)
-        if not path.exists():
+        if is_missing(path):
             known = ", ".join([*downloads, *BUNDLED])
             raise ModelFileError(f"{path}: neither a file nor a known network; known: {known}")
         name = path.stem

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +67,19 @@ def make_photo(path: Path, size: tuple[int, int] = (80, 64)) -> Path:
     pixels = np.random.RandomState(0).randint(0, 256, (8, 8, 3), np.uint8)
     Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path)
     return path
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """An ordinary user, if this is root, who may read and write anywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def pixels(path: str | Path) -> np.ndarray:

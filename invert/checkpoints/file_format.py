@@ -20,6 +20,7 @@ from invert.checkpoints.safe_safetensors import NotOurs, load_safetensors, save_
 from invert.checkpoints.source import MAX_FILE_BYTES, naming, read_file
 from invert.errors import ModelFileError
 from invert.files.atomic_files import write_atomically
+from invert.files.regular_files import is_missing
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class FileFormat:
             return self.decode(self._bytes(Path(path)))
 
     def _bytes(self, path: Path) -> bytes:
-        if not path.exists():
+        if is_missing(path):
             raise ModelFileError(f"no such file; expected {self.phrase}")
-        if path.is_file() and (size := path.stat().st_size) > self.max_bytes:
+        if os.path.isfile(path) and (size := os.path.getsize(path)) > self.max_bytes:
             limit = f"larger than {self.max_bytes / 2**20:.4g} MiB: {size} bytes"
             raise ModelFileError(
                 f"{limit}, {self.phrase} has at most {self.max_bytes}; check the path"

@@ -62,7 +62,8 @@ def _completed(checkpoint: Checkpoint, config: Mapping[str, float]) -> Checkpoin
     assumed, doubts = dict(checkpoint.details.get("assumed", {})), dict(checkpoint.doubts)
     for name, value in config.items():
         if name not in assumed or checkpoint.format == ours.FORMAT:
-            known = checkpoint.config.get(name, "none")
+            stated = checkpoint.config.get(name)
+            known = "none" if stated is None else stated
             raise ModelFileError(
                 f"the file itself says {name} {known}; leave the option out, it got {value}"
             )

@@ -72,7 +72,10 @@ def read(container: Container, found: Found) -> Checkpoint:
 
     # What the shapes do not tell.
     stated = _stated(found)
-    assumed: dict[str, str] = {}
+    assumed = {
+        "conv_clamp": "none, as in rosinality's code (256 in networks that were trained in half "
+        "precision by NVIDIA's)"
+    }
     doubts: dict[str, str] = {}
     multiplier = mapping_multiplier(tensors, _multiplier(modules, stated), assumed, doubts)
     _check_modules(modules, tensors)

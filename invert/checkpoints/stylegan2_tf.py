@@ -36,11 +36,12 @@ from invert.checkpoints.checkpoint import (
 from invert.checkpoints.container import Container
 from invert.checkpoints.details import json_details
 from invert.checkpoints.layout import NETWORK, TENSORFLOW, Found
+from invert.checkpoints.mapping_multiplier import mapping_multiplier
 from invert.checkpoints.nodes import Call, describe, entries, is_mapping, quoted
 from invert.checkpoints.numpy_nodes import number
 from invert.checkpoints.sizes import check_sizes
 from invert.errors import ModelFileError
-from invert.networks.stylegan2 import DEFAULT_LR_MULTIPLIER, DEFAULT_RESAMPLE_FILTER
+from invert.networks.stylegan2 import DEFAULT_RESAMPLE_FILTER
 
 VERSION = 4
 GLOBALS = frozenset(
@@ -71,7 +72,7 @@ def read(container: Container, found: Found) -> Checkpoint:
     """The checkpoint of the network `Gs`, alone or in its tuple."""
     state = _state(found.place.node, "Gs")
     static = entries(state.get("static_kwargs"), "static_kwargs of Gs")
-    config = _config(static)
+    _check_settings(static)
     variables, sources = _collect(state, container.budget)
 
     # Variables by their canonical names.
@@ -91,6 +92,11 @@ def read(container: Container, found: Found) -> Checkpoint:
         raise unsupported(f"a network with variables {first(unknown)}")
     check_sizes(tensors, static, "static_kwargs")
 
+    # What the shapes do not tell.
+    assumed: dict[str, str] = {}
+    doubts: dict[str, str] = {}
+    config = _config(static, tensors, assumed, doubts)
+
     hashes = (hashlib.sha256(text.encode("utf-8", "surrogatepass")) for text in sources)
     return Checkpoint(
         architecture="stylegan2",
@@ -103,7 +109,9 @@ def read(container: Container, found: Found) -> Checkpoint:
             "build_func_name": json_details(state.get("build_func_name")),
             "ignored_source_sha256": sorted(digest.hexdigest() for digest in hashes),
             "static_kwargs": json_details(static),
+            "assumed": assumed,
         },
+        doubts=doubts,
     )
 
 
@@ -118,9 +126,8 @@ def _state(node: object, what: str) -> dict[object, object]:
     return state
 
 
-def _config(settings: Mapping[object, object]) -> dict[str, object]:
-    """The config that the settings of a network state. Raises ModelFileError for other networks."""
-    # Settings that no supported network has.
+def _check_settings(settings: Mapping[object, object]) -> None:
+    """Raise ModelFileError for settings that no supported network has."""
     known = _FREE_SETTINGS | _FIXED_SETTINGS.keys() | _CONFIG_SETTINGS
     unknown = [str(name) for name in settings if name not in known]
     if unknown:
@@ -130,10 +137,26 @@ def _config(settings: Mapping[object, object]) -> dict[str, object]:
         if value is not None and (type(value) is not type(expected) or value != expected):
             raise unsupported(f"a network with {name} {describe(value)} instead of {expected!r}")
 
-    # What becomes the config.
+
+def _config(
+    settings: Mapping[object, object],
+    tensors: Mapping[str, Tensor],
+    assumed: dict[str, str],
+    doubts: dict[str, str],
+) -> dict[str, object]:
+    """The config that the settings of a network state; `assumed` says what they leave open.
+
+    Raises ModelFileError for values that are none.
+    """
     clamp, multiplier, kernel = (
         settings.get(k) for k in ("conv_clamp", "mapping_lrmul", "resample_kernel")
     )
+    if "conv_clamp" not in settings:
+        assumed["conv_clamp"] = (
+            "none; the settings do not say (256 in networks that were trained in half precision)"
+        )
+    stated = None if multiplier is None else number(multiplier, "mapping_lrmul")
+
     taps: list[float] = list(DEFAULT_RESAMPLE_FILTER)
     if kernel is not None:
         if not isinstance(kernel, (list, tuple)):
@@ -143,7 +166,7 @@ def _config(settings: Mapping[object, object]) -> dict[str, object]:
         taps = [number(tap, "a tap of resample_kernel") for tap in kernel]
     return stylegan2_config(
         None if clamp is None else number(clamp, "conv_clamp"),
-        DEFAULT_LR_MULTIPLIER if multiplier is None else number(multiplier, "mapping_lrmul"),
+        mapping_multiplier(tensors, stated, assumed, doubts),
         taps,
     )
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from invert.commands.terminal import say
-from invert.errors import InvertError
+from invert.errors import InvertError, refused_file
 
 SOME_FAILED = 6  # exit code
 OUT_OF_MEMORY = "out of memory; use a smaller image or another --device"
@@ -26,16 +26,20 @@ class Batch:
 
     @contextmanager
     def attempt(self, name: object) -> Iterator[None]:
-        """Print and count an error inside the block, out of memory included."""
+        """Print and count an error inside the block, out of memory and files that the system
+        refuses included.
+        """
         from invert.hardware.memory import free_memory, is_out_of_memory
 
         try:
             yield
             return
         except Exception as error:
-            reason = OUT_OF_MEMORY if is_out_of_memory(error) else str(error)
-            if self.total == 1 or not (reason == OUT_OF_MEMORY or isinstance(error, InvertError)):
+            memory, refusal = is_out_of_memory(error), refused_file(error)
+            expected = memory or refusal or isinstance(error, InvertError)
+            if self.total == 1 or not expected:
                 raise
+            reason = OUT_OF_MEMORY if memory else refusal or str(error)
 
         # The exception is gone, and with it what its frames held.
         if reason == OUT_OF_MEMORY:

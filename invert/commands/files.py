@@ -20,6 +20,7 @@ from invert.commands.options import (
     json_option,
     latent_network_option,
     overwrite_option,
+    refuse_given,
     without_none,
 )
 from invert.commands.terminal import say
@@ -202,6 +203,12 @@ def download(
       invert download ffhq-mobile
     """
     from invert.weights import BUNDLED, MODELS, ensure, model_card
+
+    if card:
+        refuse_given(["wheel", "cache_dir"], "is about the weights; leave it or --card out")
+    elif names and all(name in BUNDLED for name in names):
+        why = f"is about downloads, and {', '.join(names)} came with the package; leave it out"
+        refuse_given(["wheel", "cache_dir"], why)
 
     for name in names or tuple(name for name, model in MODELS.items() if model.kind != "backbone"):
         if card:

@@ -52,9 +52,9 @@ def fetch(*names: str) -> None:
 def open_generator_of(path: Path, network: str | None, device: str) -> Generator:
     """The generator that is asked for, or the one the latent file was made with.
 
-    That is looked for under its registered name, where the latent remembers it, and by its weights
-    beside the latent and in the current folder. Raises :class:`ModelFileError` where it is not
-    found.
+    That is looked for under its registered name, at the places that the latent remembers, and by
+    its weights beside the latent and in the current folder. Raises :class:`ModelFileError` where it
+    is not found.
     """
     from invert.commands.latents_read import read_latent
     from invert.latents.network_files import find_network
@@ -62,23 +62,28 @@ def open_generator_of(path: Path, network: str | None, device: str) -> Generator
     if network is not None:
         return open_generator(network, device)
     latent = read_latent(path)
-    known = known_network(latent, path.parent)
-    generator, problem = None, None
-    try:
-        generator = None if known is None else open_generator(known, device)
-    except ModelFileError as error:  # a file that is no network lies in its place
-        problem = error
-    if generator is not None and generator.fingerprint == latent.fingerprint:
-        return generator
 
-    # Moved, renamed, or another file in its place.
+    # Where it was: another file may lie there, also one that is no network.
+    of_other_weights: Generator | None = None
+    problem: ModelFileError | None = None
+    for known in known_networks(latent, path.parent):
+        try:
+            generator = open_generator(known, device)
+        except ModelFileError as error:
+            problem = problem or error
+            continue
+        if generator.fingerprint == latent.fingerprint:
+            return generator
+        of_other_weights = of_other_weights or generator
+
+    # Moved or renamed.
     found = find_network(latent, [path.parent, Path(".")])
     if found is not None:
         say(f"{path}: its network is {found} now, by its weights", err=True)
         return open_generator(str(found), device)
-    if generator is None:
+    if of_other_weights is None:
         raise problem or ModelFileError(missing_network(path, latent))
-    return generator  # of other weights: refused, unless --force takes it
+    return of_other_weights  # refused, unless --force takes it
 
 
 def is_made_with(generator: Generator, path: Path) -> bool:
@@ -88,17 +93,22 @@ def is_made_with(generator: Generator, path: Path) -> bool:
     return read_latent(path).fingerprint == generator.fingerprint
 
 
-def known_network(latent: Latent, folder: Path) -> str | None:
-    """The network that a latent in `folder` remembers: an existing file, or a registered name."""
+def known_networks(latent: Latent, folder: Path) -> list[str]:
+    """The networks that a latent in `folder` remembers, likeliest first: files that are there, each
+    once, or a registered name.
+    """
     from invert.latents.network_files import recorded_paths
     from invert.weights import BUNDLED, MODELS
 
     places = recorded_paths(latent.metadata, folder)
-    there = [str(place) for place in places if os.path.isfile(place)]
-    if there:
-        return there[0]
-    name = str(latent.metadata.get("generator") or DEFAULT_NETWORK)
-    return name if (name in MODELS or name in BUNDLED) and not places else None
+    if not places:
+        name = str(latent.metadata.get("generator") or DEFAULT_NETWORK)
+        return [name] if name in MODELS or name in BUNDLED else []
+
+    there: dict[str, str] = {}
+    for place in filter(os.path.isfile, places):
+        there.setdefault(os.path.realpath(place), str(place))
+    return list(there.values())
 
 
 def missing_network(path: Path, latent: Latent) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from invert.commands.opening import DEFAULT_NETWORK
+from invert.errors import UsageError
 
 
 class FilePath(click.Path):
@@ -37,6 +39,16 @@ def was_given(parameter: str) -> bool:
     """Whether the user typed an option of the running command, rather than took its default."""
     source = click.get_current_context().get_parameter_source(parameter)
     return source is not ParameterSource.DEFAULT
+
+
+def refuse_given(parameters: Iterable[str], why: str) -> None:
+    """Raise :class:`UsageError` for an option that the user typed and that would change nothing.
+
+    `why` follows its name, and says what to do.
+    """
+    for parameter in parameters:
+        if was_given(parameter):
+            raise UsageError(f"--{parameter.replace('_', '-')} {why}")
 
 
 def without_none(**values: Any) -> dict[str, Any]:
@@ -97,6 +109,7 @@ noise_option = click.option(
     show_default=True,
     help="Noise for latents without noise maps of their own.",
 )
+READING_PARAMETERS = ("background", "frame", "max_pixels", "allow_truncated")
 READING = (
     click.option(
         "--background",

@@ -4,6 +4,7 @@ expected.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -101,12 +102,21 @@ def parse_point(text: str) -> Point:
 
 
 def parse_points(texts: Iterable[str]) -> list[Point]:
-    """[1, 2, 3, a.pt] from '1-3,a.pt', and from several such texts."""
+    """[1, 2, 3, a.pt] from '1-3,a.pt', and from several such texts.
+
+    A text that names a file is that file, commas included, unless it can be read as seeds.
+    """
     points: list[Point] = []
-    for part in (part.strip() for text in texts for part in text.split(",")):
-        if not part:
-            raise UsageError("expected seeds and latent files like 1-3,a.pt; got an empty one")
-        points += parse_seeds(part) if SEEDS.fullmatch(part) else [Path(part)]
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")]
+        if not all(map(SEEDS.fullmatch, parts)) and os.path.isfile(text):
+            points.append(Path(text))
+            continue
+
+        for part in parts:
+            if not part:
+                raise UsageError("expected seeds and latent files like 1-3,a.pt; got an empty one")
+            points += parse_seeds(part) if SEEDS.fullmatch(part) else [Path(part)]
     return points
 
 

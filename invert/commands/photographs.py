@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def stale_progress(files: OutputPaths, destinations: Destinations) -> list[Path]
 
 def check_no_folder(source: Path) -> None:
     """Raise :class:`ImageError` for a folder, with what to type for the pictures in it."""
-    if not source.is_dir():
+    if not os.path.isdir(source):
         return
 
     suffixes = sorted({path.suffix for path in source.iterdir() if path.suffix.lower() in PICTURES})

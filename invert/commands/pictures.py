@@ -24,6 +24,7 @@ from invert.commands.opening import (
 )
 from invert.commands.options import (
     FILE,
+    READING_PARAMETERS,
     device_option,
     force_option,
     latent_network_option,
@@ -31,6 +32,7 @@ from invert.commands.options import (
     overwrite_option,
     reading_options,
     reading_settings,
+    refuse_given,
 )
 from invert.commands.parsing import check_seed
 from invert.commands.tiled import write_tiled
@@ -49,13 +51,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     sections={
-        "Photograph": (
-            "photograph",
-            "background",
-            "frame",
-            "max_pixels",
-            "allow_truncated",
-        ),
+        "Photograph": ("photograph", *READING_PARAMETERS),
     },
 )
 @click.argument("latents", nargs=-1, type=FILE)
@@ -112,6 +108,10 @@ def render(
     check_seed(seed)
     if tiled and photograph is not None:
         raise UsageError("--into puts a whole picture into a photograph; leave out --tiled")
+    if photograph is None:
+        refuse_given(READING_PARAMETERS, "says how a photograph is read; give --into with it")
+    if noise != "random":
+        refuse_given(["seed"], "draws noise; give --noise random with it")
     chosen = list(latents) or [newest()]
     if output is not None and len(chosen) > 1:
         raise UsageError(

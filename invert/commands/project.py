@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from invert.commands.destinations import check_not_inputs
 from invert.commands.opening import fetch, load_latent, open_generator
 from invert.commands.options import (
     FILE,
+    READING_PARAMETERS,
     device_option,
     json_option,
     network_option,
@@ -42,15 +44,7 @@ if TYPE_CHECKING:
     cls=Command,
     no_args_is_help=True,
     sections={
-        "Photograph": (
-            "crop",
-            "face",
-            "keep_size",
-            "background",
-            "frame",
-            "max_pixels",
-            "allow_truncated",
-        ),
+        "Photograph": ("crop", "face", "keep_size", *READING_PARAMETERS),
         "Initialization": ("init", "encoder_file", "init_steps"),
         "Optimization": ("steps", "lr", "seed", "half"),
         "Objective": ("perceptual", "lpips_weights", "dist_weight"),
@@ -233,7 +227,7 @@ def project(
         *images,
         *(Path(x) for x in (network, init, encoder_file, lpips_weights) if x is not None),
     ]
-    if all(source.is_dir() for source in images):  # before a generator is loaded for nothing
+    if all(map(os.path.isdir, images)):  # before a generator is loaded for nothing
         check_no_folder(images[0])
     names = output_paths(list(images), out, inputs)
     check_not_inputs([path for files in names for path in files.all()], inputs)
@@ -267,13 +261,14 @@ def latent_file_of(init: str | None, encoder_file: Path | None) -> Path | None:
 
     Raises :class:`UsageError` where --encoder is given as well, and for a file that is not there.
     """
+    from invert.files.regular_files import is_missing
     from invert.projection.initialization import INIT_NAMES
 
     if init and encoder_file:
         raise UsageError("--init and --encoder both say where to start; give one")
     if init is None or init in INIT_NAMES:
         return None
-    if not Path(init).exists():
+    if is_missing(init):
         raise UsageError(
             f"--init {init}: expected {', '.join(INIT_NAMES)} or a latent file; no such file"
         )

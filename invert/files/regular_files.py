@@ -11,6 +11,19 @@ NOT_BLOCKING = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "
 NO_REGULAR_FILE = "not a regular file but a device, pipe or socket"
 
 
+def is_missing(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing lies at a path; False where the system does not say, as in a folder that may
+    not be searched: reading tells why.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     """The content of a regular file of at most `max_bytes`.
 

@@ -57,8 +57,8 @@ def read_points(
 
     Arrays are [w_dim], [1, w_dim], [num_ws, w_dim], [1, num_ws, w_dim] or [N, num_ws, w_dim], and
     [n, w_dim] is n points with `rows_are_points`. `key` names the array where there are several.
-    Raises :class:`ModelFileError` (`PATH: what; hint`) for other files and for values that are not
-    finite.
+    Raises :class:`ModelFileError` (`PATH: what; hint`) for other files, for values that are not
+    finite, and for `key` and `rows_are_points` where they say nothing about the file.
     """
     with expecting(FileKind.POINTS, path, "expected a latent of another project"):
         found = recognize(path)
@@ -70,6 +70,12 @@ def read_points(
     with naming(path):
         noise = found.metadata.get("noise")
         if isinstance(noise, Mapping):  # of rosinality's projector: a point for each picture
+            if key is not None or rows_are_points:
+                option = "--rows-are-points" if key is None else "--key"
+                raise ModelFileError(
+                    "a file of rosinality's projector, which has a latent for each picture; "
+                    f"leave out {option}, --index chooses one"
+                )
             return [
                 ForeignPoint(name, layered(name, floats(name, array)), noise_maps(noise.get(name)))
                 for name, array in found.tensors.items()
@@ -134,6 +140,11 @@ def split(array: Tensor, rows_are_points: bool) -> list[Tensor]:
         return list(array)
     if array.ndim < 3:
         return [layered("", array)]
+    if rows_are_points:
+        raise ModelFileError(
+            f"an array {shape} has a w for each layer; --rows-are-points reads [n, w_dim], "
+            "leave it out"
+        )
     return [layered("", ws) for ws in array]
 
 

@@ -25,6 +25,7 @@ from invert.errors import LatentError, ModelFileError, NotALatentError, SpaceErr
 from invert.files.atomic_files import write_atomically
 from invert.files.file_kinds import FileKind
 from invert.files.leftovers import recover
+from invert.files.regular_files import is_missing
 from invert.latents.companion import Companion
 from invert.latents.network_files import with_relative_path
 from invert.latents.spaces import COMPANION_PARTS, PARTS, Space
@@ -95,7 +96,7 @@ def read_latent(path: Path) -> dict[str, Any]:
     Raises :class:`ModelFileError`: `PATH: what is wrong; what to do`.
     """
     recover(path.parent)
-    if not path.exists():
+    if is_missing(path):
         raise ModelFileError(f"{path}: no such latent file; `invert project` writes one")
     with expecting(FileKind.LATENT, path, "not a latent of invert"):
         header, tensors = read_container(path)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from invert.checkpoints.safe_torch import load_tensors
 from invert.errors import ModelFileError, ModelUnavailableError
+from invert.files.regular_files import is_missing
 from invert.metrics.backbones import alexnet_stages, vgg16_stages
 
 # torchvision's files of weights IMAGENET1K_V1
@@ -42,7 +43,7 @@ def torchvision_parts(name: str, path: Path | None) -> tuple[list[nn.Module], li
     """
     file_name = FILES[name]
     path = path or Path(torch.hub.get_dir()) / "checkpoints" / file_name
-    if not path.exists():
+    if is_missing(path):
         raise ModelUnavailableError(
             f"{path}: no such file; {name} needs torchvision's {file_name}, which is not "
             "downloaded for you: put it there, give its path as lpips_weights=, "

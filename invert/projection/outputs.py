@@ -111,10 +111,16 @@ def projection_files(
 def newest_projection(folder: Path) -> Path:
     """The latent file that `project` wrote last in `folder`.
 
-    Raises :class:`ModelFileError` when there is none.
+    Raises :class:`ModelFileError` when there is none, and for a folder that may not be searched.
     """
     recover(folder)
-    candidates = sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    try:
+        paths = [folder / name for name in os.listdir(folder) if name.endswith(".pt")]
+        candidates = sorted(paths, key=modified, reverse=True)
+    except OSError as error:
+        raise ModelFileError(
+            f"{folder}: cannot be searched ({error.strerror}); name a latent file"
+        ) from error
     for path in candidates:
         try:
             if Latent.load(path).metadata.get("made_by") == MADE_BY_PROJECT:
@@ -124,3 +130,16 @@ def newest_projection(folder: Path) -> Path:
     raise ModelFileError(
         f"{folder}: no projection here; run `invert project IMAGE` or name a latent file"
     )
+
+
+def modified(path: Path) -> float:
+    """The time of a file's last change; 0 for a link that leads nowhere and a file that is gone.
+
+    Raises :class:`PermissionError` in a folder that may not be searched.
+    """
+    try:
+        return path.stat().st_mtime
+    except PermissionError:
+        raise
+    except OSError:
+        return 0.0

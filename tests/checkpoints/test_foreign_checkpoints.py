@@ -30,7 +30,7 @@ from foreign_files import (
     rosinality_state,
     write,
 )
-from pickle_writer import call, node_of, write_pickle
+from pickle_writer import FIXTURES, call, node_of, write_pickle
 from shell import Shell, refused, succeeded
 from torch import nn
 
@@ -264,6 +264,23 @@ def test_what_a_state_dict_does_not_say_can_be_given_and_what_it_says_cannot(run
         4,
         "a positive number",
     )
+
+
+@pytest.mark.parametrize("name", ["rosinality_tiny.pt", "tf_tiny.pkl"])
+def test_a_clamp_can_be_given_for_files_of_code_that_has_none(name: str, run: Shell) -> None:
+    plain = read_checkpoint(FIXTURES / name)
+    assert plain.config == DEFAULT_CONFIG
+    assert plain.details["assumed"]["conv_clamp"].startswith("none")
+    assert "assumed.conv_clamp" in succeeded(run("info", FIXTURES / name))
+    succeeded(run("convert-network", FIXTURES / name, "c.safetensors", "--conv-clamp", "256"))
+    clamped = read_checkpoint("c.safetensors")
+    assert clamped.config == {**DEFAULT_CONFIG, "conv_clamp": 256}
+    assert clamped.details["assumed"]["conv_clamp"] == "256.0, as it was given"
+
+
+def test_a_module_without_clamp_says_so(run: Shell) -> None:
+    command = "convert-network", FIXTURES / "ada_tiny.pkl", "c.safetensors", "--conv-clamp", "256"
+    refused(run(*command), 4, "the file itself says conv_clamp none; leave the option out")
 
 
 def test_what_is_assumed_of_a_state_dict_is_in_its_details(tmp_path: Path) -> None:

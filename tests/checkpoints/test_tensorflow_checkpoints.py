@@ -19,6 +19,7 @@ from pickle_writer import (
 from torch import Tensor
 
 from invert.checkpoints import read_checkpoint
+from invert.errors import ModelFileError
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
@@ -116,6 +117,30 @@ def test_tensorflow_settings_become_the_config(tmp_path: Path) -> None:
         "mapping_lr_multiplier": 0.02,
         "resample_filter": [1, 2, 1],
     }
+    assert checkpoint.details["assumed"] == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "assumed"),
+    [
+        ({}, {"conv_clamp", "mapping_lr_multiplier"}),
+        ({"conv_clamp": None}, {"mapping_lr_multiplier"}),
+        ({"mapping_lrmul": 0.01}, {"conv_clamp"}),
+    ],
+)
+def test_settings_that_a_tensorflow_network_lacks_are_assumed_and_can_be_given(
+    settings: dict, assumed: set[str], tmp_path: Path
+) -> None:
+    tensors = read_checkpoint(FIXTURES / "ada_tiny.pkl").tensors
+    path = tmp_path / "tf.pkl"
+    path.write_bytes(write_pickle(tensorflow_root(tensors, settings)))
+    assert read_checkpoint(path).details["assumed"].keys() == assumed
+    for name, value in (("conv_clamp", 256.0), ("mapping_lr_multiplier", 0.02)):
+        if name in assumed:
+            assert read_checkpoint(path, config={name: value}).config[name] == value
+        else:
+            with pytest.raises(ModelFileError, match=f"the file itself says {name} (none|0.01)"):
+                read_checkpoint(path, config={name: value})
 
 
 @pytest.mark.parametrize(

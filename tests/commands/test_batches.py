@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,18 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("error: ")]
 
 
-def test_a_photograph_for_which_there_is_no_memory_does_not_stop_the_others(
+def test_no_memory_or_permission_for_one_photograph_does_not_stop_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    batch, done = Batch(4, "photographs"), []
-    for name in ("a", "big", "huge", "b"):
+    batch, done = Batch(5, "photographs"), []
+    for name in ("a", "big", "huge", "closed", "b"):
         with batch.attempt(name):
             if name == "big":
                 torch.empty(1 << 50)
             if name == "huge":
                 bytearray(1 << 62)
+            if name == "closed":
+                raise PermissionError(errno.EACCES, "Permission denied", "closed/x.pt")
             done.append(name)
     with pytest.raises(SystemExit, match="6"):
         batch.finish()
@@ -35,8 +38,9 @@ def test_a_photograph_for_which_there_is_no_memory_does_not_stop_the_others(
     assert [line.split("; ")[0] for line in errors(written)] == [
         "error: big: out of memory",
         "error: huge: out of memory",
+        "error: closed/x.pt: cannot be used (Permission denied)",
     ]
-    assert "2 of 4 photographs failed" in written
+    assert "3 of 5 photographs failed" in written
 
 
 def test_a_single_input_fails_as_itself_and_bugs_are_not_swallowed() -> None:

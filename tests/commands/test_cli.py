@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -19,6 +21,9 @@ from shell import Shell, one_line, refused, succeeded
 
 import cli
 from invert.latents.latent import Latent
+from invert.weights import BUNDLED
+
+BUNDLED_NAME = next(iter(BUNDLED))
 
 
 def test_generate_writes_pictures_that_their_latents_repeat(run: Shell, network: Path) -> None:
@@ -90,6 +95,26 @@ def test_networks_lists_what_has_a_name(run: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["render", "a.pt", "--seed", "3"], "--seed draws noise; give --noise random with it"),
+        (["render", "a.pt", "--background", "red"], "--background says how a photograph is read"),
+        (["render", "a.pt", "--frame", "0"], "--frame says how a photograph is read"),
+        (["render", "a.pt", "--max-pixels", "9"], "--max-pixels says how a photograph is read"),
+        (["render", "a.pt", "--allow-truncated"], "give --into with it"),
+        (["download", "ffhq-mobile", "--card", "--wheel", "x.whl"], "leave it or --card out"),
+        (["download", "--card", "--cache-dir", "x"], "leave it or --card out"),
+        (["download", BUNDLED_NAME, "--wheel", "x.whl"], f"{BUNDLED_NAME} came with the package"),
+        (["download", BUNDLED_NAME, "--cache-dir", "x"], f"{BUNDLED_NAME} came with the package"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(
+    arguments: list[str], reason: str, run: Shell
+) -> None:
+    refused(run(*arguments), 2, reason)
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
         (["render", "photos/face.png"], 4, "face.png"),
@@ -140,6 +165,29 @@ def test_out_of_memory_has_a_code_of_its_own(
 ) -> None:
     monkeypatch.setattr(cli.cli.commands["networks"], "callback", lambda **_: fails())
     refused(run("networks"), 5, "out of memory")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.EIO])
+def test_a_file_that_the_system_refuses_is_no_bug(
+    number: int, run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(number, os.strerror(number), "there/x.pt")
+
+    monkeypatch.setattr(cli.cli.commands["networks"], "callback", fails)
+    result = run("networks")
+    refused(result, 1, f"there/x.pt: cannot be used ({os.strerror(number)})")
+    assert "a bug" not in result.err
+
+
+def test_an_error_that_no_file_system_makes_is_a_bug(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor", "x.pt")
+
+    monkeypatch.setattr(cli.cli.commands["networks"], "callback", fails)
+    refused(run("networks"), 1, "unexpected OSError: [Errno 9] Bad file descriptor: 'x.pt' (a bug")
 
 
 def test_a_process_that_calls_the_command_keeps_its_signals_and_warnings(run: Shell) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from shell import Shell, pixels, refused, succeeded
 
 from edits.style_mixing import resample, style_mix
+from invert.commands.parsing import parse_points
 from invert.images.images import to_pil
 from invert.latents.latent import Latent
 
@@ -36,6 +37,16 @@ def test_style_mix_takes_the_named_styles(run: Shell, network: Path, latents: li
     a, b, x = (Latent.load(p).styles for p in (*latents, "x.pt"))
     assert torch.equal(x[:, :2], a[:, :2])
     assert torch.equal(x[:, 2:], b[:, 2:])
+
+
+def test_a_file_whose_name_holds_commas_is_one_latent(
+    run: Shell, network: Path, latents: list[str]
+) -> None:
+    a, b = Path(latents[0]).rename("a, b.pt"), Path(latents[1]).rename("c d.pt")
+    for words in ((a, b), (a, "--matrix", b), (b, "--matrix", a)):
+        succeeded(run("style-mix", *words, "--styles", "fine", "-o", "x.png", "--overwrite"))
+    Path("2,3").write_bytes(a.read_bytes())  # numbers are seeds all the same
+    assert parse_points(["2,3", "a, b.pt", "4, c d.pt"]) == [2, 3, a, 4, b]
 
 
 def test_the_old_option_excludes_its_end_and_warns(

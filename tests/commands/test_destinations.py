@@ -8,8 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import pytest
 import torch
 from networks import small_generator
 from PIL import Image
-from shell import QUICK, Shell, make_photo, pixels, refused, succeeded
+from shell import QUICK, Shell, make_photo, nobody, pixels, refused, succeeded
 
 from invert.checkpoints import read_checkpoint
 from invert.commands.records import read_record
@@ -289,19 +287,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
             result = points(*command, "--network", NET)
         refused(result, 1, "ro: cannot be written")
     assert not list(Path("ro").iterdir())
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """An ordinary user, if this is root, who may write anywhere."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_picture_says_which_latent_it_shows_whoever_rendered_it(points: Shell) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from picture_files import chunk, encoded, photo, png, read_quietly, refused, same_pixels
 from PIL import Image
+from shell import nobody
 
 from invert.errors import ImageWarning, UsageError
 from invert.files.file_kinds import shown
@@ -22,18 +21,6 @@ from invert.images.image_files import ReadOptions
 from invert.images.images import read_image
 
 LINUX = os.path.exists("/proc/self/status")
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """Root may read every file, so the test is somebody else for a moment."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 # Paths and what lies behind them
@@ -49,7 +36,7 @@ def test_missing_file_directory_and_impossible_name_are_refused(tmp_path: Path) 
 def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(encoded(photo(), "PNG"))
     (tmp_path / "secret.png").chmod(0)
-    with unprivileged():
+    with nobody():
         assert "permission denied" in refused(tmp_path / "secret.png")
 
 

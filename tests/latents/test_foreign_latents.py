@@ -118,6 +118,16 @@ def test_several_points_become_several_files(run: Shell, network: Path) -> None:
     assert torch.equal(styles("ws.3.pt"), WS[0, 3:4])
 
 
+def test_options_that_say_nothing_about_a_file_are_refused(run: Shell, network: Path) -> None:
+    torch.save({"a.png": {"latent": WS[0, 0], "noise": []}}, "projected.pt")
+    for option in (["--key", "w"], ["--rows-are-points"]):
+        result = run("import-latent", "projected.pt", "--network", network, *option)
+        refused(result, 4, f"leave out {option[0]}, --index chooses one")
+    np.save("codes.npy", WS[:, :4].numpy())
+    result = run("import-latent", "codes.npy", "--network", network, "--rows-are-points")
+    refused(result, 4, "an array [3, 4, 32] has a w for each layer; --rows-are-points")
+
+
 def test_the_noise_of_rosinalitys_projector_comes_along(run: Shell, network: Path) -> None:
     noise = [torch.randn_like(m) for m in GENERATOR.convert(GENERATOR.sample(0), "NW+").noise or ()]
     img = torch.zeros(1, 3, 64, 64)

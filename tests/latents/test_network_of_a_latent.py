@@ -96,6 +96,26 @@ def test_another_file_in_its_place_is_not_taken_for_it(run: Shell, latent: Path)
     succeeded(run("render", latent, "--force"))
 
 
+def test_another_network_at_the_relative_path_does_not_hide_the_one_at_the_absolute_path(
+    run: Shell, network: Path
+) -> None:
+    for project, seed in (("p1", 3), ("p2", 7)):
+        Path(project, "la").mkdir(parents=True)
+        write_checkpoint(Path(project, "net.safetensors"), small_checkpoint(seed=seed))
+    succeeded(run("generate", "--network", "p1/net.safetensors", "--out", "p1/la"))
+    copied = shutil.copy("p1/la/seed0000.pt", "p2/la")
+    result = run("render", copied)
+    succeeded(result)
+    assert "its network is" not in result.err  # where it was
+    plain, again = Path("p1/la/seed0000.png"), Path("p2/la/seed0000.render.png")
+    assert plain.read_bytes() == again.read_bytes()
+
+    Path("p2/net.safetensors").write_bytes(b"junk")
+    succeeded(run("render", copied))
+    write_checkpoint(Path("p1/net.safetensors"), small_checkpoint(seed=8))
+    refused(run("render", copied), 4, "--force")
+
+
 def test_a_file_that_is_no_network_in_its_place_hides_no_other(run: Shell, latent: Path) -> None:
     Path("nets/mine.safetensors").rename("kept.safetensors")
     Path("nets/mine.safetensors").write_bytes(b"junk")
