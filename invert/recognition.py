@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+from invert.checkpoints.layout import GAN_STATE_KEYS
 from invert.checkpoints.safe_safetensors import (
     NotOurs,
     load_foreign_safetensors,
@@ -53,6 +54,7 @@ ARCHITECTURES_OF_OURS = {
     "encoder": FileKind.ENCODER,
 }
 REPORT_KEYS, HISTORY_KEYS = {"space", "generator", "settings", "metrics"}, {"held_out", "step"}
+GAN_HISTORY_KEYS = {"generator", "discriminator", "step"}, {"fd_vgg16", "step"}  # of either line
 TRAINING_KEYS = {"fingerprint", "layer", "settings", "step", "model", "average", "optimizer"}
 # Where other projects keep points of W and W+: NVIDIA's projectors, e4e, pSp and their relatives.
 POINT_KEYS = {"w", "ws", "w_plus", "dlatents", "dlatent", "latent", "latents", "projected_w"}
@@ -249,6 +251,8 @@ def text_file(data: bytes) -> Recognized | None:
             return Recognized(FileKind.REPORT, content, {})
         if content.keys() >= HISTORY_KEYS:
             return Recognized(FileKind.HISTORY, {"lines": len(lines), "first": content}, {})
+        if any(content.keys() >= keys for keys in GAN_HISTORY_KEYS):
+            return Recognized(FileKind.GAN_HISTORY, {"lines": len(lines), "first": content}, {})
 
     # CSV: two columns, the second of numbers, perhaps with a header.
     rows = [line.split(",") for line in lines]
@@ -304,6 +308,9 @@ def torch_file(data: bytes, container: Container) -> Recognized | None:
         if content.keys() >= TRAINING_KEYS:
             metadata = {k: content[k] for k in ("fingerprint", "layer", "step", "settings")}
             return Recognized(FileKind.TRAINING, metadata, {})
+        if content.keys() >= GAN_STATE_KEYS:
+            metadata = {k: content.get(k) for k in ("step", "seconds", "start", "settings")}
+            return Recognized(FileKind.GAN_TRAINING, metadata, {})
         if content and all(is_projected(v) for v in content.values()):
             points = {str(name): v["latent"] for name, v in content.items()}
             noise = {str(name): v.get("noise") for name, v in content.items()}

@@ -52,6 +52,8 @@ _AVERAGE_WORDS = {"ema", "avg", "average", "averaged"} | {
     *("smooth", "smoothed", "running", "shadow", "gs"),
 }
 _AVERAGE_KEYS = ("G_ema", "g_ema", "Gs")  # what they hold must be a generator
+# A run of `invert train gan`: its average lacks the noise maps and the mean w.
+GAN_STATE_KEYS = {"generator_adam", "discriminator", "average", "settings", "step"}
 
 
 class Rank(IntEnum):
@@ -116,6 +118,11 @@ class Found:
 def find_generator(container: Container) -> Found:
     """The averaged generator in a file. Raises ModelFileError naming what is there instead."""
     root = container.root
+    if is_mapping(root) and entries(root, "the file").keys() >= GAN_STATE_KEYS:
+        raise ModelFileError(
+            "expected a network, got the state of a run of `invert train gan`; take the "
+            ".safetensors file beside the run's folder"
+        )
     search = _Search(root)
     rank = min((found.place.rank for found in search.candidates), default=None)
     problems = sorted(search.problems, key=lambda problem: problem[0].rank)

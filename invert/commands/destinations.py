@@ -1,10 +1,10 @@
 """Where results go: checked before the work, so that no file is destroyed and no result is lost.
 
 One rule for all commands. An input is never an output, whatever --overwrite says. A file that is
-there is replaced if it says that this tool made it from the same sources (the photographs, latents
-or seeds that a result shows, and their network; not the settings, masks and directions that say
-how), or with --overwrite; else it is refused. A folder that is missing is made when the results
-are written.
+there is replaced if it says that the same command made it from the same sources (the photographs,
+latents or seeds that a result shows, and their network; not the settings, masks and directions that
+say how), or with --overwrite; else it is refused. What a command makes from no sources is replaced
+with --overwrite alone. A folder that is missing is made when the results are written.
 """
 
 from __future__ import annotations
@@ -189,13 +189,15 @@ def check_replaceable(output: Path, destinations: Destinations, overwrite: bool)
         )
     if not overwrite and not is_ours(output, destinations):
         raise UsageError(
-            f"{printable(output)}: exists, and does not say that invert made it from the same "
-            "inputs; name another output, or replace it with --overwrite"
+            f"{printable(output)}: exists, and does not say that this command made it from the "
+            "same inputs; name another output, or replace it with --overwrite"
         )
 
 
 def is_ours(output: Path, destinations: Destinations) -> bool:
-    """Whether a file says that it was made from these sources, or shows a latent that was."""
+    """Whether a file says that this command made it from these sources, or shows a latent that says
+    so. Never where there are no sources, since they alone tell one result from another.
+    """
     from invert.commands.latents_read import digest_of_latent_file
     from invert.commands.records import read_record
     from invert.files.provenance import made_from
@@ -203,7 +205,8 @@ def is_ours(output: Path, destinations: Destinations) -> bool:
     record = read_record(output)
     sources = made_from(record)
     if sources is not None:
-        return sources == destinations.made_from
+        same_command = record.get("made_by") == destinations.made_by
+        return bool(sources) and same_command and sources == destinations.made_from
     shown = record.get("latent")
     if not isinstance(shown, str):
         return False

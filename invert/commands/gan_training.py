@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +20,7 @@ from invert.commands.options import (
     without_none,
 )
 from invert.commands.parsing import check_range
+from invert.commands.records import read_record
 from invert.commands.terminal import say
 from invert.commands.training import time_limit
 from invert.errors import UsageError
@@ -40,7 +42,9 @@ from invert.errors import UsageError
     required=True,
     help="A picture of any size, a folder of pictures, or a Zarr array.",
 )
-@click.option("--size", metavar="PIXELS", type=int, help="Side of the crops. Default: 64.")
+@click.option(
+    "--size", metavar="PIXELS", type=int, help="Side of the crops. Default: 64, or that of --start."
+)
 @click.option(
     "--min-detail",
     metavar="GREYS",
@@ -70,18 +74,25 @@ from invert.errors import UsageError
     "--channel-base",
     metavar="N",
     type=int,
-    help="Width at resolution r is N / r, up to --channel-max. Default: 1024.",
+    help="Width at resolution r is N / r, up to --channel-max. Default: 1024, or that of --start.",
 )
-@click.option("--channel-max", metavar="N", type=int, help="The largest width. Default: 64.")
+@click.option(
+    "--channel-max",
+    metavar="N",
+    type=int,
+    help="The largest width. Default: 64, or that of --start.",
+)
 @click.option(
     "--start",
     metavar="FILE",
     type=FILE,
-    help="Begin with this network and the discriminator of its run, if that lies beside it; FNZ3 "
-    "may begin with a plain one.",
+    help="Begin with this network, at its sizes, and the discriminator of its run, if that lies "
+    "beside it; FNZ3 may begin with a plain one.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Continue the run whose folder lies beside the output."
+    "--resume",
+    is_flag=True,
+    help="Continue the run whose folder lies beside the output, with its settings.",
 )
 @click.option(
     "--minutes",
@@ -177,13 +188,14 @@ def gan(
     Example:
       invert train gan --data earth.jpg --space FNZ3 --minutes 60 -o e.safetensors
     """
-    from invert.files.run_folder import check_run
+    from invert.files.run_folder import STATE, check_run
     from invert.gan.distance_to_data import DistanceToData, no_measures
     from invert.gan.settings import GanSettings
+    from invert.gan.start import run_beside, sizes_of
     from invert.gan.training import GanStep
-    from invert.gan.training_run import run_beside, train_gan
+    from invert.gan.training_run import check_sources, train_gan
+    from invert.gan.training_state import saved_settings
 
-    # Settings.
     limit = time_limit(minutes, hours, steps)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: expected a name that ends in .safetensors")
@@ -192,6 +204,21 @@ def gan(
     check_range("measure", measure, 0, 1_000_000)
     if not snapshot > 0:
         raise UsageError(f"--snapshot is a time above 0, got {snapshot:g} minutes")
+    check_sources(data, start)
+
+    # Where results go. The network of a run that goes on is that run's to replace.
+    own = resume and read_record(output).get("made_by") == "train gan"
+    destinations = claim("train gan", [output], settings=[data, start], overwrite=overwrite or own)
+    folder = output.with_suffix(".run")
+    check_folder(folder)
+    check_run(folder, resume=resume)
+
+    # Settings: those typed, then those of the run or the network that training goes on from.
+    earlier: dict[str, Any] = {}
+    if resume:
+        earlier = saved_settings(folder / STATE)
+    elif start is not None:
+        earlier = sizes_of(start)
     changes = without_none(
         resolution=size,
         min_detail=min_detail,
@@ -209,20 +236,21 @@ def gan(
         seed=seed,
         half=half,
     )
-    settings = GanSettings(**changes)
-
-    # Where results go.
-    destinations = claim("train gan", [output], settings=[data, start], overwrite=overwrite)
-    folder = output.with_suffix(".run")
-    check_folder(folder)
-    check_run(folder, resume=resume)
-    destinations.announce()
+    settings = GanSettings(**{**earlier, **changes})
+    if latent is not None and settings.first == 1:
+        raise UsageError(
+            f"--latent {latent} is a distribution of F_i, and space Z has a learned constant; give "
+            "--space FNZ3 with it, or leave it out"
+        )
 
     chosen = pick_device(device)
     say_device(chosen)
+    measuring = (
+        no_measures if measure == 0 else DistanceToData(measure, settings.resolution, chosen)
+    )
+    destinations.announce()
     if start is not None and run_beside(start) is None:
-        say(f"{start}: without the run that made it; the discriminator begins anew")
-    measuring = no_measures if measure == 0 else DistanceToData(measure, chosen)
+        say(f"{start}: without the run that made it; the discriminator begins anew", err=True)
 
     def losses(step: GanStep) -> dict[str, str]:
         return {

@@ -113,6 +113,10 @@ def generate(
         check_range("style-every", style_every, 1, 1_000_000)
         if view is None:
             raise UsageError("--style-every is about a plane; give --size or --pan with it")
+    if pan is None:
+        for option, name in (("count", "frames"), ("fps", "fps"), ("animation", "animation")):
+            if was_given(option):
+                raise UsageError(f"--{name} is about an animation; give --pan with it")
     chosen = {}
     for seed in parse_seeds(seeds):
         picture = out / f"seed{seed:04d}.png"

@@ -265,7 +265,12 @@ def encoder(
 
 
 def time_limit(minutes: float | None, hours: float | None, steps: int | None) -> float | None:
-    """Minutes to train for at most; None where only steps are given."""
+    """Minutes to train for at most; None where only steps are given.
+
+    Raises :class:`UsageError` for times and steps out of range.
+    """
+    if steps is not None:
+        check_range("steps", steps, 0, 1_000_000_000)
     if minutes is not None and hours is not None:
         raise UsageError("--minutes and --hours both say how long to train; give one of them")
     if hours is not None:

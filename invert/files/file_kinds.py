@@ -29,6 +29,15 @@ class FileKind(Enum):
     )
     TRAINING = "training state", "`invert train encoder --resume` goes on from it"
     HISTORY = "training history", "each line is a measurement of `invert train encoder`"
+    GAN_TRAINING = (
+        "training state of a generator",
+        "`invert train gan --resume` goes on from it; the network is the .safetensors file beside "
+        "its folder",
+    )
+    GAN_HISTORY = (
+        "training history of a generator",
+        "each line holds losses or measures of `invert train gan`",
+    )
     REPORT = "report", "it says how `invert project` made the latent beside it"
     POINTS = (
         "latent of another project",

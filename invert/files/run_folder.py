@@ -16,7 +16,7 @@ from invert.files.atomic_files import write_atomically
 from invert.files.leftovers import recover
 from invert.files.regular_files import read_regular
 
-STATE, HISTORY = "run.pt", "history.jsonl"
+STATE, HISTORY, LOCK = "run.pt", "history.jsonl", "lock"
 MAX_HISTORY_BYTES = 64 << 20
 
 
@@ -28,12 +28,17 @@ def alone_in(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     recover(folder)
     try:
-        with FileLock(folder / "lock", timeout=0):
+        with FileLock(folder / LOCK, timeout=0):
             yield folder
     except Timeout as error:
         raise UsageError(
             f"{folder}: another process trains here; wait for it, or name another output"
         ) from error
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, under way or over."""
+    return folder.suffix == ".run" and any((folder / name).exists() for name in (STATE, LOCK))
 
 
 def check_run(folder: Path, *, resume: bool) -> None:

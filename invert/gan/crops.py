@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invert.errors import UsageError
+from invert.errors import ImageError, ImageWarning, UsageError
+from invert.files.file_kinds import shown
+from invert.files.run_folder import is_run
 
 MAX_TRIES = 400  # crops that are drawn before one with enough detail must be among them
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -113,24 +116,74 @@ def open_pictures(path: Path, folder: Path) -> list[Array]:
 
     Pictures are decoded once, one after the other, into `folder`, where later runs find them;
     there they take three bytes a pixel. A Zarr array is [H, W, 3] uint8 and is read chunk by chunk
-    (package zarr, extra `training`). Raises :class:`UsageError` where there is no picture,
-    :class:`ImageError` for one that cannot be read.
+    (package zarr, extra `training`).
+
+    A picture of a folder that cannot be read is passed over with an :class:`ImageWarning`. Raises
+    :class:`UsageError` where there is no picture, or none that can be read, :class:`ImageError` for
+    a file that cannot be.
     """
-    if path.suffix == ".zarr" or (path / ".zarray").exists() or (path / "zarr.json").exists():
+    if is_zarr(path):
         return [open_zarr(path)]
     if not path.is_dir():
         return [decoded(path, folder)]
 
-    files = sorted(p for p in pictures_below(path) if p.suffix.lower() in SUFFIXES)
+    pictures, files = [], picture_files(path)
+    for file in files:
+        try:
+            pictures.append(decoded(file, folder))
+        except ImageError as error:
+            what = str(error).removeprefix(f"{shown(file)}: ").partition("; ")[0]
+            warnings.warn(f"{shown(file)}: {what}; it is left out", ImageWarning, stacklevel=2)
+    if not pictures:
+        raise UsageError(
+            f"{path}: expected pictures to train on, none of {len(files)} can be read; convert "
+            "them to PNG or JPEG"
+        )
+    return pictures
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder and those in it, sorted; hidden files, and the samples of training
+    runs, are none. Raises :class:`UsageError` where there is no picture.
+    """
+    files = sorted(p for p in files_below(folder) if p.suffix.lower() in SUFFIXES)
     if not files:
-        raise UsageError(f"{path}: no pictures ({', '.join(SUFFIXES)}) in this folder")
-    return [decoded(file, folder) for file in files]
+        raise UsageError(f"{folder}: no pictures ({', '.join(SUFFIXES)}) in this folder")
+    return files
 
 
-def pictures_below(folder: Path) -> Iterator[Path]:
-    """All files of a folder and those in it."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place) / name for name in names)
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files of a folder and those in it, but hidden ones and the folders of training runs."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".") and not is_run(Path(place) / f)]
+        yield from (Path(place) / name for name in names if not name.startswith("."))
+
+
+def data_digest(path: Path) -> str:
+    """SHA-256 of the names and sizes of the pictures that :func:`open_pictures` reads; of a Zarr
+    array, of its shape. It is the same wherever a folder lies, and no picture is read for it.
+
+    Raises :class:`UsageError` where there is none.
+    """
+    if is_zarr(path):
+        lines = [str(open_zarr(path).shape)]
+    else:
+        folder, files = (path, picture_files(path)) if path.is_dir() else (path.parent, [path])
+        lines = [f"{file.relative_to(folder).as_posix()} {size_of(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a file; 0 of one that is gone or leads nowhere, which is told where it is read."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is that of a Zarr array."""
+    return path.suffix == ".zarr" or (path / ".zarray").exists() or (path / "zarr.json").exists()
 
 
 def decoded(path: Path, folder: Path) -> np.ndarray:
@@ -148,7 +201,10 @@ def decoded(path: Path, folder: Path) -> np.ndarray:
     copy = folder / f"{name}.npy"
 
     if not copy.exists():
-        options = ReadOptions(max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, max_aspect=1e4)
+        # A picture of any size is one, if perhaps without room for a crop.
+        options = ReadOptions(
+            max_pixels=MAX_PIXELS, max_bytes=MAX_BYTES, min_side=1, max_aspect=1e4
+        )
         pixels = np.asarray(read_image(path, options))
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(copy, lambda file: np.save(file, pixels))

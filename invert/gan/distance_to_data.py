@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from invert.errors import UsageError
 from invert.gan.training import GanTraining
 from invert.metrics.moments import Moments, frechet_distance
+from invert.metrics.perceptual import MINIMUM_SIDE
 from invert.metrics.vgg16_features import load_vgg16_features, vgg16_moments
 
 Measure = Callable[[GanTraining], Mapping[str, float]]
@@ -24,9 +26,19 @@ def no_measures(training: GanTraining) -> Mapping[str, float]:
 
 
 class DistanceToData:
-    """The Fréchet distance of VGG16 features of `count` samples and as many crops."""
+    """The Fréchet distance of VGG16 features of `count` samples and as many crops.
 
-    def __init__(self, count: int, device: torch.device | str = "cpu") -> None:
+    Raises :class:`UsageError` for fewer than two, and for crops that are smaller than VGG16 takes.
+    """
+
+    def __init__(self, count: int, resolution: int, device: torch.device | str = "cpu") -> None:
+        if count < 2:
+            raise UsageError(f"a distance is measured on at least 2 samples, got {count}")
+        if resolution < MINIMUM_SIDE:
+            raise UsageError(
+                f"fd-vgg16 is measured on crops of at least {MINIMUM_SIDE} px, got {resolution}; "
+                f"train at --size {MINIMUM_SIDE} or more, or without --measure"
+            )
         self.count = count
         self.features = load_vgg16_features(device=device)
         self.data: Moments | None = None  # of the crops, which stay the same

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from invert.arguments import check_integer, check_kinds, check_number
 from invert.errors import UsageError
 from invert.gan.crops import CropSettings
-from invert.latent_maps.kinds import new_latent_map
+from invert.latent_maps.kinds import kinds_of, largest_side, new_latent_map
 from invert.latents.spaces import Space
 from invert.networks.initialize import width_at
 
@@ -76,7 +76,14 @@ class GanSettings:
                 f"{space} begins at {self.start_size} cells, more than {self.resolution} px"
             )
 
-        if first > 1:  # refuses unknown names
+        # The latent map; its name is right even where it is not drawn from.
+        kinds_of(self.latent)
+        if first > 1:
+            if self.start_size > (most := largest_side(self.latent)):
+                raise UsageError(
+                    f"latent {self.latent} is for F_i of at most {most:g} cells a side, that of "
+                    f"{space} has {self.start_size}; choose an earlier space, or another latent"
+                )
             channels = width_at(self.start_size, self.channel_base, self.channel_max)
             new_latent_map(self.latent, channels, self.start_size)
 
@@ -92,19 +99,23 @@ class GanSettings:
             ("path_every", 1, 1_000_000),
             ("path_shrink", 1, 4096),
             ("group", 1, 4096),
+            ("ema_images", 0, 1 << 40),
             ("seed", 0, 2**31 - 1),
         ):
-            check_integer(name, getattr(self, name), low, high)
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), low, high)
         for name, least, most in (
             ("min_detail", 0.0, 255.0),
             ("max_blue", 0.0, 1.0),
             ("lr", 1e-8, 1.0),
+            ("gamma", 0.0, 1e6),
             ("path_weight", 0.0, 1e6),
             ("mixing", 0.0, 1.0),
             ("ema_ramp", 0.0, 1e6),
             ("ada_target", 0.0, 1.0),
         ):
-            check_number(name, getattr(self, name), least, most)
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), least, most)
         if self.batch % min(self.group, self.batch):
             raise UsageError(
                 f"batch is a multiple of group ({self.group}), or smaller; got {self.batch}"

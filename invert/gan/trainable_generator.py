@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invert.checkpoints.checkpoint import stylegan2_config
 from invert.errors import UsageError
 from invert.latent_maps.blurred_noise import LearnedMap, convolve, gaussian_kernels
 from invert.latent_maps.filtered_noise import LatentMap
@@ -93,28 +94,50 @@ class TrainableGenerator:
         }
         return self
 
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over all tensors that another network has in the same shape; the others stay.
+    def load(self, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+        """Take over the mapping network, the layers that another network has too, and how it is
+        computed by its `config`; other layers and the latent map stay.
 
         So a plain network becomes the start of one whose F_i is drawn, as in [S] 8.2. Raises
-        :class:`UsageError` when the two have no layer in common.
+        :class:`UsageError` when the two have no layer in common, or one of other shapes.
         """
-        taken = {
-            k for k, v in tensors.items() if k in self.parameters and same(v, self.parameters[k])
-        }
-        if not any(k.startswith("synthesis.") for k in taken):
-            raise UsageError("no layer in common with that network; give the same widths")
+        self.check_fits(tensors)
         with torch.no_grad():
-            for name in taken:
-                self.parameters[name].copy_(tensors[name])
-            for name in self.fixed:
-                if not name.endswith("const") and name in tensors:
-                    self.fixed[name].copy_(tensors[name])
+            for name, own in self.parameters.items():
+                if name in tensors and tensors[name].shape == own.shape:  # learned σ may not fit
+                    own.copy_(tensors[name])
+            if "mapping.w_avg" in tensors:
+                self.fixed["mapping.w_avg"].copy_(tensors["mapping.w_avg"])
+        self.config |= computed_by(config)
+
+    def check_fits(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raise :class:`UsageError` unless these have this mapping network, and layers in common
+        that are all of one shape.
+        """
+        own = {k: v for k, v in self.parameters.items() if k.startswith(("mapping.", "synthesis."))}
+        for name, tensor in own.items():
+            if name in tensors and tensors[name].shape != tensor.shape:
+                raise UsageError(
+                    f"expected a network of the same widths, its {name} is "
+                    f"{list(tensors[name].shape)} and that of the new one {list(tensor.shape)}; "
+                    "leave out --channel-base and --channel-max, or begin with another network"
+                )
+
+        # A part of a mapping network would be none.
+        odd = [k for k in own.keys() ^ tensors.keys() if k.startswith("mapping.fc")]
+        odd += [k for k in tensors if k.startswith("mapping.embed.")]
+        if odd:
+            raise UsageError(
+                f"expected a network with the same mapping network and no classes, {min(odd)} is "
+                "in one of the two alone; begin with another network"
+            )
+        if not any(k.startswith("synthesis.") and k in tensors for k in own):
+            raise UsageError("expected a network with layers in common; give its size and space")
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have one shape."""
-    return a.shape == b.shape
+def computed_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a checkpoint's config that says how its layers are computed."""
+    return stylegan2_config(**{name: config[name] for name in stylegan2_config()})
 
 
 def styles_of(

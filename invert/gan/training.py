@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from invert import interrupts
+from invert.arguments import check_integer
 from invert.checkpoints.checkpoint import stylegan2_config
 from invert.errors import UsageError
 from invert.gan.augmentation import adapted, augment
@@ -40,6 +41,7 @@ W_AVG_DECAY = 0.995  # of the mean w per step
 ADA_EVERY = 4  # steps between two changes of the augmentations' probability
 READ_SECONDS = 1.0  # between two looks at the losses, for which a GPU has to be waited for
 SEEDS = 1 << 20  # steps of one seed have random numbers of their own
+MAX_STEPS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class GanTraining:
         self.step = 0
         self.seconds = 0.0
         self.start: str | None = None  # the file that training began from
+        self.data: str | None = None  # `data_digest` of what the crops are of, where it is known
 
     @property
     def images(self) -> int:
@@ -122,6 +125,8 @@ class GanTraining:
         """
         if steps is None and seconds is None:
             raise UsageError("expected a number of steps or a time to train for")
+        if steps is not None:
+            check_integer("steps", steps, 0, MAX_STEPS)
         began = time.perf_counter() - self.seconds
         read_step, read_seconds = self.step, self.seconds
 
@@ -285,9 +290,14 @@ class GanTraining:
             pictures.append(network.synthesize(x, None, rows, noise, first).cpu())
         return torch.cat(pictures)
 
-    def begin_from(self, tensors: Mapping[str, Tensor], name: str) -> None:
-        """Take over what a network's tensors and this one's have in common."""
-        self.generator.load(tensors)
+    def begin_from(
+        self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], name: str
+    ) -> None:
+        """Take over the layers that a network and this one have in common.
+
+        Raises :class:`UsageError` as :meth:`TrainableGenerator.load` does.
+        """
+        self.generator.load(tensors, config)
         self.average = {k: p.detach().clone() for k, p in self.generator.parameters.items()}
         self.start = name
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from invert import interrupts
-from invert.checkpoints import Checkpoint, read_checkpoint
+from invert.checkpoints import Checkpoint
 from invert.checkpoints.ours import FORMAT, write_checkpoint
 from invert.errors import UsageError
 from invert.files.run_folder import (
@@ -23,12 +23,13 @@ from invert.files.run_folder import (
     check_run,
     forget_later_steps,
 )
-from invert.gan.crops import Crops, open_pictures
+from invert.gan.crops import Crops, data_digest, open_pictures
 from invert.gan.curves import can_plot, plot_history
 from invert.gan.distance_to_data import Measure, no_measures
 from invert.gan.settings import GanSettings
+from invert.gan.start import begin_from_file
 from invert.gan.training import GanStep, GanTraining
-from invert.gan.training_state import branch_run, resume_run, save_run
+from invert.gan.training_state import resume_run, save_run
 from invert.images.images import to_pil, write_png
 
 SAVE_SECONDS = 60.0
@@ -58,7 +59,7 @@ def train_gan(
     data      a picture, a folder of pictures, or a Zarr array [H, W, 3] of uint8
     start     a network file: training begins with its generator, also FNZ_i with a plain one's, and
               with the discriminator of the run in the folder beside it, or a new one where there is
-              no such folder (`run_beside`)
+              no such folder (`run_beside`); `settings` have its sizes (`sizes_of`)
     measure   what is measured at every snapshot, beside the losses
 
     Every minute the folder OUTPUT.run gets `run.pt`, where `resume` goes on. A snapshot, every
@@ -68,7 +69,7 @@ def train_gan(
     and ends as if it had not been: the same steps give the same network, bit for bit on a CPU.
 
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
-    to be resumed, or under way in another process.
+    to be resumed, to be resumed on other data, or under way in another process.
     """
     check_sources(data, start)
     with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
@@ -76,6 +77,7 @@ def train_gan(
         with interrupts.immediate():  # nothing to keep yet
             crops = Crops(open_pictures(data, folder / "pictures"), settings.crops, settings.seed)
             training = GanTraining(settings, crops, device)
+            training.data = data_digest(data)
             if resume:
                 resume_run(training, folder / STATE)
             elif start is not None:
@@ -92,26 +94,6 @@ def check_sources(data: Path, start: Path | None) -> None:
         raise UsageError(f"{data}: no such picture or folder")
     if start is not None and not start.exists():
         raise UsageError(f"{start}: no such network")
-
-
-def run_beside(network: Path) -> Path | None:
-    """The state of the run that wrote a network, with both networks; None if it is not there."""
-    state = network.with_suffix(".run") / STATE
-    return state if state.exists() else None
-
-
-def begin_from_file(training: GanTraining, start: Path) -> None:
-    """Begin with the networks of a run, or with a generator alone. Raises :class:`UsageError` for
-    one of another architecture or other widths.
-    """
-    state = run_beside(start)
-    if state is not None:
-        branch_run(training, state, start.name)
-        return
-    checkpoint = read_checkpoint(start)
-    if checkpoint.architecture != "stylegan2":
-        raise UsageError(f"{start}: expected a StyleGAN2, got {checkpoint.architecture}")
-    training.begin_from(checkpoint.tensors, start.name)
 
 
 class Notes:
@@ -171,21 +153,31 @@ class Notes:
         """Write the network and a sheet of its samples, measure it; returns the facts."""
         training = self.training
         if stop_reason != "interrupted":
+            self.measured = {}
+
+        # The network first: to measure it may take long, or fail.
+        facts = self.write_network(stop_reason)
+        pictures = training.samples(GRID * GRID, GRID_SEED)
+        write_png(sheet(pictures), self.folder / "samples.png")
+
+        if stop_reason != "interrupted":
             self.measured = dict(self.measure(training))
             if self.measured:
                 line = {"step": training.step, "seconds": training.seconds, **self.measured}
                 add_line(self.folder / HISTORY, line)
-
-        pictures = training.samples(GRID * GRID, GRID_SEED)
-        write_png(sheet(pictures), self.folder / "samples.png")
+                facts = self.write_network(stop_reason)
         if can_plot():
             batch = training.settings.batch
             plot_history(self.folder / HISTORY, self.folder / "history.png", batch)
+        self.written = time.perf_counter()
+        return facts
+
+    def write_network(self, stop_reason: str) -> dict[str, Any]:
+        """Write the averaged generator and the facts about it, which are returned."""
         facts = self.facts(stop_reason)
-        tensors, config = training.checkpoint()
+        tensors, config = self.training.checkpoint()
         details = {**facts, **(self.record or {})}
         write_checkpoint(self.output, Checkpoint("stylegan2", FORMAT, config, tensors, details))
-        self.written = time.perf_counter()
         return facts
 
     def facts(self, stop_reason: str) -> dict[str, Any]:

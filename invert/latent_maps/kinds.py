@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,16 @@ import torch
 from torch import Tensor
 
 from invert.errors import ModelFileError, UsageError, did_you_mean
-from invert.latent_maps.blurred_noise import BoxMap, GaussianMap, LearnedMap, MotionMap, RadialMap
+from invert.latent_maps.blurred_noise import (
+    MAX_SIGMA,
+    BoxMap,
+    GaussianMap,
+    LearnedMap,
+    MotionMap,
+    RadialMap,
+)
 from invert.latent_maps.filtered_noise import LatentMap, NormalMap
-from invert.latent_maps.polygons import PolygonMap
+from invert.latent_maps.polygons import MAX_RADIUS, PolygonMap
 
 KINDS: Mapping[str, type[LatentMap]] = {
     kind.kind: kind
@@ -62,7 +70,24 @@ def new_latent_map(name: str, channels: int, side: int) -> LatentMap:
 
     Several names joined by `+` share the channels. [S] does not say its σ_max: here the widest blur
     has a σ of a quarter of the side, and the largest polygon a radius of half of it, as a disc of
-    that σ would have.
+    that σ would have. Raises :class:`UsageError` for names as :func:`kinds_of` does, for more of
+    them than channels, and for maps larger than :func:`largest_side`.
+    """
+    names = kinds_of(name)
+    if len(names) > channels:
+        raise UsageError(f"{len(names)} latent maps need as many channels, got {channels}")
+
+    # Shares of the channels as equal as they can be.
+    shares = [
+        channels * (k + 1) // len(names) - channels * k // len(names) for k in range(len(names))
+    ]
+    parts = tuple(new_part(each, share, side) for each, share in zip(names, shares, strict=True))
+    return parts[0] if len(parts) == 1 else MixedMap(channels, parts)
+
+
+def kinds_of(name: str) -> list[str]:
+    """The distributions that a name joins by `+`. Raises :class:`UsageError` for unknown ones, and
+    for a learned one among others.
     """
     names = name.lower().split("+")
     for each in names:
@@ -74,15 +99,19 @@ def new_latent_map(name: str, channels: int, side: int) -> LatentMap:
             )
     if LearnedMap.kind in names and len(names) > 1:
         raise UsageError("learned latent maps stand alone; join fixed ones")
-    if len(names) > channels:
-        raise UsageError(f"{len(names)} latent maps need as many channels, got {channels}")
+    return names
 
-    # Shares of the channels as equal as they can be.
-    shares = [
-        channels * (k + 1) // len(names) - channels * k // len(names) for k in range(len(names))
-    ]
-    parts = tuple(new_part(each, share, side) for each, share in zip(names, shares, strict=True))
-    return parts[0] if len(parts) == 1 else MixedMap(channels, parts)
+
+def largest_side(name: str) -> float:
+    """Cells a side of the largest training map that the distribution `name` is for: blurs and
+    polygons are limited, and the widest ones grow with the side.
+    """
+    sides = {
+        NormalMap.kind: math.inf,
+        LearnedMap.kind: MAX_SIGMA / (2 * SIGMA_SHARE),
+        PolygonMap.kind: MAX_RADIUS / (2 * SIGMA_SHARE),
+    }
+    return min(sides.get(each, MAX_SIGMA / SIGMA_SHARE) for each in kinds_of(name))
 
 
 def new_part(name: str, channels: int, side: int) -> LatentMap:

@@ -75,7 +75,7 @@ def test_kept_moments_of_another_set_stay(run: Shell, folder: Path) -> None:
     succeeded(run(*command, "--keep-a", "a.safetensors"))
     before = Path("a.safetensors").read_bytes()
     other = ("measure", "fd-vgg16", "photos/other/x.png", "photos/1.png", *CROPS)
-    refused(run(*other, "--keep-a", "a.safetensors"), 2, "does not say that invert made it")
+    refused(run(*other, "--keep-a", "a.safetensors"), 2, "does not say that this command made it")
     refused(run(*command, "--count", "2", "--keep-a", "a.safetensors"), 2, "more than 2")
     assert Path("a.safetensors").read_bytes() == before
     succeeded(run(*other, "--keep-a", "a.safetensors", "--overwrite"))

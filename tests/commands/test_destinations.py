@@ -22,7 +22,7 @@ from invert.commands.records import read_record
 from invert.latents.digests import latent_digest
 from invert.latents.latent import Latent
 
-EXISTS = "exists, and does not say that invert made it from the same inputs"
+EXISTS = "exists, and does not say that this command made it from the same inputs"
 INPUT = "an input of this command"
 
 

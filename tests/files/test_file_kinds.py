@@ -80,6 +80,16 @@ def save_training(path: Path) -> None:
     )
 
 
+def save_gan_training(path: Path) -> None:
+    from invert.gan.crops import Crops
+    from invert.gan.settings import GanSettings
+    from invert.gan.training import GanTraining
+    from invert.gan.training_state import save_run
+
+    settings = GanSettings(resolution=8, channel_base=32, channel_max=4, z_dim=4, w_dim=4)
+    save_run(GanTraining(settings, Crops([np.zeros((8, 8, 3), np.uint8)], settings.crops)), path)
+
+
 KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("a.pt", lambda p: small_generator().sample(0).save(p), "latent", "invert edit a.pt"),
     (
@@ -104,6 +114,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str, str]] = [
     ("converted.pt", save_converted, "checkpoint", "--network converted.pt"),
     ("net.safetensors", save_weights, "weights", "invert networks"),
     ("run.pt", save_training, "training state", "--resume"),
+    ("gan.pt", save_gan_training, "training state of a generator", "invert train gan --resume"),
     ("w.npz", lambda p: np.savez(p, w=ROWS), "latent of another project", "import-latent w.npz"),
     (
         "d.npz",
@@ -252,6 +263,11 @@ def test_text_of_a_file_cannot_move_the_cursor(run: Shell) -> None:
             "this is an encoder; `invert project PHOTO --encoder",
         ),
         ("face.png", ["generate", "--network", "FILE"], "this is a picture"),
+        (
+            "gan.pt",
+            ["generate", "--network", "FILE"],
+            "this is a training state of a generator; `invert train gan --resume`",
+        ),
         ("a.pt", ["directions", "show", "./FILE"], "not a direction of invert, this is a latent"),
         ("m.safetensors", ["directions", "show", "FILE"], "this is an attribute model"),
         ("e.safetensors", ["directions", "import", "FILE", "--name", "x"], "this is an encoder"),

@@ -213,6 +213,18 @@ def test_measures_stand_in_the_history_and_in_the_file(data: Path, tmp_path: Pat
         assert plot.width > 400
 
 
+def test_a_network_is_written_before_it_is_measured(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "earth.safetensors"
+
+    def fail(training: object) -> dict[str, float]:
+        assert read_checkpoint(output).details["measured"] == {}
+        raise UsageError("no measure")
+
+    with pytest.raises(UsageError, match="no measure"):
+        train_gan(data, output, settings=SMALL, steps=1, measure=fail)
+    assert read_checkpoint(output).details["steps"] == 1
+
+
 def test_the_network_says_what_it_was_made_from(data: Path, tmp_path: Path) -> None:
     output, made = tmp_path / "earth.safetensors", record("train gan", ("file 0123",))
     train_gan(data, output, settings=SMALL, steps=1, record=made)
@@ -276,6 +288,11 @@ def test_settings_out_of_range_are_refused() -> None:
         ({"batch": 6, "group": 4}, "multiple of group"),
         ({"mixing": 1.5}, "mixing"),
         ({"space": "FNZ3", "latent": "blured"}, "did you mean blurred"),
+        ({"latent": "blured"}, "did you mean blurred"),
+        ({"gamma": -5.0}, "gamma is a number in"),
+        ({"ema_images": -7}, "ema_images is an integer in"),
+        ({"space": "FNZ9", "resolution": 128, "latent": "normal+polygons"}, "at most 32 cells"),
+        ({"space": "FNZ13", "resolution": 512, "latent": "learned"}, "at most 128 cells"),
     ):
         with pytest.raises(UsageError, match=message):
             GanSettings(**changes)  # type: ignore[arg-type]
