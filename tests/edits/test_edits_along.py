@@ -85,9 +85,7 @@ def test_styles_that_have_no_effect_are_refused() -> None:
     assert edit(GENERATOR, x, TILT, 0.0, styles=(0, 3), features="keep").space == x.space
 
     drawn = small_map_generator()
-    with pytest.raises(
-        UsageError, match=r"styles 0 to 1 have no effect: .* starts at layer 3"
-    ):
+    with pytest.raises(UsageError, match=r"styles 0 to 1 have no effect: .* starts at layer 3"):
         edit(drawn, drawn.sample(0), TILT, 1.0, styles=(0, 2))
 
 
