@@ -26,7 +26,7 @@ REPEATS = 30
 
 
 def ours() -> Callable[[Tensor], Tensor]:
-    """Eight transformations as one map of places and one matrix of colours."""
+    """Nine transformations as one map of places and one matrix of colours."""
     random = torch.Generator().manual_seed(0)
     return lambda images: augment(images, torch.tensor(PROBABILITY), random)
 

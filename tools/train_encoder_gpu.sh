@@ -6,7 +6,7 @@
 #   tools/train_encoder_gpu.sh MINUTES OUT CARRIED     # there: train, and show what came out
 #
 # CARRIED gets the weights from the user's cache (`invert download ffhq-mobile st-lpips-alex
-# st-lpips-vgg` puts them there) in pieces of at most 40 MiB, and as wheels packages of pure Python
+# st-lpips-vgg efficientnet-lite0` puts them there) in pieces of at most 40 MiB, and as wheels packages of pure Python
 # that a machine with torch often lacks.
 #
 # OUT gets encoder.safetensors (float16, written every minute), curve.jsonl and curve.png (what is
@@ -15,12 +15,13 @@
 # those of all calls.
 #
 # Everything after CARRIED goes to `invert train encoder`. DEVICE (auto), LAYER (5), BATCH (48) and
-# INIT (the encoder of the package; "none" starts anew) may be set in the environment.
+# INIT (the encoder of the package, without its refinement; "none" starts anew) may be set in the
+# environment. `--refinement 2` trains a refinement of it instead.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
-weights="ffhq-mobile st-lpips-alex st-lpips-vgg"
+weights="ffhq-mobile st-lpips-alex st-lpips-vgg efficientnet-lite0"
 fail() { echo "error: $1" >&2; exit 2; }
 
 if [ "${1:-}" = pack ]; then

@@ -81,8 +81,8 @@ if TYPE_CHECKING:
 @click.option(
     "--init",
     metavar="INIT",
-    help="encoder, two-stage, mean, or a latent file. Default: an encoder if one fits, else "
-    "two-stage (F spaces) or mean.",
+    help="encoder, two-stage, mean, or a latent file. Default: in F spaces an encoder if one fits, "
+    "else two-stage; mean elsewhere.",
 )
 @click.option(
     "--encoder",

@@ -129,18 +129,23 @@ class EncoderTraining:
         self.start: str | None = None  # the file that `begin_from` was told
 
     def begin_from(self, encoder: Encoder, name: str) -> None:
-        """Take the weights of an encoder of this generator and layer, which may be one without the
-        refinement; raises :class:`UsageError` for another shape.
+        """Take the weights of an encoder of this generator and layer.
+
+        Where only one of both has a refinement, it is left out. Raises :class:`UsageError` for an
+        encoder of another shape, and for a refinement of another one.
         """
         shape, mine = encoder.shape, self.model.shape
-        if shape not in (mine, replace(mine, passes=0, slope_side=0)):
+        without = [replace(each, passes=0, slope_side=0) for each in (shape, mine)]
+        if without[0] != without[1] or (shape.passes and mine.passes and shape != mine):
             passes = f" and a refinement of {shape.passes} passes" if shape.passes else ""
             raise UsageError(
                 f"{name}: an encoder of layer {shape.layer} with {shape.trunk}{passes}, "
                 f"expected layer {self.layer} with {mine.trunk}"
             )
         for model in (self.model, self.average):
-            model.load_state_dict({**model.state_dict(), **encoder.state_dict()})
+            own = model.state_dict()
+            taken = {key: t for key, t in encoder.state_dict().items() if key in own}
+            model.load_state_dict({**own, **taken})
         self.start = name
 
     @property

@@ -44,8 +44,12 @@ def is_run(folder: Path) -> bool:
 def check_run(folder: Path, *, resume: bool) -> None:
     """Raise :class:`UsageError` unless a run is there exactly where one is to go on."""
     if (folder / STATE).exists() != resume:
-        what = "no run to resume; train first" if resume else "a run is there; use --resume"
-        raise UsageError(f"{folder}: {what}, or name another output")
+        what = (
+            "no run to resume; train first, or name another output"
+            if resume
+            else "a run is there; use --resume, name another output, or remove the run's folder"
+        )
+        raise UsageError(f"{folder}: {what}")
 
 
 def add_line(history: Path, line: Mapping[str, Any]) -> None:

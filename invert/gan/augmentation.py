@@ -5,7 +5,7 @@ transformations for real and generated images do not leak into the generator as 
 applied with a probability well below 1, and that probability follows how far the discriminator
 overfits. Here all geometric transformations are one affine map of the coordinates, sampled
 bilinearly, and all colour transformations one matrix, so that everything is differentiable twice,
-which R1 needs. The original filters with wavelets instead, and has four rarer transformations.
+which R1 needs. The original filters with wavelets instead, and has three rarer transformations.
 """
 
 from __future__ import annotations

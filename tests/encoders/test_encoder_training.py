@@ -14,7 +14,8 @@ from searches import short_searches
 
 import invert.encoders.training
 import invert.encoders.training_run
-from invert.encoders.encoder_files import load_encoder
+from invert.encoders.encoder import new_encoder
+from invert.encoders.encoder_files import load_encoder, save_encoder
 from invert.encoders.encoding import Encoding
 from invert.encoders.settings import EncoderSettings
 from invert.encoders.training import EncoderStep, EncoderTraining, cosine, share_of
@@ -293,6 +294,18 @@ def test_a_run_may_start_from_an_encoder(tmp_path: Path) -> None:
         train_encoder(
             GENERATOR, 4, tmp_path / "third.safetensors", settings=SMALL, steps=1, start=first
         )
+
+
+def test_an_encoder_with_a_refinement_is_trained_on_without_it(tmp_path: Path) -> None:
+    start, output = tmp_path / "start.safetensors", tmp_path / "on.safetensors"
+    encoder = new_encoder(GENERATOR, 5, passes=2)
+    torch.nn.init.normal_(encoder.style_head.leave.weight)
+    save_encoder(encoder, start, {})
+    train_encoder(GENERATOR, 5, output, settings=SMALL, steps=0, start=start)
+    trained = load_encoder(output, GENERATOR)
+    assert trained.refinement is None
+    name = "style_head.leave.weight"
+    assert torch.allclose(weights(output)[name], weights(start)[name])
 
 
 def test_two_runs_in_one_folder_are_refused_while_both_live(tmp_path: Path) -> None:
