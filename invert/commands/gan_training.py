@@ -179,8 +179,9 @@ def gan(
 ) -> None:
     """Train a StyleGAN2 on crops of pictures.
 
-    The training is that of Karras et al. 2020. With --space FNZ3 its constant is replaced by a feature map that is drawn
-    (Sypetkowski 2021, chapter 8): such a generator paints pictures of any size
+    The training is that of Karras et al. 2020. With --space FNZ3 the constant is
+    replaced by a feature map that is drawn (Sypetkowski 2021, chapter 8): such a
+    generator paints pictures of any size
     (`invert generate --size`). Crops are uniform over the whole area of the data.
     Ctrl-C writes the network, and --resume continues.
 
