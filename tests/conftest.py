@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from shell import Shell, make_photo
 from simulated_device import register
 
 from invert.checkpoints import write_checkpoint
+from invert.interrupts import SIGNALS
 
 register()  # autograd asks for devices once, at the first backward pass of the process
 
@@ -34,6 +37,20 @@ def pytest_configure() -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """Signals do what they do in a terminal; nohup ignores SIGHUP, and a script SIGINT in jobs that
+    it leaves in the background.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler}
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, usual.get(number, signal.SIG_DFL))
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

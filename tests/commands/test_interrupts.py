@@ -53,20 +53,11 @@ def generator() -> Generator:
 
 
 @pytest.fixture(autouse=True)
-def handlers_stay_as_they_were() -> Iterator[None]:
-    # Under nohup SIGHUP is ignored, and a job in the background of a script ignores SIGINT.
-    usual = {signal.SIGINT: signal.default_int_handler}
-    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, usual.get(number, signal.SIG_DFL))
-
+def handlers_stay_as_they_were(signals_are_heard: None) -> Iterator[None]:
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert not taken()
-
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
 
 
 # -- The block in which an interrupt waits.
