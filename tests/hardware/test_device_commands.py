@@ -57,7 +57,7 @@ LINES = {
     "render in tiles": f"render a.pt -o tiled.png --tiled {NET}",
     "edit": f"edit a.pt --direction tilt.safetensors --strength 2 -o e.png {NET}",
     "edit by difference": f"edit a.pt --direction tilt.safetensors --features difference {NET}",
-    "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --styles 0-3 {NET}",
+    "edit styles": f"edit a.pt --direction tilt.safetensors --features keep --styles 2-7 {NET}",
     "edit twice": f"edit w.pt --direction tilt.safetensors --direction pose.safetensors {NET}",
     "edit under a mask": f"edit a.pt --direction tilt.safetensors --mask mask.png {NET}",
     "strip": f"edit a.pt --direction tilt.safetensors --strip -1:1:3 {NET}",
