@@ -7,14 +7,15 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsAbs
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from directions.w_space import w_space_name
+from invert.arguments import check_number, plain, scalar
 from invert.errors import FingerprintError, UsageError
-from invert.latents.layer_ranges import StyleRange
+from invert.latents.layer_ranges import StyleRange, check_range
 
 if TYPE_CHECKING:
     from invert.generator import Generator
@@ -53,7 +54,13 @@ class Direction:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Numbers of numpy and torch become Python's: directions are written to files.
         object.__setattr__(self, "vectors", self.vectors.detach().cpu())
+        object.__setattr__(self, "sigma", scalar(self.sigma))
+        if self.styles is not None:
+            object.__setattr__(self, "styles", check_range(self.styles))
+        for name in ("source", "measured"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         check(self)
 
     @property
@@ -67,11 +74,12 @@ class Direction:
         `styles` replaces the direction's own range. Raises :class:`UsageError` for a strength
         beyond ±100 or a range outside the generator's or the direction's styles.
         """
-        # Also false for NaN.
-        if not isinstance(strength, SupportsAbs) or not abs(strength) <= MAX_STRENGTH:
+        try:
+            check_number("strength", strength, -MAX_STRENGTH, MAX_STRENGTH)
+        except UsageError:
             raise UsageError(
                 f"strength is {strength!r} σ, expected a number within ±{MAX_STRENGTH:g}"
-            )
+            ) from None
         first, stop = self.style_range(num_ws, styles)
         rows = self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop]
 
@@ -87,7 +95,7 @@ class Direction:
         for another number of styles and no range says which.
         """
         rows = num_ws if self.vectors.ndim == 1 else self.vectors.shape[0]
-        chosen = styles or self.styles
+        chosen = self.styles if styles is None else check_range(styles)
         if chosen is None and rows != num_ws:
             raise UsageError(
                 f"direction {self.name!r} has {rows} styles, the generator {num_ws}; styles are "
@@ -155,16 +163,21 @@ def sign_fixed(vector: Tensor) -> Tensor:
 
 def check(direction: Direction) -> None:
     """Raise :class:`UsageError` unless the fields of a direction make sense."""
+    # The texts.
     name = direction.name
+    for part in ("name", "meaning", "w_space"):
+        if not isinstance(text := getattr(direction, part), str):
+            raise UsageError(f"direction {name!r}: {part} is a text, got {text!r}")
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name for a direction; use letters, digits, - and _, at most 64"
         )
+
+    # The vectors, and what belongs to them.
     check_vectors(name, direction.vectors)
-    if not (math.isfinite(direction.sigma) and direction.sigma > 0):
-        raise UsageError(
-            f"direction {name!r} has sigma {direction.sigma:g}, expected a positive number"
-        )
+    sigma: Any = direction.sigma
+    if type(sigma) not in (int, float) or not (math.isfinite(sigma) and sigma > 0):
+        raise UsageError(f"direction {name!r} has sigma {sigma!r}, expected a positive number")
     if direction.styles is not None:
         check_styles(name, direction.styles, direction.vectors)
 

@@ -8,6 +8,7 @@ import torch
 
 from directions.direction import Direction, sign_fixed, unit
 from directions.w_space import WSpace
+from invert.arguments import whole
 from invert.errors import UsageError
 from invert.latents.layer_ranges import StyleRange
 
@@ -28,19 +29,20 @@ def principal_directions(
     user finds by looking; `styles` stores one. Raises :class:`UsageError` unless
     1 <= count <= w_dim < samples.
     """
-    if not 1 <= count <= generator.w_dim:
-        raise UsageError(f"expected 1 to {generator.w_dim} components, got {count}")
-    if samples <= generator.w_dim:
-        raise UsageError(f"expected more than {generator.w_dim} samples, got {samples}")
+    number, draws = whole(count), whole(samples)
+    if number is None or not 1 <= number <= generator.w_dim:
+        raise UsageError(f"expected 1 to {generator.w_dim} components, got {count!r}")
+    if draws is None or draws <= generator.w_dim:
+        raise UsageError(f"expected more than {generator.w_dim} samples, got {samples!r}")
 
     # C v_k = λ_k v_k for the covariance C of w; eigh sorts upwards.
-    space = WSpace.from_generator(generator, samples)
+    space = WSpace.from_generator(generator, draws)
     covariance = torch.cov(space.samples.double().T)
     variances, vectors = (t.flip(-1) for t in torch.linalg.eigh(covariance))
 
     # Component k explains λ_k / Σλ of the variance.
     directions = []
-    for k in range(count):
+    for k in range(number):
         vector = unit(sign_fixed(vectors[:, k]))
         direction = Direction(
             f"pca-{k}",
@@ -49,7 +51,7 @@ def principal_directions(
             f"principal component {k} of W",
             space.name,
             styles,
-            {"method": "PCA of W", "component": k, "samples": samples},
+            {"method": "PCA of W", "component": k, "samples": draws},
             {"variance_share": round((variances[k] / variances.sum()).item(), 5)},
         )
         directions.append(direction)

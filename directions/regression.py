@@ -21,7 +21,7 @@ from directions.direction import Direction, root_mean_square_norm, unit
 from directions.w_space import WSpace
 from invert.arguments import check_seed
 from invert.errors import UsageError
-from invert.latents.layer_ranges import StyleRange
+from invert.latents.layer_ranges import StyleRange, check_range
 
 Kind = Literal["auto", "logistic", "linear"]
 MIN_SAMPLES = 20
@@ -69,7 +69,7 @@ def learn(
     codes', or when nothing is left beside `against`.
     """
     x, y = check_samples(mean_styles(ws, styles), scores, space)
-    check_seed(seed)
+    seed = check_seed(seed)
 
     # Classes, where the model is a classifier.
     if kind == "auto":
@@ -149,7 +149,7 @@ def mean_styles(ws: Tensor, styles: StyleRange | None) -> Tensor:
     """
     if ws.ndim != 3:
         return ws
-    first, stop = styles or (0, ws.shape[1])
+    first, stop = (0, ws.shape[1]) if styles is None else check_range(styles)
     if not 0 <= first < stop <= ws.shape[1]:
         raise UsageError(
             f"styles {first} to {stop - 1}: expected a range within 0 to {ws.shape[1] - 1}, "

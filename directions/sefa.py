@@ -12,8 +12,9 @@ import torch.nn.functional as F
 
 from directions.direction import Direction, sign_fixed, unit
 from directions.w_space import WSpace
+from invert.arguments import whole
 from invert.errors import UsageError
-from invert.latents.layer_ranges import StyleRange, check_layers_exist
+from invert.latents.layer_ranges import StyleRange, check_layers_exist, check_range
 from invert.networks.mobile_stylegan import MobileStyleGAN, SeparableConv
 from invert.networks.network import Affine, SynthesisNetwork
 from invert.networks.stylegan2 import StyledConv, StyleGAN2, ToRGB
@@ -30,15 +31,16 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
     `measured` has the eigenvalue divided by the number of rows: the mean squared cosine with a row.
     Raises :class:`UsageError` for a range or a count outside the generator's.
     """
-    first, stop = styles or (0, generator.num_ws)
+    first, stop = (0, generator.num_ws) if styles is None else check_range(styles)
     if not 0 <= first < stop <= generator.num_ws:
         raise UsageError(
             f"styles {first} to {stop - 1}: expected a range within 0 to {generator.num_ws - 1}, "
             "both included"
         )
     check_layers_exist(generator.network, first, stop)
-    if not 1 <= count <= generator.w_dim:
-        raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count}")
+    number = whole(count)
+    if number is None or not 1 <= number <= generator.w_dim:
+        raise UsageError(f"expected 1 to {generator.w_dim} directions, got {count!r}")
 
     # Rows of unit norm, as in the paper's code: channels count alike, and run-time gains do not.
     start = max(first, generator.network.first - 1)
@@ -50,7 +52,7 @@ def factorize(generator: Generator, styles: StyleRange | None, count: int) -> li
 
     space = WSpace.from_generator(generator)
     directions = []
-    for k in range(count):
+    for k in range(number):
         vector = unit(sign_fixed(vectors[:, k]))
         direction = Direction(
             factor_name((first, stop), k),

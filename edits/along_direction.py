@@ -17,6 +17,7 @@ from directions.direction import Direction
 from edits.attributes.catalog import feature_edit_for
 from edits.companion_motion import Motion, remembering
 from edits.feature_edit_names import (
+    check_feature_edit,
     current_name,
     describe_feature_edit,
     features_or_carry,
@@ -156,6 +157,8 @@ def edited(
     chosen, offsets = offsets_along(generator, direction, strengths, styles)
     if isinstance(features, str):
         features = current_name(features)
+    else:
+        check_feature_edit(features)
     report = callback or (lambda step: None)
 
     # The companion comes first, where styles that made F_i move: edits move it along.

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from edits.common_space import to_common_space
-from edits.cropping import Box, check_even, feature_size, window
+from edits.cropping import Box, check_box, check_even, feature_size, window
 from edits.log import MAX_PLACEMENTS, describe_latent, record
-from edits.masks import feathered
+from edits.masks import feather_width, feathered
 from edits.mixer import mix, shift_cells
+from invert.arguments import check_integers
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
@@ -32,6 +33,11 @@ class Placement:
     latent: Latent
     at: tuple[int, int] = (0, 0)
     crop: Box | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", check_integers("at", self.at, "x, y"))
+        if self.crop is not None:
+            object.__setattr__(self, "crop", check_box(self.crop))
 
 
 def place(
@@ -54,8 +60,11 @@ def place(
     """
     if not placements:
         raise UsageError("expected at least one latent to place, got none")
-    if min(canvas) < 1:
-        raise UsageError(f"a canvas has at least 1×1 cells, got {canvas[0]}×{canvas[1]}")
+    columns, rows = check_integers("canvas", canvas, "width, height")
+    if min(columns, rows) < 1:
+        raise UsageError(f"a canvas has at least 1×1 cells, got {columns}×{rows}")
+    canvas = columns, rows
+    feather = None if feather is None else feather_width(feather)
 
     latents = to_common_space(generator, [p.latent for p in placements], base="W+", spatial=True)
     # An image beyond the limit of pixels is refused before it takes memory.
@@ -113,7 +122,8 @@ def extend(latent: Latent, placement: Placement, canvas: tuple[int, int]) -> tup
 
 def shift(latent: Latent, cells: tuple[int, int]) -> Latent:
     """The latent's content moved right and down by (dx, dy) cells of F_i (`mixer.shift_cells`)."""
-    return record(shift_cells(latent, cells), "shift", {"cells": list(cells)})
+    dx, dy = check_integers("shift", cells, "dx, dy")
+    return record(shift_cells(latent, (dx, dy)), "shift", {"cells": [dx, dy]})
 
 
 def crop(latent: Latent, box: Box) -> Latent:
@@ -121,7 +131,8 @@ def crop(latent: Latent, box: Box) -> Latent:
 
     Raises :class:`UsageError` for a box that is not inside.
     """
-    return record(window(latent, checked_crop(latent, box)), "crop", {"box": list(box)})
+    box = checked_crop(latent, check_box(box))
+    return record(window(latent, box), "crop", {"box": list(box)})
 
 
 def checked_crop(latent: Latent, box: Box | None) -> Box:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from edits.blending import resize_map
+from invert.arguments import check_integers
 from invert.errors import LatentError, UsageError
 from invert.latents.latent import Latent
 
 Box = tuple[int, int, int, int]
+
+
+def check_box(box: Any) -> Box:
+    """The box as four ints. Raises :class:`UsageError` for what is no such sequence."""
+    x, y, width, height = check_integers("box", box, "x, y, width, height")
+    return x, y, width, height
 
 
 def window(latent: Latent, box: Box) -> Latent:

@@ -22,23 +22,28 @@ PARTS: tuple[Part, ...] = ("styles", "features", "rgb")
 
 
 def equalize(
-    generator: Generator, latent: Latent, amount: float, parts: Sequence[Part] | None = None
+    generator: Generator,
+    latent: Latent,
+    amount: float,
+    parts: Part | Sequence[Part] | None = None,
 ) -> Latent:
     """(1 − c)·x + c·T⁻¹(S(x)) for every value x of each part, c = `amount` in [0, 1] ([S] eq. 7.1).
 
     S and T are the distribution functions of the part (all its values pooled, each point of the
     batch alone) and of generated ones. The order of values stays, and the Wasserstein distance
-    falls linearly with the amount, to 0 at 1. `parts` names some of "styles", "features", "rgb";
-    by default all that the latent has. Raises :class:`UsageError` for an amount outside and for
-    parts that the latent lacks.
+    falls linearly with the amount, to 0 at 1. `parts` names one or some of "styles", "features",
+    "rgb"; by default all that the latent has. Raises :class:`UsageError` for an amount outside and
+    for parts that the latent lacks.
     """
-    check_number("amount", amount, 0, 1)
+    amount = check_number("amount", amount, 0, 1)
     generator.check(latent)
     latent = latent.to(generator.device, generator.dtype)
 
     # The parts: those that the latent and the generator have, or the named ones.
     present = distribution_parts(generator, latent)
-    chosen = list(present) if parts is None else list(parts)
+    chosen = list(present)
+    if parts is not None:
+        chosen = [parts] if isinstance(parts, str) else list(parts)
     missing = [name for name in chosen if name not in present]
     if missing or not chosen:
         raise UsageError(
@@ -52,7 +57,7 @@ def equalize(
         moved = equalize_values(values, target, amount)
         changes[name] = split_styles(latent, moved) if name == "styles" else moved
 
-    return record(latent.replace(**changes), "equalize", {"amount": float(amount), "parts": chosen})
+    return record(latent.replace(**changes), "equalize", {"amount": amount, "parts": chosen})
 
 
 def equalize_values(values: Tensor, ordered: Tensor, amount: float) -> Tensor:

@@ -24,9 +24,10 @@ def named_feature_edit(features: str | FeatureEdit) -> FeatureEdit:
     """The feature edit of a name; an object passes through.
 
     An attribute model belongs to a direction: `edits.attributes.catalog.feature_edit_for` finds it.
-    Raises :class:`UsageError` for an unknown name.
+    Raises :class:`UsageError` for an unknown name, and for what is neither name nor object.
     """
     if not isinstance(features, str):
+        check_feature_edit(features)
         return features
 
     name = current_name(features)
@@ -36,6 +37,18 @@ def named_feature_edit(features: str | FeatureEdit) -> FeatureEdit:
             "or what feature_edit_for returns"
         )
     return FEATURE_EDITS[name]
+
+
+def check_feature_edit(features: Any) -> None:
+    """Raise :class:`UsageError` unless it is an object with a :class:`FeatureEdit`'s method."""
+    if isinstance(features, type):
+        name = features.__name__
+        raise UsageError(f"expected a feature edit, got the class {name}; {name}() makes one")
+    if not callable(getattr(features, "displacement", None)):
+        raise UsageError(
+            f"expected a feature edit, got {features!r}; give one of {', '.join(FEATURE_EDITS)}, "
+            "or an object with the method `displacement`"
+        )
 
 
 def current_name(features: str) -> str:

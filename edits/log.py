@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from directions.direction import Direction
+from invert.arguments import plain
 from invert.checkpoints import fingerprint
 from invert.hardware.precision import widened
 from invert.latents.digests import latent_digest
@@ -22,7 +23,8 @@ DIGITS = 16  # of a SHA-256 in hex: to recognize, not to protect
 def record(latent: Latent, edit: str, details: Mapping[str, Any] | None = None) -> Latent:
     """The latent with an entry of `edit` and its details added to `metadata["edits"]`.
 
-    Details are JSON-like; those that are None are left out. Of more than MAX_EDITS edits the last
+    Details are JSON-like, or have numbers of numpy and torch, which become Python's; those that are
+    None are left out. Of more than MAX_EDITS edits the last
     ones stay, and `metadata["earlier_edits"]` counts the others. `metadata["made_by"]` becomes the
     edit's name, as the result of an edit is no projection any more.
     """
@@ -33,7 +35,7 @@ def record(latent: Latent, edit: str, details: Mapping[str, Any] | None = None) 
 
     entry = {
         "edit": edit,
-        **{name: value for name, value in (details or {}).items() if value is not None},
+        **{name: plain(value) for name, value in (details or {}).items() if value is not None},
     }
     edits = [*before, entry]
     earlier += max(0, len(edits) - MAX_EDITS)

@@ -6,13 +6,15 @@ single cell, which broadcasts: then nothing is resampled and full or empty masks
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invert.arguments import check_number
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.hardware.precision import widened
@@ -51,15 +53,21 @@ def check_mask(mask: Tensor, image: Size, like: Tensor) -> Tensor:
     return mask[:, :, :1, :1] if mask.amin() == mask.amax() else mask
 
 
+def feather_width(pixels: Any) -> float:
+    """The width as a float. Raises :class:`UsageError` for one that is negative or not finite."""
+    try:
+        return check_number("feather", pixels, 0, sys.float_info.max)
+    except UsageError:
+        raise UsageError(f"feather is a width in pixels, 0 or more, got {pixels!r}") from None
+
+
 def feathered(mask: Tensor, pixels: float) -> Tensor:
     """The mask with every hard edge turned into a linear ramp `pixels` wide, centred on it.
 
     A box filter whose window ends at the borders, so that full and empty masks stay exact. Raises
     :class:`UsageError` for a width that is negative or not finite.
     """
-    if not (math.isfinite(pixels) and pixels >= 0):
-        raise UsageError(f"feather is a width in pixels, 0 or more, got {pixels}")
-    reach = round(pixels / 2)
+    reach = round(feather_width(pixels) / 2)
     if mask.shape[2:] == (1, 1) or reach == 0:
         return mask
 

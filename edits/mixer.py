@@ -9,8 +9,8 @@ from edits.blending import blend_noise, is_drawn, largest, resize_map
 from edits.common_space import check_same_size, to_common_space
 from edits.cropping import check_even, feature_size, window
 from edits.log import describe_latent, describe_mask, record
-from edits.masks import at_size, check_mask, feathered, style_mask
-from invert.arguments import whole
+from edits.masks import at_size, check_mask, feather_width, feathered, style_mask
+from invert.arguments import check_integers, whole
 from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.companion import Companion
@@ -42,14 +42,17 @@ def mix(
     Raises :class:`UsageError`, and :class:`LatentError` for images of different sizes.
     """
     # Both as points of one space with style maps; exact.
+    dx, dy = check_integers("shift", shift, "dx, dy")
+    feather = feather_width(feather)
     other = describe_latent(b)
     a, b = to_common_space(generator, [a, b], base="W+", spatial=True)
-    if tuple(shift) != (0, 0):
-        b = shift_cells(b, shift)
+    if (dx, dy) != (0, 0):
+        b = shift_cells(b, (dx, dy))
     image = check_same_size(generator, [a, b])
 
     count = len(a.styles)
-    if whole(keep_styles) is None or not 0 <= keep_styles <= count:
+    last = whole(keep_styles)
+    if last is None or not 0 <= last <= count:
         raise UsageError(
             f"keep_styles is between 0 and the {count} styles of {a.space}, got {keep_styles!r}"
         )
@@ -59,7 +62,7 @@ def mix(
     styles = []
     for k, (s, t) in enumerate(zip(a.style_list(), b.style_list(), strict=True)):
         layer = generator.layer(a.space.first + k)
-        stays = k >= count - keep_styles
+        stays = k >= count - last
         styles.append(s if stays else blend_styles(s, t, style_mask(generator, m, layer, image)))
 
     noise = None
@@ -81,7 +84,7 @@ def mix(
         companion=sole_companion(a, b, m),
     )
 
-    amounts = {"keep_styles": keep_styles, "shift": list(shift), "feather": float(feather)}
+    amounts = {"keep_styles": last, "shift": [dx, dy], "feather": feather}
     return record(mixed, "mix", {"with": other, "mask": describe_mask(mask), **amounts})
 
 

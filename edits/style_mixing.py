@@ -110,8 +110,8 @@ def interpolate(generator: Generator, a: Latent, b: Latent, t: float) -> Latent:
     interpolated as the w it maps to. Raises :class:`UsageError` for t outside, :class:`LatentError`
     for images of different sizes.
     """
-    check_number("t", t, 0, 1)
-    details = {"t": float(t), "to": describe_latent(b)}
+    t = check_number("t", t, 0, 1)
+    details = {"t": t, "to": describe_latent(b)}
     a, b = to_common_space(generator, [a, b])
     check_same_size(generator, [a, b])
     parts = elementwise(lambda x, y: torch.lerp(x, y, t), [a, b])
@@ -140,7 +140,8 @@ def frames(
     "right", "left", "down" or "up" with b behind it ([S] fig. 4.2). Raises :class:`UsageError` at
     once, not at the first frame.
     """
-    if whole(count) is None or count < 2:
+    number = whole(count)
+    if number is None or number < 2:
         raise UsageError(f"expected at least 2 frames, got {count!r}")
     if mask_travel is not None and mask_travel not in TRAVELS:
         raise UsageError(f"unknown mask travel {mask_travel!r}; known: {', '.join(TRAVELS)}")
@@ -149,8 +150,8 @@ def frames(
     image = check_same_size(generator, [a, b])
 
     def generate() -> Iterator[Latent]:
-        for k in range(count):
-            t = k / (count - 1)
+        for k in range(number):
+            t = k / (number - 1)
             if mask_travel is None:
                 yield interpolate(generator, a, b, t)
             else:

@@ -79,3 +79,8 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names too, before their first use."""
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invert.arguments import MAX_PIXELS, check_psi, check_seed, check_seeds, whole
-from invert.errors import FingerprintError, LatentError, UsageError
+from invert.errors import FingerprintError, LatentError, UsageError, did_you_mean
 from invert.hardware.passes import passes
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
@@ -389,13 +389,16 @@ class Generator:
         part: Literal["styles", "features", "rgb"],
         layer: int | None = None,
         *,
-        cache_dir: Path | None = None,
+        cache_dir: str | Path | None = None,
     ) -> Tensor:
         """Ascending values of a part over 4096 sampled latents ([S] 7.2), fewer for large maps.
 
         F_i and R_i need their layer. Their values are computed on first use and kept in the user's
-        cache.
+        cache. Raises :class:`UsageError` for a part that does not exist here.
         """
+        if part not in ("styles", "features", "rgb"):
+            near = did_you_mean(str(part), ("styles", "features", "rgb"))
+            raise UsageError(f"part is styles, features or rgb, got {part!r}{near}")
         if part == "styles":
             return self.statistics().styles
         if layer is None:
@@ -403,11 +406,12 @@ class Generator:
 
         # Both maps of a layer are sampled at once.
         check_layer(self.network, Space("W+", layer))
+        folder = None if cache_dir is None else Path(cache_dir)
         if layer not in self._maps:
             self._maps[layer] = {
                 k: v.to(self.device, self.dtype)
                 for k, v in cached_map_distributions(
-                    self.network, layer, self.fingerprint, cache_dir
+                    self.network, layer, self.fingerprint, folder
                 ).items()
             }
 

@@ -14,11 +14,12 @@ from typing import Literal
 
 from torch import Tensor
 
+from invert.arguments import plain
 from invert.checkpoints.checkpoint import JSON
 from invert.checkpoints.nodes import describe
 from invert.checkpoints.safe_safetensors import NotOurs, load_safetensors, save_safetensors
 from invert.checkpoints.source import MAX_FILE_BYTES, naming, read_file
-from invert.errors import ModelFileError
+from invert.errors import ModelFileError, UsageError
 from invert.files.atomic_files import write_atomically
 from invert.files.regular_files import is_missing
 
@@ -54,9 +55,16 @@ class FileFormat:
     ) -> None:
         """Write the file: the old one or the whole new one, never a torn one.
 
-        Raises ValueError for `fields` that are no JSON; NaN is none unless `allow_nan`.
+        Numbers of numpy and torch in `fields` are written as Python's. Raises :class:`UsageError`
+        for `fields` that are no JSON or too large; NaN is none unless `allow_nan`.
         """
-        data = save_safetensors(self.marks | dict(fields), tensors, allow_nan=allow_nan)
+        try:
+            header = self.marks | plain(fields)
+            data = save_safetensors(header, tensors, allow_nan=allow_nan)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"{os.fspath(path)}: not written: its metadata cannot be stored ({error})"
+            ) from error
         write_atomically(os.fspath(path), lambda file: file.write(data))
 
     def read(self, path: str | os.PathLike[str]) -> tuple[dict[str, JSON], dict[str, Tensor]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invert.checkpoints.checkpoint import JSON
 from invert.checkpoints.nodes import quoted
-from invert.errors import ModelFileError
+from invert.errors import ModelFileError, UsageError
 
 MAX_HEADER_BYTES = 4 << 20
 MAX_TENSORS = 10_000
@@ -36,11 +36,15 @@ def save_safetensors(
     """The bytes of a file with `metadata` under the key `invert`: the same input, the same bytes.
 
     The library writes several keys in random order, hence one key with sorted JSON in it. Raises
-    ValueError for what is no JSON, as `json.dumps` does.
+    TypeError and ValueError for what is no JSON, as `json.dumps` does, :class:`UsageError` for more
+    than a file may have.
     """
     text = json.dumps(dict(metadata), sort_keys=True, allow_nan=allow_nan)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(on_cpu, {"invert": text})
+    data = safetensors.torch.save(on_cpu, {"invert": text})
+    if (size := int.from_bytes(data[:8], "little")) > MAX_HEADER_BYTES:
+        raise UsageError(f"metadata of {size} bytes, a file has at most {MAX_HEADER_BYTES}")
+    return data
 
 
 def load_safetensors(data: bytes) -> tuple[dict[str, JSON], dict[str, Tensor]]:

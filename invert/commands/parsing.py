@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 Point = int | Path  # a seed, or a latent file
 MAX_SEEDS = 1_000_000  # in one range
-CROPS = {  # what others call them
-    **dict.fromkeys(("center", "centered", "centred", "middle", "square"), "centre"),
-    **dict.fromkeys(("align", "aligned", "ffhq", "auto"), "face"),
-}
 SEEDS = re.compile(r"\d+(-\d+)?")
 STYLES = re.compile(r"(\d+)-(\d+)")
 
@@ -76,7 +72,9 @@ def parse_crop(text: str | None) -> Crop | None:
     try:
         x, y, side = (float(part) for part in text.split(","))
     except ValueError:
-        near = did_you_mean(text, ("face", "centre"), CROPS)
+        from invert.images.crops import NICKNAMES
+
+        near = did_you_mean(text, ("face", "centre"), NICKNAMES)
         raise UsageError(
             f"expected --crop x,y,side in pixels, face or centre; got {text!r}{near}"
         ) from None

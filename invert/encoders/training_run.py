@@ -36,13 +36,13 @@ TEST_EVERY, REFINEMENT_TEST_EVERY = 200, 50  # steps; those of a refinement take
 def train_encoder(
     generator: Generator,
     layer: int,
-    output: Path,
+    output: str | Path,
     *,
     settings: EncoderSettings,
     steps: int | None = None,
     minutes: float | None = None,
     resume: bool = False,
-    start: Path | None = None,
+    start: str | Path | None = None,
     perceptual: Sequence[PerceptualDistance] | None = None,
     callback: Callable[[EncoderStep], object] = lambda step: None,
     record: Mapping[str, Any] | None = None,
@@ -62,6 +62,7 @@ def train_encoder(
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
     to be resumed, or under way in another process, and for a start of another layer or backbone.
     """
+    output, start = Path(output), None if start is None else Path(start)
     with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
         check_run(folder, resume=resume)
         if resume and start is not None:

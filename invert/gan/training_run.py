@@ -39,15 +39,15 @@ GRID_SEED = 0
 
 
 def train_gan(
-    data: Path,
-    output: Path,
+    data: str | Path,
+    output: str | Path,
     *,
     settings: GanSettings,
     steps: int | None = None,
     minutes: float | None = None,
     snapshot_minutes: float = 5.0,
     resume: bool = False,
-    start: Path | None = None,
+    start: str | Path | None = None,
     device: torch.device | str = "cpu",
     callback: Callable[[GanStep], object] = lambda step: None,
     measure: Measure = no_measures,
@@ -71,6 +71,8 @@ def train_gan(
     Raises :class:`UsageError` for a run that is there already and not to be resumed, not there and
     to be resumed, to be resumed on other data, or under way in another process.
     """
+    data, output = Path(data), Path(output)
+    start = None if start is None else Path(start)
     check_sources(data, start)
     with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
         check_run(folder, resume=resume)

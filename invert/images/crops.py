@@ -9,6 +9,11 @@ from PIL import Image
 
 from invert.errors import UsageError
 
+NICKNAMES = {  # what others call "centre" and "face"
+    **dict.fromkeys(("center", "centered", "centred", "middle", "square"), "centre"),
+    **dict.fromkeys(("align", "aligned", "ffhq", "auto"), "face"),
+}
+
 
 def square_crop(
     image: Image.Image, box: tuple[float, float, float] | None = None

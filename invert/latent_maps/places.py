@@ -38,8 +38,8 @@ class PlacedNoise:
     field: int = 0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
-        check_integer("field", self.field, 0, MAX_FIELD)
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "field", check_integer("field", self.field, 0, MAX_FIELD))
 
     def window(self, channels: int, rows: Interval, columns: Interval) -> Tensor:
         """The values [channels, H, W], float32, of the cells in rows × columns, which may be < 0.

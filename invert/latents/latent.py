@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invert.errors import LatentError, ModelFileError
+from invert.arguments import whole
+from invert.errors import LatentError, ModelFileError, UsageError
 from invert.latents.companion import Companion
 from invert.latents.latent_checks import check_parts
 from invert.latents.latent_files import read_latent, write_latent
@@ -38,7 +39,7 @@ class Latent:
                  spaces, and where there are none
     fingerprint  of the generator's weights
     metadata     JSON-like facts that travel with the file: generator name, image and crop,
-                 projection settings
+                 projection settings; each latent has its own copy of the mapping
     """
 
     space: Space
@@ -53,18 +54,34 @@ class Latent:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "space", Space.parse(self.space))
+        if not isinstance(self.metadata, Mapping):
+            raise LatentError(f"expected a dict as metadata, got {type(self.metadata).__name__}")
+        object.__setattr__(self, "metadata", dict(self.metadata))
         check_parts(self)
 
     def __len__(self) -> int:
         return self.tensors()[0].shape[0]
 
-    def __getitem__(self, index: int | slice) -> Latent:
-        """The chosen points; an integer keeps the batch axis."""
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"latent {index} of a batch of {len(self)}")
-            index = slice(index % len(self), index % len(self) + 1)
-        return self.map(lambda t: t[index])
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Latent:
+        """The chosen points, by number, slice or several numbers; one number keeps the batch axis.
+
+        Raises IndexError for a number outside the batch, :class:`UsageError` for anything else.
+        """
+        if isinstance(index, slice):
+            numbers = range(len(self))[index]
+            chosen = index if numbers.step > 0 else list(numbers)  # torch has no negative steps
+            return self.map(lambda t: t[chosen])
+
+        # One number gives views, as a slice does; several give copies.
+        number = whole(index)
+        listed = point_numbers(index, len(self)) if number is None else [number]
+        for k in listed:
+            if not -len(self) <= k < len(self):
+                raise IndexError(f"latent {k} of a batch of {len(self)}")
+        if number is None:
+            return self.map(lambda t: t[listed])
+        first = number % len(self)
+        return self.map(lambda t: t[first : first + 1])
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
         """The latent with `function` applied to every tensor."""
@@ -191,6 +208,21 @@ class Latent:
             return cls(**fields)
         except LatentError as error:
             raise ModelFileError(f"{path}: {error}") from error
+
+
+def point_numbers(index: Any, count: int) -> list[int]:
+    """The numbers of points in a sequence, array or tensor of integers.
+
+    Raises :class:`UsageError` for anything else; `count` points are there.
+    """
+    listed = list(index) if isinstance(index, Iterable) else []
+    numbers = [number for number in map(whole, listed) if number is not None]
+    if not numbers or len(numbers) < len(listed):
+        raise UsageError(
+            f"points of a batch of {count} are chosen by an integer, a slice or a list of "
+            f"integers, got {index!r}"
+        )
+    return numbers
 
 
 def with_like_companions(latents: Sequence[Latent]) -> list[Latent]:

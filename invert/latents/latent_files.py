@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from invert.arguments import plain
 from invert.checkpoints import current
 from invert.checkpoints.file_format import FileFormat
 from invert.checkpoints.nodes import quoted
@@ -69,21 +70,28 @@ def write_latent(latent: Latent, path: Path) -> None:
 def encode_latent(latent: Latent, path: Path) -> bytes:
     """The bytes of the latent file at `path`: of the container that its suffix says.
 
-    Raises :class:`LatentError` for values that are not finite, which no latent file may hold.
+    Raises :class:`LatentError` for what :func:`read_latent` would refuse: values that are not
+    finite, metadata that are no JSON or not of their types.
     """
+    metadata = with_relative_path(latent.metadata, path.parent)
+    try:
+        metadata = json.loads(json.dumps(plain(metadata)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LatentError(f"{path}: not written: its metadata are not JSON ({error})") from error
     header = {
         **FORMAT.marks,
         "space": str(latent.space),
         "fingerprint": latent.fingerprint,
-        "metadata": json.loads(json.dumps(with_relative_path(latent.metadata, path.parent))),
+        "metadata": metadata,
     }
     # clone: a view would drag its whole storage along, and safetensors refuses two tensors in one
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in flatten(latent).items()}
-    for name, t in tensors.items():
-        if not bool(t.isfinite().all()):
-            raise LatentError(f"{path}: not written, since '{name}' is not finite")
-    if path.suffix.lower() == ".safetensors":
-        return save_safetensors(header, tensors)
+    try:
+        fields_of(header, tensors)
+        if path.suffix.lower() == ".safetensors":
+            return save_safetensors(header, tensors)
+    except (UsageError, ModelFileError) as error:
+        raise LatentError(f"{path}: not written: {error}") from error
 
     encoded = io.BytesIO()
     torch.save(header | {"tensors": tensors}, encoded)

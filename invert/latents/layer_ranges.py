@@ -6,6 +6,9 @@ in messages both ends are included.
 
 from __future__ import annotations
 
+from typing import Any
+
+from invert.arguments import check_integers
 from invert.errors import UsageError, did_you_mean
 from invert.latents.shapes import check_layer
 from invert.latents.spaces import Space
@@ -47,7 +50,8 @@ def named_ranges(network: SynthesisNetwork) -> dict[str, StyleRange]:
 def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRange:
     """The range (start, stop) that a name or a pair stands for.
 
-    Raises :class:`UsageError` for an unknown name, and for an empty range or one that is too large.
+    Raises :class:`UsageError` for an unknown name, for what is no pair of integers, and for an
+    empty range or one that is too large.
     """
     named = named_ranges(network)
 
@@ -65,13 +69,19 @@ def style_range(network: SynthesisNetwork, styles: str | StyleRange) -> StyleRan
             )
         return start, stop
 
-    start, stop = styles
+    start, stop = check_range(styles)
     if not 0 <= start < stop <= network.num_ws:
         raise UsageError(
             f"styles are a range inside 0 to {network.num_ws - 1}, both included; "
             f"got {start} to {stop - 1}"
         )
     return start, stop
+
+
+def check_range(styles: Any) -> StyleRange:
+    """The pair (first, stop) as two ints. Raises :class:`UsageError` for anything else."""
+    first, stop = check_integers("styles", styles, "first, stop")
+    return first, stop
 
 
 def check_layers_exist(network: SynthesisNetwork, start: int, stop: int) -> None:

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from invert.arguments import check_kinds
 from invert.errors import SpaceError, did_you_mean
 
 # The tensors of a point, and those of its companion, by their names in files.
 POINT_PARTS = ("styles", "features", "rgb", "noise", "label")
 COMPANION_PARTS = ("companion", "places", "origin")
 PARTS = POINT_PARTS + COMPANION_PARTS
+BASES = ("Z", "W", "W+")
 NAMES = "Z, W, W+, NW+, SW+, NSW+, FW5, FNW5, FSW5, FNSW5, FNZ3 (any layer index)"
 NICKNAMES = {"wplus": "W+", "w-plus": "W+", "wp": "W+", "w-p": "W+", "noise": "NW+"}
 LONGEST = 40  # characters of a name
@@ -39,6 +41,12 @@ class Space:
     spatial: bool = False
 
     def __post_init__(self) -> None:
+        if self.base not in BASES:
+            raise SpaceError(
+                f"base is {', '.join(BASES)}, got {self.base!r}; "
+                f"Space.parse({self.base!r}) reads the name of a space"
+            )
+        check_kinds(self)
         if self.layer is not None and self.layer < 1:
             raise SpaceError(f"layers are counted from 1, got F_{self.layer}")
         if self.spatial and self.base != "W+":
@@ -109,8 +117,7 @@ def check_conversion(source: Space, target: Space) -> None:
     of a later layer, noise maps. FZ_i → FW_i applies the mapping network.
     """
     lost = ""
-    order = ("Z", "W", "W+")
-    if order.index(target.base) < order.index(source.base):
+    if BASES.index(target.base) < BASES.index(source.base):
         lost = f"{source.base} styles have no {target.base} vector in general"
     elif source.spatial and not target.spatial:
         lost = "style maps would lose their positions"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,8 @@ from typing import Any, Literal
 from PIL import Image
 from torch import Tensor
 
-from invert.errors import ModelUnavailableError, UsageError
+from invert.arguments import check_kinds, scalar
+from invert.errors import ModelUnavailableError, UsageError, did_you_mean
 from invert.files.file_kinds import shown
 from invert.generator import Generator
 from invert.images.alignment import (
@@ -21,7 +23,7 @@ from invert.images.alignment import (
     lies_as_in_ffhq,
     warn,
 )
-from invert.images.crops import crop_to, crop_to_multiple, square_crop
+from invert.images.crops import NICKNAMES, crop_to, crop_to_multiple, square_crop
 from invert.images.face_detection import Face, face_detector
 from invert.images.face_turns import faces_any_way_up
 from invert.images.image_files import picture_name
@@ -33,16 +35,22 @@ from invert.latents.w_spaces import knows_aligned_faces
 from invert.networks.network import Size
 from invert.weights import MODELS
 
-Crop = tuple[float, float, float] | Literal["centre", "face"]  # x, y, side (the width) in pixels
+# x, y, side (the width) in pixels; where images are no squares also x, y, width, height
+Crop = Sequence[float] | Literal["centre", "face"]
+CROPS: tuple[Literal["centre", "face"], ...] = ("centre", "face")
+SQUEEZED = 0.5  # pixels by which the shape of a crop may differ from that of the images
 
 
 @dataclass(frozen=True)
 class Framing:
     """How photographs are read and what is cut out of them.
 
-    crop       (x, y, side) in pixels, "centre" or "face". None: the largest face for generators
-               that were trained on aligned faces like FFHQ's, unless the photograph is aligned
-               already; the centre for others
+    Raises :class:`UsageError` for values of other kinds.
+
+    crop       (x, y, side) in pixels, "centre" or "face"; for generators whose images are no
+               squares also (x, y, width, height), as a latent's metadata have it. None: the
+               largest face for generators that were trained on aligned faces like FFHQ's, unless
+               the photograph is aligned already; the centre for others
     face       which face, from 0 at the left; None: the largest
     keep_size  cut nothing but the rows and columns at the sides that fill no cell of F_i
     reading    how the file is read
@@ -52,6 +60,34 @@ class Framing:
     face: int | None = None
     keep_size: bool = False
     reading: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        object.__setattr__(self, "crop", checked_crop(self.crop))
+        if not isinstance(self.reading, ReadOptions):
+            raise UsageError(f"reading is a ReadOptions, got {self.reading!r}")
+
+
+def checked_crop(crop: Any) -> Crop | None:
+    """A crop whose numbers are a tuple of floats. Raises :class:`UsageError` for what is none."""
+    for name in CROPS:
+        if isinstance(crop, str) and crop == name:
+            return name
+    if crop is None:
+        return None
+    numbers = [] if isinstance(crop, str) or not isinstance(crop, Iterable) else list(crop)
+    numbers = [scalar(number) for number in numbers]
+    if (
+        len(numbers) in (3, 4)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and min(numbers[2:]) > 0
+    ):
+        return tuple(float(number) for number in numbers)
+    near = did_you_mean(crop, CROPS, NICKNAMES) if isinstance(crop, str) else ""
+    raise UsageError(
+        "crop is (x, y, side) in pixels with a side above 0, 'centre' or 'face', "
+        f"got {crop!r}{near}"
+    )
 
 
 def load_target(
@@ -68,7 +104,8 @@ def load_target(
     """
     if framing.face is not None and framing.crop not in (None, "face"):
         raise UsageError(
-            "--face and --crop both say where to cut; give one, or --crop face with --face"
+            "face (--face) and crop (--crop) both say where to cut; give one, or the crop 'face' "
+            "with a face"
         )
 
     # Read.
@@ -124,7 +161,7 @@ def whole_cells(
     """The photograph without the rows and columns at its sides that fill no cell of F_i and R_i."""
     if space.layer is None or framing.crop is not None or framing.face is not None:
         raise UsageError(
-            "--keep-size needs a space with features, like FNW5, and no --crop or --face"
+            "keep_size (--keep-size) needs a space with features, like FNW5, and no crop or face"
         )
     return crop_to_multiple(picture, generator.step(space))
 
@@ -141,7 +178,7 @@ def cut_frame(
     if face_required and height != width:
         raise UsageError(
             "a face is cut as a square, this generator makes images of "
-            f"{pixels(generator.image_size)}; use --crop centre or --crop x,y,side"
+            f"{pixels(generator.image_size)}; use the crop 'centre' or x,y,side (--crop)"
         )
 
     # A face, as FFHQ shows them; a photograph that is aligned already is cut like any other.
@@ -168,19 +205,26 @@ def knows_faces(generator: Generator) -> bool:
 def frame(
     picture: Image.Image,
     size: Size,
-    crop: tuple[float, float, float] | None,
+    crop: tuple[float, ...] | None,
 ) -> tuple[float, ...]:
     """The box of a crop (x, y, side) in pixels; without one the largest in the centre.
 
     Its shape is that of `size` (height, width): (x, y, side) where that is a square, else
-    (x, y, width, height), and a crop's side is the width.
+    (x, y, width, height), and a crop's side is the width. A crop (x, y, width, height) is that box.
+    Raises :class:`UsageError` where it has another shape: the picture would be squeezed.
     """
     height, width = size
-    if height == width:
-        return square_crop(picture, crop)
     if crop is not None:
-        x, y, side = crop
-        return x, y, side, side * height / width
+        x, y, w = crop[:3]
+        h = crop[3] if len(crop) == 4 else w * height / width
+        if abs(h - w * height / width) > SQUEEZED:
+            raise UsageError(
+                f"crop is {w:g}×{h:g} px and would be squeezed to {pixels(size)}, the shape of the "
+                "generator's images; give x,y,side, whose side is the width"
+            )
+        return square_crop(picture, (x, y, w)) if height == width else (x, y, w, h)
+    if height == width:
+        return square_crop(picture)
     scale = min(picture.width / width, picture.height / height)
     w, h = width * scale, height * scale
     return (picture.width - w) / 2, (picture.height - h) / 2, w, h
@@ -195,7 +239,9 @@ def find_face(name: str, picture: Image.Image, index: int | None) -> tuple[Face,
     try:
         detector = face_detector()
     except ModelUnavailableError as error:
-        raise ModelUnavailableError(f"{error}; --crop centre needs none of it") from error
+        raise ModelUnavailableError(
+            f"{error}; the crop 'centre' (--crop centre) needs none of it"
+        ) from error
 
     faces, turn = faces_any_way_up(detector, picture)
     if turn:

@@ -131,14 +131,16 @@ def project(
     interrupted or diverges, no second one follows: its best point, converted to the space, is the
     result.
 
-    Raises :class:`UsageError` for images, spaces and inits that do not fit, and KeyboardInterrupt
-    where one comes before there is a point.
+    Raises :class:`UsageError` for images, spaces and inits that do not fit and for names in place of
+    settings and distances, and KeyboardInterrupt where one comes before there is a point.
     """
     # Check.
     target_space = Space.parse(space)
-    settings = (settings or preset("fast", target_space)).for_device(generator.device)
+    settings = checked_settings(settings, target_space).for_device(generator.device)
     check_terms(settings, target_space)
-    check_seed(seed)
+    check_distance("perceptual", perceptual)
+    check_distance("crop_perceptual", crop_perceptual)
+    seed = check_seed(seed)
 
     # Read the images and initialize. There is nothing to keep yet, so an interrupt ends it at once.
     with interrupts.immediate():
@@ -239,6 +241,26 @@ def networks_for(
         distance and kept.half(distance, PerceptualDistance.halved) for distance in (whole, crop)
     )
     return Networks(kept.half(generator, Generator.half), half_whole, half_crop)
+
+
+def checked_settings(settings: Any, space: Space) -> ProjectionSettings:
+    """The settings, by default those of the preset "fast". Raises :class:`UsageError` for others,
+    such as the name of a preset."""
+    if settings is None:
+        return preset("fast", space)
+    if not isinstance(settings, ProjectionSettings):
+        named = f"; preset({settings!r}, {str(space)!r}) makes them" * isinstance(settings, str)
+        raise UsageError(f"settings are ProjectionSettings, got {settings!r}{named}")
+    return settings
+
+
+def check_distance(name: str, distance: Any) -> None:
+    """Raise :class:`UsageError` unless a perceptual distance is a loaded one, or None."""
+    if distance is not None and not isinstance(distance, PerceptualDistance):
+        raise UsageError(
+            f"{name} is a loaded distance, got {distance!r}; load_perceptual(name) loads one, and "
+            f"settings.replace({name}=name) names one"
+        )
 
 
 def check_terms(settings: ProjectionSettings, space: Space) -> None:

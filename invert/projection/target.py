@@ -35,6 +35,8 @@ def make_target(
     tensor is taken as it is where :func:`check_values` allows. Raises :class:`UsageError` for
     anything else, and the errors of :func:`invert.projection.framing.load_target`.
     """
+    if framing is not None and not isinstance(framing, Framing):
+        raise UsageError(f"framing is a Framing, got {framing!r}; Framing(crop='centre') makes one")
     if isinstance(source, (str, os.PathLike, Image.Image)):
         return load_target(generator, space, source, framing or Framing())
     if not isinstance(source, Tensor):

@@ -29,8 +29,8 @@ class PlacedStyles:
     psi: float = 1.0
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
-        check_integer("cells", self.cells, 1, MAX_CELLS)
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        object.__setattr__(self, "cells", check_integer("cells", self.cells, 1, MAX_CELLS))
 
     def window(self, layer: int, window: Window) -> StyleWindow:
         """The style of a layer in a window of its features."""

@@ -196,7 +196,9 @@ def test_generators_of_aligned_faces_look_for_one_that_does_not_lie_so_already(
         run("project", wide, *args), 3, "a.png: no face found; --crop x,y,side says where it is"
     )
     run.monkeypatch.setattr("invert.projection.framing.face_detector", unavailable)
-    refused(run("project", wide, *args), 4, "mtcnn: not here; --crop centre needs none of it")
+    refused(
+        run("project", wide, *args), 4, "mtcnn: not here; the crop 'centre' (--crop centre) needs"
+    )
     assert run("project", wide, *args, "--crop", "centre").code == 0
 
 
@@ -282,7 +284,7 @@ def test_an_interrupt_saves_the_best_so_far(
         (
             ["photos/face.png", "--crop", "1,2,30", "--face", "0"],
             2,
-            "--face and --crop both say where to cut",
+            "face (--face) and crop (--crop) both say where to cut",
         ),
         (["photos/face.png", "--keep-size", "--face", "0"], 2, "no --crop or --face"),
         (["photos/face.png", "--crop", "0,0,999"], 2, "crop"),

@@ -120,12 +120,17 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
         r"needs float vectors \[w_dim\] or \[num_ws, w_dim\], got \[2, 2, 2\]",
     ),
     ({"vectors": torch.ones(0)}, "needs float vectors"),
-    ({"sigma": 0.0}, "has sigma 0, expected a positive number"),
+    ({"sigma": 0.0}, "has sigma 0.0, expected a positive number"),
     ({"sigma": math.nan}, "has sigma nan"),
     ({"styles": (3, 3)}, r"has styles \(3, 3\), expected 0 <= first < stop"),
     ({"vectors": vector(rows=4), "styles": (0, 5)}, "has 4 styles, its range ends with style 4"),
     ({"source": {"x": math.nan}}, "source is not JSON"),
     ({"measured": {"x": object()}}, "measured is not JSON"),
+    ({"name": 3}, "name is a text, got 3"),
+    ({"meaning": None}, "meaning is a text, got None"),
+    ({"w_space": None}, "w_space is a text, got None"),
+    ({"sigma": "1"}, "has sigma '1', expected a positive number"),
+    ({"styles": (0, 1.5)}, r"styles: expected \(first, stop\) in whole numbers"),
 ]
 
 

@@ -131,6 +131,20 @@ def test_a_callback_hears_of_the_companion_and_of_the_feature_edit() -> None:
     assert heard == []
 
 
+def test_what_is_no_strength_and_no_feature_edit_is_refused_with_a_sentence() -> None:
+    x = GENERATOR.sample(0, space="FNW5")
+    with pytest.raises(UsageError, match=r"strength is tensor\(\[1., 2.\]\) σ, expected a number"):
+        edit(GENERATOR, x, TILT, torch.tensor([1.0, 2.0]))
+    for call in (
+        lambda features: edit(GENERATOR, x, TILT, 1.0, features=features),
+        lambda features: move(GENERATOR, x, TILT.offset(GENERATOR.num_ws, 1.0), features=features),
+    ):
+        with pytest.raises(UsageError, match=r"got the class KeepFeatures; KeepFeatures\(\) makes"):
+            call(feature_edits.KeepFeatures)
+        with pytest.raises(UsageError, match="expected a feature edit, got 3"):
+            call(3)
+
+
 def test_the_package_names_its_edits() -> None:
     import edits
     from edits.equalization import equalize

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from networks import small_generator
@@ -25,6 +26,7 @@ from edits.feature_edits import Displacement
 from edits.log import MAX_EDITS, MAX_PLACEMENTS, describe_latent, record
 from edits.mixer import mix
 from edits.style_mixing import combine, frames, interpolate, resample, style_mix
+from invert.errors import UsageError
 from invert.generator import Generator
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
@@ -291,3 +293,54 @@ def test_info_shows_what_was_done(run: Shell, generator: Generator, suffix: str)
     plain = succeeded(run("info", f"edited{suffix}"))
     assert "brighter" in plain
     assert "-3.0" in plain
+
+
+TWO = np.array([2, 2])
+EDITS: dict[str, Callable[[Generator, Latent, Latent], Latent]] = {
+    "shift": lambda g, a, b: shift(a, TWO),
+    "crop": lambda g, a, b: crop(a, np.array([0, 0, 4, 4])),
+    "place": lambda g, a, b: place(
+        g,
+        torch.tensor([16, 8]),
+        [Placement(a), Placement(b, (np.int64(8), 0), np.array([0, 0, 4, 4]))],
+        feather=np.float32(4),
+    ),
+    "mix": lambda g, a, b: mix(
+        g, a, b, HALF, keep_styles=np.int64(2), shift=TWO, feather=torch.tensor(4)
+    ),
+    "style_mix": lambda g, a, b: style_mix(g, a, b, (np.int64(6), np.int64(9))),
+    "edit": lambda g, a, b: edit(
+        g, a, direction(), np.float32(1), styles=np.array([0, 9]), features="difference"
+    ),
+    "resample": lambda g, a, b: resample(
+        g, a, (np.int64(6), np.int64(9)), np.int64(3), psi=np.float32(0.5)
+    ),
+    "interpolate": lambda g, a, b: interpolate(g, a, b, torch.tensor(0.5)),
+    "equalize": lambda g, a, b: equalize(g, a, np.float32(0.5), "styles"),
+}
+HALF = torch.cat([torch.zeros(1, 1, 32, 64), torch.ones(1, 1, 32, 64)], 2)
+
+
+@pytest.mark.parametrize("name", list(EDITS))
+def test_numbers_of_numpy_and_torch_are_told_as_numbers(
+    name: str, generator: Generator, tmp_path: Path
+) -> None:
+    result = EDITS[name](generator, point(generator, 0), point(generator, 1))
+    json.dumps(result.metadata)
+    result.save(tmp_path / "x.pt")
+    assert Latent.load(tmp_path / "x.pt").metadata["edits"] == result.metadata["edits"]
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda a: shift(a, (2.5, 2)), r"shift: expected \(dx, dy\) in whole numbers, got \(2.5"),
+        (lambda a: crop(a, (0, 0, 4)), r"box: expected \(x, y, width, height\) in whole numbers"),
+        (lambda a: Placement(a, "ab"), r"at: expected \(x, y\) in whole numbers, got 'ab'"),
+    ],
+)
+def test_what_is_no_place_is_refused(
+    call: Callable[[Latent], object], reason: str, generator: Generator
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        call(point(generator))

@@ -241,7 +241,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
 def test_a_run_writes_an_encoder_its_history_and_what_it_needs_to_go_on(tmp_path: Path) -> None:
     output = tmp_path / "encoder.safetensors"
     seen: list[EncoderStep] = []
-    facts = train_encoder(GENERATOR, 5, output, settings=SMALL, steps=2, callback=seen.append)
+    facts = train_encoder(GENERATOR, 5, str(output), settings=SMALL, steps=2, callback=seen.append)
     assert seen[-1].step == 2
     assert facts["steps"] == 2
     assert facts["samples"] == 8

@@ -179,7 +179,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(data: Path, tmp_path: Path) -> 
 
 def test_a_run_writes_a_network_that_works_with_everything(data: Path, tmp_path: Path) -> None:
     output, told = tmp_path / "earth.safetensors", list[GanStep]()
-    facts = train_gan(data, output, settings=SMALL, steps=2, callback=told.append)
+    facts = train_gan(str(data), str(output), settings=SMALL, steps=2, callback=told.append)
     assert (facts["steps"], facts["images"]) == (2, 8)
     assert told[-1].step == 2
 
@@ -254,7 +254,7 @@ def test_data_or_a_start_that_are_not_there_leave_nothing_behind(
     with pytest.raises(UsageError, match="no such picture or folder"):
         train_gan(tmp_path / "none.png", output, settings=SMALL, steps=1)
     with pytest.raises(UsageError, match="no such network"):
-        train_gan(data, output, settings=SMALL, steps=1, start=none)
+        train_gan(data, output, settings=SMALL, steps=1, start=str(none))
     assert [path.name for path in tmp_path.iterdir()] == ["earth.png"]
 
 

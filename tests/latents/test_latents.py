@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from networks import small_checkpoint, small_generator
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from invert.checkpoints import write_checkpoint
 from invert.checkpoints.fingerprint import EARLIER, FFHQ_MOBILE
-from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError
+from invert.errors import InvertError, LatentError, ModelFileError, NotALatentError, UsageError
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
@@ -235,7 +236,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     before = path.read_bytes()
     with pytest.raises(InvertError, match="cannot be written"):
         latent("W").save(tmp_path / "missing" / "x.pt")
-    with pytest.raises(TypeError):
+    with pytest.raises(LatentError, match="metadata are not JSON"):
         latent("W").replace(metadata={"bad": object()}).save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
@@ -246,3 +247,29 @@ def test_a_view_saves_only_its_own_values(tmp_path: Path) -> None:
     big[0].save(tmp_path / "one.pt")
     big.save(tmp_path / "all.pt")
     assert (tmp_path / "one.pt").stat().st_size < (tmp_path / "all.pt").stat().st_size / 10
+
+
+def test_points_are_chosen_by_integers_of_every_kind_and_by_slices() -> None:
+    x = GENERATOR.sample([0, 1, 2], space="FNW5")
+    last = x[2].tensors()
+    for index in (-1, np.int64(2), torch.tensor(2), [2], np.array([2]), slice(2, None)):
+        chosen = x[index].tensors()
+        assert all(torch.equal(a, b) for a, b in zip(chosen, last, strict=True))
+    for index in ([2, 0], torch.tensor([2, 0]), slice(None, None, -2)):
+        assert torch.equal(x[index].style_tensor(), x.style_tensor()[[2, 0]])
+
+
+@pytest.mark.parametrize("index", ["a", 1.5, True, None, [], [0.5], torch.tensor([True, False])])
+def test_what_chooses_no_point_is_refused(index: Any) -> None:
+    with pytest.raises(UsageError, match="an integer, a slice or a list of integers, got"):
+        GENERATOR.sample([0, 1])[index]
+
+
+def test_each_point_has_metadata_of_its_own() -> None:
+    x = GENERATOR.sample([0, 1]).replace(metadata={"made_by": "me"})
+    a, b = x[0], x[1]
+    for copy in (a, x.replace(styles=x.styles), x.to(dtype=torch.float64)):
+        copy.metadata["seed"] = 1  # type: ignore[index]
+    assert b.metadata == x.metadata == {"made_by": "me"}
+    with pytest.raises(LatentError, match="expected a dict as metadata, got list"):
+        x.replace(metadata=[1])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from invert.errors import SpaceError
+from invert.errors import SpaceError, UsageError
 from invert.latents.spaces import Space, check_conversion
 
 
@@ -68,3 +68,12 @@ def test_conversions_that_open_the_generator_are_allowed(source: str, target: st
 def test_conversions_that_lose_something_say_what(source: str, target: str, reason: str) -> None:
     with pytest.raises(SpaceError, match=reason):
         check_conversion(Space.parse(source), Space.parse(target))
+
+
+def test_a_name_is_no_base_and_parts_have_their_kinds() -> None:
+    with pytest.raises(SpaceError, match=r"got 'FNW5'; Space.parse\('FNW5'\) reads the name"):
+        Space("FNW5")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="layer is an integer, got '5'"):
+        Space("W+", "5")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="noise is True or False, got 'yes'"):
+        Space("W+", 5, noise="yes")  # type: ignore[arg-type]

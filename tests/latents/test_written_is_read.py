@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from networks import small_checkpoint, small_generator, small_map_generator, small_mobile
@@ -203,6 +205,46 @@ def test_edits_take_points_of_the_first_and_the_last_layer(architecture: str, sp
 def test_what_could_not_be_read_is_not_written(suffix: str, tmp_path: Path) -> None:
     latent = GENERATORS["stylegan2"].sample(1)
     broken = latent.replace(styles=latent.style_tensor() * torch.nan)
-    with pytest.raises(LatentError, match=r"not written, since 'styles' is not finite"):
+    with pytest.raises(LatentError, match=r"not written: tensor 'styles' is not finite"):
         broken.save(tmp_path / f"x{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"image": "photo.png"}, "expected a dict as 'image' in metadata, got str"),
+        ({"generator": None}, "expected a str as 'generator' in metadata, got NoneType"),
+        ({"network": "x.pkl"}, "expected a dict as 'network' in metadata, got str"),
+        ({"count": 2**64}, "a number of more than 64 bits"),
+        ({"list": [0] * 100_001}, "metadata of more than 100000 values"),
+        ({"set": {1, 2}}, "metadata are not JSON"),
+        ({(1, 2): 3}, "metadata are not JSON"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_metadata_that_could_not_be_read_are_not_written(
+    suffix: str, metadata: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    latent = GENERATORS["stylegan2"].sample(1).replace(metadata=metadata)
+    with pytest.raises(LatentError, match=f"x{suffix}: not written: .*{reason}"):
+        latent.save(tmp_path / f"x{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fingerprint_and_a_header_that_could_not_be_read_are_not_written(tmp_path: Path) -> None:
+    latent = GENERATORS["stylegan2"].sample(1)
+    with pytest.raises(LatentError, match=r"not written: the generator's fingerprint is missing"):
+        latent.replace(fingerprint="no fingerprint").save(tmp_path / "x.pt")
+    with pytest.raises(LatentError, match=r"not written: metadata of \d+ bytes, a file has"):
+        latent.replace(metadata={"note": "x" * (5 << 20)}).save(tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_numbers_of_numpy_and_torch_are_written_as_numbers(suffix: str, tmp_path: Path) -> None:
+    found = {"a": np.int64(1), "b": [np.float32(0.5)], "c": torch.tensor(2), "d": np.bool_(True)}
+    GENERATORS["stylegan2"].sample(1).replace(metadata=found).save(tmp_path / f"x{suffix}")
+    metadata = Latent.load(tmp_path / f"x{suffix}").metadata
+    assert metadata == {"a": 1, "b": [0.5], "c": 2, "d": True}
+    assert [type(metadata[key]) for key in "acd"] == [int, int, bool]

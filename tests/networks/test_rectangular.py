@@ -309,3 +309,16 @@ def test_the_commands_work(
     assert "a face is cut as a square" in one_line(
         run("project", "photo.jpg", *net, "--crop", "face", *QUICK)
     )
+
+
+def test_a_crop_is_taken_from_the_metadata_of_a_latent(generator: Generator) -> None:
+    picture = Image.effect_noise((200, 160), 60).convert("RGB")
+    space = Space.parse("W")
+    height, width = generator.image_size
+    image, facts = load_target(generator, space, picture, Framing(crop=(20, 10, 1.5 * width)))
+    assert len(facts["crop"]) == 4
+    again, same = load_target(generator, space, picture, Framing(crop=facts["crop"]))
+    assert torch.equal(again, image)
+    assert same == facts
+    with pytest.raises(UsageError, match="would be squeezed"):
+        load_target(generator, space, picture, Framing(crop=(20, 10, width, height + 8)))

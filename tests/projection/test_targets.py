@@ -266,3 +266,64 @@ def test_a_tensor_that_wants_gradients_is_an_image() -> None:
         warnings.simplefilter("error")
         target, _ = make_target(small_generator(), Space.parse("W"), image)
     assert not target.requires_grad
+
+
+def test_a_crop_of_any_sequence_is_the_same_crop() -> None:
+    picture = Image.fromarray(np.arange(100 * 200 * 3, dtype=np.uint8).reshape(100, 200, 3))
+    wanted, facts = make_target(
+        GENERATOR, Space.parse("W"), picture, Framing(crop=(100.0, 0.0, 64.0))
+    )
+    assert facts["crop"] == [100.0, 0.0, 64.0]
+    box = [100, 0, 64]
+    for crop in (box, np.array(box), torch.tensor(box), [*box, 64]):
+        image, where = make_target(GENERATOR, Space.parse("W"), picture, Framing(crop=crop))
+        assert torch.equal(image, wanted)
+        assert where == facts
+    with pytest.raises(UsageError, match="crop is 64×32 px and would be squeezed"):
+        make_target(GENERATOR, Space.parse("W"), picture, Framing(crop=(100, 0, 64, 32)))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"crop": "Face"}, "got 'Face'; did you mean face"),
+        ({"crop": "center"}, "got 'center'; did you mean centre"),
+        ({"crop": "left"}, "crop is .*'centre' or 'face', got 'left'"),
+        ({"crop": (1, 2)}, r"got \(1, 2\)"),
+        ({"crop": ("1", 2, 3)}, "got"),
+        ({"crop": (1, 2, math.nan)}, "got"),
+        ({"crop": (1, 2, 0)}, "a side above 0"),
+        ({"crop": 5}, "got 5"),
+        ({"face": "1"}, "face is an integer, got '1'"),
+        ({"keep_size": "no"}, "keep_size is True or False, got 'no'"),
+        ({"reading": None}, "reading is a ReadOptions, got None"),
+    ],
+)
+def test_a_framing_that_says_nothing_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        Framing(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"settings": "draft"}, r"got 'draft'; preset\('draft', 'W'\) makes them"),
+        ({"settings": 3}, "settings are ProjectionSettings, got 3"),
+        ({"perceptual": "lpips-alex"}, r"perceptual is a loaded distance, got 'lpips-alex'; load_"),
+        ({"crop_perceptual": "lpips-alex"}, "crop_perceptual is a loaded distance"),
+        ({"framing": "centre"}, "framing is a Framing, got 'centre'"),
+    ],
+)
+def test_names_in_place_of_objects_are_refused_with_what_makes_them(
+    options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        invert.project(GENERATOR, photo(), "W", **options)
+
+
+def test_a_distribution_of_no_part_is_refused_before_it_is_computed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="got 'feature'; did you mean features"):
+        GENERATOR.target_distribution("feature", 5, cache_dir=tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    GENERATOR.target_distribution("features", 5, cache_dir=str(tmp_path))
+    assert list(tmp_path.iterdir())
