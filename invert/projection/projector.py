@@ -131,8 +131,8 @@ def project(
     interrupted or diverges, no second one follows: its best point, converted to the space, is the
     result.
 
-    Raises :class:`UsageError` for images, spaces and inits that do not fit and for names in place of
-    settings and distances, and KeyboardInterrupt where one comes before there is a point.
+    Raises :class:`UsageError` for images, spaces and inits that do not fit and for names in place
+    of settings and distances, and KeyboardInterrupt where one comes before there is a point.
     """
     # Check.
     target_space = Space.parse(space)
