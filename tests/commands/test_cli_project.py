@@ -286,7 +286,7 @@ def test_an_interrupt_saves_the_best_so_far(
             2,
             "face (--face) and crop (--crop) both say where to cut",
         ),
-        (["photos/face.png", "--keep-size", "--face", "0"], 2, "no --crop or --face"),
+        (["photos/face.png", "--keep-size", "--face", "0"], 2, "no crop or face"),
         (["photos/face.png", "--crop", "0,0,999"], 2, "crop"),
         (["photos/face.png", "--perceptual", "lpisp"], 2, "st-lpips-alex"),
         (["photos/face.png", "--device", "tpu"], 2, "unknown device"),
