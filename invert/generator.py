@@ -356,7 +356,9 @@ class Generator:
         if mode == "random":
             generator = torch.Generator().manual_seed(check_seed(seed))
             return [
-                torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype)
+                torch.randn(n, 1, h, w, generator=generator, dtype=torch.float32).to(
+                    self.device, self.dtype
+                )
                 for h, w in sizes.noise
             ]
         maps = constant_noise(self.network, latent.space, sizes, n)

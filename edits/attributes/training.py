@@ -305,7 +305,7 @@ class Descent:
         # Coordinates before and after, with the noise that stands for the ridge.
         current = replace(flow, kernel=kernel)
         y, target = ends(flow, pairs)
-        noise = torch.randn(y.shape, generator=random).to(y)
+        noise = torch.randn(y.shape, generator=random, dtype=torch.float32).to(y)
         noise *= (self.ridge * y.square().mean()).sqrt()
 
         # Share of the displacement's squares that the flow does not predict.

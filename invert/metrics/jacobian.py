@@ -58,9 +58,9 @@ def path_length(generator: Generator, latent: Latent, *, seed: int) -> float:
 
     The mean of its square over y is ‖J_w‖²_F.
     """
-    y = torch.randn(
-        1, 3, *generator.check(latent).image, generator=torch.Generator().manual_seed(seed)
-    )
+    random = torch.Generator().manual_seed(seed)
+    shape = (1, 3, *generator.check(latent).image)
+    y = torch.randn(shape, generator=random, dtype=torch.float32)
     return transposed_products(generator, latent, y).norm().item()
 
 
@@ -85,13 +85,14 @@ def singular_values(
                 f"a Jacobian of {height}×{width} values is too large to be whole; "
                 "--rank N finds its N largest singular values"
             )
-        columns = products(generator, latent, torch.eye(width))
+        columns = products(generator, latent, torch.eye(width, dtype=torch.float32))
         values = torch.linalg.svdvals(torch.linalg.qr(columns.T, mode="r").R)
         return values[:rank].cpu().double()
 
     # The range of J from random directions, sharpened by JJᵀ twice; then J inside that range.
     random = torch.Generator().manual_seed(seed)
-    directions = torch.randn(rank + OVERSAMPLING, width, generator=random)
+    shape = (rank + OVERSAMPLING, width)
+    directions = torch.randn(shape, generator=random, dtype=torch.float32)
     for _ in range(1 + POWER_ITERATIONS):
         basis = torch.linalg.qr(products(generator, latent, directions).T).Q.T  # [k, 3·H·W]
         inside = transposed_products(generator, latent, basis)  # [k, w_dim]
