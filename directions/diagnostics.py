@@ -13,6 +13,7 @@ from torch import Tensor
 from directions.direction import Direction
 from directions.w_space import WSpace
 from invert.errors import UsageError
+from invert.hardware.modes import without_autocast
 
 RANDOM_VECTORS = 1000
 SEED = 0
@@ -49,6 +50,7 @@ class Measurement:
         return asdict(self) | {"random_range": list(self.random_range)}
 
 
+@without_autocast()
 def measure(
     direction: Direction,
     space: WSpace,

@@ -18,6 +18,7 @@ from torch import Tensor
 from invert.arguments import check_seeds
 from invert.errors import UsageError
 from invert.generator import Generator, NoiseMode
+from invert.hardware.modes import default_modes
 from invert.hardware.precision import full_precision
 from invert.latents.latent import Latent
 from invert.metrics.generated import sampled, w_of, with_w
@@ -53,6 +54,7 @@ def jacobians(
     return torch.stack(spectra), torch.tensor(lengths, dtype=torch.float64)
 
 
+@default_modes()
 def path_length(generator: Generator, latent: Latent, *, seed: int) -> float:
     """‖J_wᵀ y‖ of one :func:`sampled` point for y ~ N(0, 1)^[3, H, W] drawn from `seed`, [K] eq. 4.
 
@@ -64,6 +66,7 @@ def path_length(generator: Generator, latent: Latent, *, seed: int) -> float:
     return transposed_products(generator, latent, y).norm().item()
 
 
+@default_modes()
 def singular_values(
     generator: Generator, latent: Latent, *, rank: int | None = None, seed: int = 0
 ) -> Tensor:
