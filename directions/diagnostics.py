@@ -13,6 +13,7 @@ from torch import Tensor
 from directions.direction import Direction
 from directions.w_space import WSpace
 from invert.errors import UsageError
+from invert.hardware.modes import without_autocast
 
 RANDOM_VECTORS = 1000
 SEED = 0
@@ -49,6 +50,7 @@ class Measurement:
         return asdict(self) | {"random_range": list(self.random_range)}
 
 
+@without_autocast()
 def measure(
     direction: Direction,
     space: WSpace,
@@ -121,7 +123,8 @@ def random_std(space: WSpace) -> tuple[float, float, float]:
     scale = space.samples.var(0).mean().sqrt().item()
 
     generator = torch.Generator().manual_seed(SEED)
-    vectors = F.normalize(torch.randn(RANDOM_VECTORS, space.w_dim, generator=generator), dim=1)
+    shape = (RANDOM_VECTORS, space.w_dim)
+    vectors = F.normalize(torch.randn(shape, generator=generator, dtype=torch.float32), dim=1)
     stds = (space.samples @ vectors.T).std(0)
     low, high = (torch.quantile(stds, q).item() / scale for q in (0.01, 0.99))
     return scale, low, high

@@ -84,7 +84,7 @@ class Direction:
         rows = self.vectors if self.vectors.ndim == 1 else self.vectors[first:stop]
 
         # s·σ·V_j for first <= j < stop.
-        offset = torch.zeros(num_ws, self.w_dim)
+        offset = torch.zeros(num_ws, self.w_dim, dtype=torch.float32)
         offset[first:stop] = strength * self.sigma * rows
         return offset
 

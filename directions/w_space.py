@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from invert.errors import UsageError
+from invert.hardware.modes import without_autocast
 from invert.latents.statistics import W_SAMPLES, sample_w
 from invert.latents.w_spaces import w_space_name
 
@@ -49,6 +50,7 @@ class WSpace:
         """Number of components of w."""
         return self.samples.shape[1]
 
+    @without_autocast()
     def std_along(self, vectors: Tensor) -> float:
         """σ, the standard deviation of W along unit vectors [w_dim] or [num_ws, w_dim].
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from invert.arguments import MAX_PIXELS, check_psi, check_seed, check_seeds, whole
 from invert.errors import FingerprintError, LatentError, UsageError, did_you_mean
+from invert.hardware.modes import default_modes, without_autocast
 from invert.hardware.passes import passes
 from invert.hardware.precision import full_precision
 from invert.hardware.processor import lacks_bfloat16
@@ -69,7 +70,8 @@ class Generator:
                 "half precision may be many times slower than full",
                 stacklevel=2,
             )
-        network = copy.deepcopy(self.network).to(torch.bfloat16)
+        with default_modes():
+            network = copy.deepcopy(self.network).to(torch.bfloat16)
         return Generator(network, fingerprint=self.fingerprint, name=self.name, path=self.path)
 
     # -- facts
@@ -141,19 +143,24 @@ class Generator:
     # -- latents
 
     def mapping(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """w [N, w_dim] from z [N, z_dim]; conditional generators need labels [N, c_dim]."""
+        """w [N, w_dim] from z [N, z_dim]; conditional generators need labels [N, c_dim].
+
+        Gradients flow to z and labels that require them.
+        """
         if self.c_dim and label is None:
             raise UsageError(
                 f"this generator is conditional: expected a label of {self.c_dim} values"
             )
         if label is not None and tuple(label.shape) != (len(z), self.c_dim):
             raise UsageError(f"expected labels {[len(z), self.c_dim]}, got {list(label.shape)}")
-        with torch.inference_mode(), full_precision():
+        keep_grad = needs_grad([z] if label is None else [z, label])
+        with torch.inference_mode(not keep_grad), without_autocast(), full_precision(not keep_grad):
             w = self.network.mapping(
                 z.to(self.device), None if label is None else label.to(self.device)
             )
-        return w.clone()  # an ordinary tensor again, usable in autograd
+        return w if keep_grad else w.clone()  # an ordinary tensor again, usable in autograd
 
+    @without_autocast()
     def sample(
         self,
         seeds: int | Iterable[int],
@@ -232,7 +239,8 @@ class Generator:
         is none. Gradients flow to the styles.
         """
         check_layer(self.network, Space("W+", layer))
-        return early_maps(self.network, styles.unbind(1), layer, noise, start)
+        with without_autocast():
+            return early_maps(self.network, styles.unbind(1), layer, noise, start)
 
     def latent(self, ws: Tensor) -> Latent:
         """The point of W [N, w_dim] or W+ [N, num_ws, w_dim] in a tensor."""
@@ -285,8 +293,8 @@ class Generator:
         latent = latent.to(self.device, self.dtype)
         if target == latent.space:
             return latent
-        keep_grad = needs_grad(latent)
-        with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
+        keep_grad = needs_grad(latent.tensors())
+        with torch.inference_mode(not keep_grad), without_autocast(), full_precision(not keep_grad):
             result = convert_latent(self.network, latent, target, sizes)
         return result if keep_grad else result.map(Tensor.clone)
 
@@ -297,13 +305,14 @@ class Generator:
 
         On a CPU batches would change pixels. `noise` is used where the latent has no noise maps of
         its own; "random" draws them from `seed`. Gradients flow to latents that require them;
-        images without gradients are in full precision (`invert.hardware.precision`).
+        images without gradients are in full precision (`invert.hardware.precision`). A latent of
+        forward-mode AD that requires no gradient gives images without a tangent.
         """
         sizes = self.check(latent)
         if noise not in ("const", "none", "random"):
             raise UsageError(f"noise is 'const', 'none' or 'random', got {noise!r}")
 
-        keep_grad = needs_grad(latent)
+        keep_grad = needs_grad(latent.tensors())
         with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, noise, sizes, seed)
@@ -331,7 +340,7 @@ class Generator:
         Gradients flow as in :meth:`render`. Raises :class:`UsageError` for another size.
         """
         sizes = self.check(latent)
-        keep_grad = needs_grad(latent)
+        keep_grad = needs_grad(latent.tensors())
         with torch.inference_mode(not keep_grad), full_precision(not keep_grad):
             latent = latent.to(self.device, self.dtype)
             maps = self._noise(latent, "const", sizes, 0)
@@ -356,7 +365,9 @@ class Generator:
         if mode == "random":
             generator = torch.Generator().manual_seed(check_seed(seed))
             return [
-                torch.randn(n, 1, h, w, generator=generator).to(self.device, self.dtype)
+                torch.randn(n, 1, h, w, generator=generator, dtype=torch.float32).to(
+                    self.device, self.dtype
+                )
                 for h, w in sizes.noise
             ]
         maps = constant_noise(self.network, latent.space, sizes, n)
@@ -382,7 +393,8 @@ class Generator:
 
     @cached_property
     def _statistics(self) -> Statistics:
-        return w_statistics(self.network)
+        with default_modes():  # they are kept
+            return w_statistics(self.network)
 
     def target_distribution(
         self,
@@ -408,12 +420,13 @@ class Generator:
         check_layer(self.network, Space("W+", layer))
         folder = None if cache_dir is None else Path(cache_dir)
         if layer not in self._maps:
-            self._maps[layer] = {
-                k: v.to(self.device, self.dtype)
-                for k, v in cached_map_distributions(
-                    self.network, layer, self.fingerprint, folder
-                ).items()
-            }
+            with default_modes():  # they are kept
+                self._maps[layer] = {
+                    k: v.to(self.device, self.dtype)
+                    for k, v in cached_map_distributions(
+                        self.network, layer, self.fingerprint, folder
+                    ).items()
+                }
 
         if part not in self._maps[layer]:
             raise UsageError(f"this generator has no {part} at layer {layer}")
@@ -437,6 +450,6 @@ class Generator:
         )
 
 
-def needs_grad(latent: Latent) -> bool:
-    """Whether gradients are to flow to a tensor of the latent."""
-    return torch.is_grad_enabled() and any(t.requires_grad for t in latent.tensors())
+def needs_grad(tensors: Iterable[Tensor]) -> bool:
+    """Whether gradients are to flow to one of the tensors."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,10 +13,12 @@ from invert.files.addresses import refuse_address
 from invert.files.file_kinds import FileKind
 from invert.files.regular_files import is_missing
 from invert.generator import Generator
+from invert.hardware.modes import default_modes, ordinary
 from invert.networks.network import SynthesisNetwork
 from invert.recognition import NO_CHECKPOINT, expecting
 
 
+@default_modes()
 def load_generator(
     name_or_path: str | Path = "ffhq-mobile",
     *,
@@ -59,6 +62,7 @@ def load_generator(
         raise ModelFileError(f"{path}: {error}") from error
 
 
+@default_modes()
 def generator_from_checkpoint(
     checkpoint: Checkpoint,
     *,
@@ -78,6 +82,10 @@ def generator_from_checkpoint(
         raise UsageError(
             f"{dtype} means mixed precision, which needs CUDA, got {device}; use torch.float32"
         )
+
+    # Tensors that were read in inference_mode would be weights that no gradient passes.
+    tensors = {name: ordinary(t) for name, t in checkpoint.tensors.items()}
+    checkpoint = replace(checkpoint, tensors=tensors)
 
     # Mixed precision keeps the weights in float32; autocast rounds what is computed with them.
     network = build_network(checkpoint).to(device=device, dtype=torch.float32 if half else dtype)

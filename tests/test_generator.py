@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import torch.autograd.forward_ad as forward_ad
 from networks import small_generator, small_mobile
 
 from invert.errors import FingerprintError, LatentError, SpaceError, UsageError
@@ -153,6 +154,32 @@ def test_gradients_reach_every_part_of_a_point() -> None:
     generator.render(x).square().mean().backward()
     rendered = x.replace(companion=None).tensors()  # the companion is never rendered
     assert all(t.grad is not None and bool(t.grad.abs().sum() > 0) for t in rendered)
+
+
+def test_gradients_reach_z_through_the_mapping_network() -> None:
+    generator = small_generator(c_dim=3)
+    z, label = torch.full((2, 32), 0.5), torch.eye(3)[:2]
+    plain = generator.mapping(z, label)
+    assert not plain.requires_grad
+    for leaves in ((z.clone().requires_grad_(), label), (z, label.clone().requires_grad_())):
+        w = generator.mapping(*leaves)
+        assert torch.equal(w, plain)
+        (leaf,) = (t for t in leaves if t.requires_grad)
+        (gradient,) = torch.autograd.grad(w.square().sum(), leaf)
+        assert gradient.any()
+        with torch.no_grad():
+            assert not generator.mapping(*leaves).requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")  # in torch itself
+def test_a_tangent_of_forward_differentiation_passes_where_a_gradient_does() -> None:
+    generator = small_generator()
+    w = generator.w_avg[None]
+    with forward_ad.dual_level():
+        for leaf, passes in ((w, False), (w.clone().requires_grad_(), True)):
+            dual = forward_ad.make_dual(leaf, torch.ones_like(w))
+            image = generator.render(generator.latent(dual))
+            assert (forward_ad.unpack_dual(image).tangent is not None) == passes
 
 
 def test_results_are_ordinary_tensors_for_autograd() -> None:

@@ -18,6 +18,7 @@ from invert.checkpoints.source import naming
 from invert.errors import FingerprintError, ModelFileError, UsageError
 from invert.files.file_kinds import FileKind
 from invert.generator import Generator
+from invert.hardware.modes import default_modes
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
 from invert.recognition import expecting
@@ -59,6 +60,7 @@ def save_attribute_model(
     FORMAT.write(path, fields, tensors, allow_nan=False)
 
 
+@default_modes()
 def load_attribute_model(path: str | Path, generator: Generator | None = None) -> AttributeModel:
     """The model in `path`; with a generator only if it is that one's.
 

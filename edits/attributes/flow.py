@@ -23,6 +23,7 @@ from torch import Tensor
 
 from edits.masks import at_size
 from invert.errors import UsageError
+from invert.hardware.modes import default_modes, ordinary
 
 RGB = 3
 # norm of c·M at most, per step: the terms of a series stay near the size of its sum
@@ -69,7 +70,8 @@ class LinearFlow:
     @cached_property
     def inverse(self) -> Tensor:
         """P⁺ [K, C], with P⁺P = 1 in float64."""
-        return torch.linalg.pinv(self.basis.detach().cpu().double())
+        with default_modes():  # it is kept
+            return torch.linalg.pinv(ordinary(self.basis.detach()).cpu().double())
 
     @property
     def norm(self) -> float:

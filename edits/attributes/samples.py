@@ -66,10 +66,14 @@ class PairSampler:
         rows, maps, strengths, starts = [], [], [], []
         for k in indices:
             random = torch.Generator().manual_seed(k * SEEDS + self.seed)
-            drawn = (2 * float(torch.rand((), generator=random)) - 1) * self.limit
+            drawn = (
+                2 * float(torch.rand((), generator=random, dtype=torch.float32)) - 1
+            ) * self.limit
             strengths.append(drawn if strength is None else strength)
             rows.append(self._w(random))
-            maps.append([torch.randn(1, 1, *size, generator=random) for size in sizes])
+            maps.append(
+                [torch.randn(1, 1, *size, generator=random, dtype=torch.float32) for size in sizes]
+            )
             starts.append(network.sampled_start(1, random))
 
         # w⁺ before, and w⁺ + c·v after.
@@ -102,7 +106,9 @@ class PairSampler:
     def _w(self, random: torch.Generator) -> Tensor:
         """A sampled w [1, w_dim]; conditional generators get a random class."""
         generator = self.generator
-        psi = PSI[0] + (PSI[1] - PSI[0]) * float(torch.rand((), generator=random))
+        psi = PSI[0] + (PSI[1] - PSI[0]) * float(
+            torch.rand((), generator=random, dtype=torch.float32)
+        )
         w = generator.random_w(1, random)
         return generator.w_avg + psi * (w - generator.w_avg)
 

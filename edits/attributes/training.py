@@ -25,6 +25,7 @@ from invert import interrupts
 from invert.arguments import check_kinds
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.hardware.modes import default_modes
 from invert.images.images import area_downscale
 from invert.latents.layer_ranges import styles_inside
 from invert.latents.spaces import Space
@@ -98,6 +99,7 @@ Callback = Callable[[AttributeStep], None]
 
 
 @interrupts.postponed()
+@default_modes()
 def train_attribute_model(
     generator: Generator,
     direction: Direction,
@@ -305,7 +307,7 @@ class Descent:
         # Coordinates before and after, with the noise that stands for the ridge.
         current = replace(flow, kernel=kernel)
         y, target = ends(flow, pairs)
-        noise = torch.randn(y.shape, generator=random).to(y)
+        noise = torch.randn(y.shape, generator=random, dtype=torch.float32).to(y)
         noise *= (self.ridge * y.square().mean()).sqrt()
 
         # Share of the displacement's squares that the flow does not predict.

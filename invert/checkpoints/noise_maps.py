@@ -53,5 +53,7 @@ def _draw(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         for conv in ("conv0", "conv1"):
             layer = f"synthesis.b{r}.{conv}"
             if f"{layer}.noise_strength" in tensors:
-                maps[f"{layer}.noise_const"] = torch.randn(size_at(start, r), generator=generator)
+                maps[f"{layer}.noise_const"] = torch.randn(
+                    size_at(start, r), generator=generator, dtype=torch.float32
+                )
     return maps

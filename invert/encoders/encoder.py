@@ -19,6 +19,7 @@ from invert.encoders.refinement import Refinement
 from invert.encoders.slope import Slope, Target, slope_size
 from invert.errors import FingerprintError, UsageError
 from invert.generator import Generator
+from invert.hardware.modes import default_modes, float32_by_default, ordinary
 from invert.hardware.precision import full_precision
 from invert.images.images import area_downscale
 from invert.latents.companion import Companion
@@ -183,7 +184,8 @@ class Encoder(nn.Module):
         Each pass of a refinement renders the encoding and takes the gradient of its distance to
         `images`, which costs about as much as a step of a projection.
         """
-        with torch.no_grad(), full_precision():
+        with default_modes(), torch.no_grad(), full_precision():
+            images = ordinary(images)
             encoding = self(images)
             if self.refinement is not None:
                 for step in self.passes(generator, encoding, images):
@@ -233,6 +235,8 @@ class Encoder(nn.Module):
         )
 
 
+@default_modes()
+@float32_by_default()
 def new_encoder(
     generator: Generator,
     layer: int,

@@ -21,6 +21,7 @@ from invert.encoders.encoder import Encoder, EncoderShape, shape_facts
 from invert.errors import FingerprintError, ModelFileError
 from invert.files.file_kinds import FileKind
 from invert.generator import Generator
+from invert.hardware.modes import default_modes
 from invert.recognition import expecting
 
 FORMAT = FileFormat(
@@ -55,6 +56,7 @@ def save_encoder(
     FORMAT.write(path, fields, tensors)
 
 
+@default_modes()
 def load_encoder(path: Path, generator: Generator) -> Encoder:
     """The encoder in a file, on the generator's device, in evaluation mode.
 

@@ -67,7 +67,10 @@ class Samples:
         styles = self._styles(count, random)
         network = self.generator.network
         sizes = self.generator.shapes("NW+").noise[: self.layer - network.first]
-        noise = [torch.randn(count, 1, *size, generator=random).to(styles) for size in sizes]
+        noise = [
+            torch.randn(count, 1, *size, generator=random, dtype=torch.float32).to(styles)
+            for size in sizes
+        ]
         start = network.sampled_start(count, random)
         with torch.no_grad():
             features, rgb = self.generator.early_maps(styles, self.layer, noise, start)
@@ -76,9 +79,9 @@ class Samples:
         sides = [t.shape[2:] for t in (features, rgb) if t is not None]
         height, width = map(min, zip(*sides, strict=True))
         cells = round(self.reach * min(height, width))
-        chosen = torch.rand(count, 1, generator=random) < self.moved
+        chosen = torch.rand(count, 1, generator=random, dtype=torch.float32) < self.moved
         steps = torch.randint(-cells, cells + 1, (count, 2), generator=random) * chosen
-        shares = steps / torch.tensor([height, width])
+        shares = steps / torch.tensor([height, width], dtype=torch.float32)
         return Encoding(
             moved(features, shares), None if rgb is None else moved(rgb, shares), styles
         )
@@ -95,8 +98,8 @@ class Samples:
         generator = self.generator
         num_ws = generator.num_ws
         low, high = self.psi
-        psi = low + (high - low) * torch.rand(count, 1, generator=random)
-        both = torch.rand(count, 1, generator=random) < self.mixing
+        psi = low + (high - low) * torch.rand(count, 1, generator=random, dtype=torch.float32)
+        both = torch.rand(count, 1, generator=random, dtype=torch.float32) < self.mixing
         crossover = torch.randint(1, num_ws, (count, 1), generator=random)
         later = both & (torch.arange(num_ws) >= crossover)
 
@@ -112,7 +115,7 @@ def moved(maps: Tensor, shares: Tensor) -> Tensor:
     Content is mirrored into what comes in, without repeating the edge. Shares are whole cells, and
     below 1.
     """
-    cells = (shares * torch.tensor(maps.shape[2:])).round().long()
+    cells = (shares * torch.tensor(maps.shape[2:], dtype=torch.float32)).round().long()
     rows, columns = (
         mirror(torch.arange(side) - cells[:, axis, None], side).to(maps.device)
         for axis, side in enumerate(maps.shape[2:])

@@ -11,6 +11,7 @@ from torch import Tensor
 from invert.encoders.encoding import Encoding
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.hardware.modes import default_modes
 from invert.images.images import area_downscale
 from invert.latents.latent import Latent
 from invert.latents.spaces import Space
@@ -94,6 +95,7 @@ def slope_size(generator: Generator, layer: int) -> int:
 
 
 @cache
+@default_modes()
 def slope_distance(device: torch.device, dtype: torch.dtype) -> PerceptualDistance:
     """The perceptual part of the distance, loaded once."""
     return load_perceptual("st-lpips-vgg", device=device, dtype=dtype).shallow(DEPTHS)

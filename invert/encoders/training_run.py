@@ -27,6 +27,7 @@ from invert.files.run_folder import (
     forget_later_steps,
 )
 from invert.generator import Generator
+from invert.hardware.modes import default_modes
 from invert.metrics.perceptual import PerceptualDistance, load_perceptual
 
 SAVE_SECONDS = 60.0
@@ -63,7 +64,8 @@ def train_encoder(
     to be resumed, or under way in another process, and for a start of another layer or backbone.
     """
     output, start = Path(output), None if start is None else Path(start)
-    with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
+    run_folder = output.with_suffix(".run")
+    with default_modes(), alone_in(run_folder) as folder, interrupts.postponed():
         check_run(folder, resume=resume)
         if resume and start is not None:
             raise UsageError("a run that goes on has its weights; give a start or resume")

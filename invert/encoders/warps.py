@@ -52,7 +52,7 @@ def placed(images: Tensor, random: torch.Generator, share: float = 0.8) -> Tenso
 def mixed(images: Tensor, others: Tensor, random: torch.Generator, share: float = 0.35) -> Tensor:
     """A smooth mixture with the image of the same row of `others`; `share` of them."""
     n = len(images)
-    cells = torch.randn(n, 1, PATCHES, PATCHES, generator=random).to(images)
+    cells = torch.randn(n, 1, PATCHES, PATCHES, generator=random, dtype=torch.float32).to(images)
     wide = F.interpolate(cells, images.shape[2:], mode="bicubic", align_corners=False)
     mask = torch.sigmoid(STEEPNESS * wide) * chosen(n, share, random, images)
     return images + mask * (others - images)
@@ -106,9 +106,11 @@ def uniform(
     size: int | tuple[int, ...], low: float, high: float, random: torch.Generator
 ) -> Tensor:
     """Numbers between low and high, on the CPU."""
-    return low + (high - low) * torch.rand(size, generator=random)
+    return low + (high - low) * torch.rand(size, generator=random, dtype=torch.float32)
 
 
 def chosen(count: int, share: float, random: torch.Generator, like: Tensor) -> Tensor:
     """[count, 1, 1, 1], true for about `share` of them, on the device of `like`."""
-    return (torch.rand(count, 1, 1, 1, generator=random) < share).to(like.device)
+    return (torch.rand(count, 1, 1, 1, generator=random, dtype=torch.float32) < share).to(
+        like.device
+    )

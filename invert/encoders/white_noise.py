@@ -16,7 +16,7 @@ def white_noise(
     the same place.
     """
     height, width = size
-    field = torch.randn(channels, height, width, generator=random).to(like)
+    field = torch.randn(channels, height, width, generator=random, dtype=torch.float32).to(like)
     down = torch.randint(height, (count, 1), generator=random)
     right = torch.randint(width, (count, 1), generator=random)
 

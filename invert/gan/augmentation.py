@@ -11,6 +11,7 @@ which R1 needs. The original filters with wavelets instead, and has three rarer 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,11 +35,15 @@ class Randomness:
 
     def uniform(self) -> Tensor:
         """[N] in [0, 1)."""
-        return torch.rand(self.count, generator=self.random).to(self.probability)
+        return torch.rand(self.count, generator=self.random, dtype=torch.float32).to(
+            self.probability
+        )
 
     def normal(self) -> Tensor:
         """[N], N(0, 1)."""
-        return torch.randn(self.count, generator=self.random).to(self.probability)
+        return torch.randn(self.count, generator=self.random, dtype=torch.float32).to(
+            self.probability
+        )
 
     def maybe(self, value: Tensor, neutral: float) -> Tensor:
         """`value` [N] where the transformation happens, `neutral` elsewhere."""
@@ -82,8 +87,10 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
     count, channels, height, width = images.shape
 
     # Places in half sides, (x, y) from −1 to 1 between the outer edges, then in pixels.
-    y = (torch.arange(height, device=images.device) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width, device=images.device) + 0.5) * (2 / width) - 1
+    y, x = (
+        (torch.arange(side, device=images.device, dtype=torch.float32) + 0.5) * (2 / side) - 1
+        for side in (height, width)
+    )
     rows = [x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(height, width)]
     places = torch.stack([row.to(maps) for row in rows]).flatten(1)
     px, py = (maps @ places).unbind(1)  # [N, H · W]
@@ -126,10 +133,11 @@ def random_colours(chance: Randomness) -> tuple[Tensor, Tensor]:
     saturation = torch.exp2(chance.maybe(chance.normal() * SATURATION_STD, 0.0))
 
     # A turn about the grey axis v (Rodrigues), of which the part along v keeps its size.
-    v = torch.full((3,), 1 / math.sqrt(3), device=hue.device)
+    like: dict[str, Any] = {"dtype": hue.dtype, "device": hue.device}
+    v = torch.full((3,), 1 / math.sqrt(3), **like)
     along = torch.outer(v, v)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=hue.device) / math.sqrt(3)
-    eye = torch.eye(3, device=hue.device)
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], **like) / math.sqrt(3)
+    eye = torch.eye(3, **like)
     cos, sin, sat = (value[:, None, None] for value in (hue.cos(), hue.sin(), saturation))
     turned = cos * (eye - along) + sin * cross
     matrix = contrast[:, None, None] * (along + sat * turned)

@@ -39,8 +39,9 @@ class EqualConv(nn.Module):
         taps: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel, generator=random))
-        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        shape = (outputs, inputs, kernel, kernel)
+        self.weight = nn.Parameter(torch.randn(shape, generator=random, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32)) if bias else None
         self.scale = 1 / math.sqrt(inputs * kernel * kernel)
         self.activate = activate
         self.gain = gain
@@ -70,8 +71,9 @@ class EqualLinear(nn.Module):
         self, inputs: int, outputs: int, *, random: torch.Generator, activate: bool = True
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=random))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        shape = (outputs, inputs)
+        self.weight = nn.Parameter(torch.randn(shape, generator=random, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.scale = 1 / math.sqrt(inputs)
         self.activate = activate
 

@@ -37,7 +37,8 @@ def path_lengths(images: Tensor, styles: Tensor, random: torch.Generator) -> Ten
     StyleGAN2-ADA. y is scaled by 1 / √(pixels), which makes lengths comparable over resolutions.
     """
     pixels = images.shape[2] * images.shape[3]
-    y = torch.randn(images.shape, generator=random).to(images) / math.sqrt(pixels)
+    y = torch.randn(images.shape, generator=random, dtype=torch.float32).to(images)
+    y = y / math.sqrt(pixels)
     [gradient] = torch.autograd.grad((images * y).sum(), styles, create_graph=True)
     return gradient.square().sum(2).mean(1).sqrt()
 

@@ -43,7 +43,7 @@ class TrainableGenerator:
             k: nn.Parameter(v.detach().clone()) for k, v in tensors.items() if k not in self.fixed
         }
         if isinstance(self.latent_map, LearnedMap):
-            sigmas = torch.tensor(self.latent_map.learned_sigmas)
+            sigmas = torch.tensor(self.latent_map.learned_sigmas, dtype=torch.float32)
             self.parameters[LOG_SIGMAS] = nn.Parameter(sigmas.log())
 
     def network(self, parameters: Mapping[str, Tensor] | None = None) -> StyleGAN2:
@@ -67,7 +67,8 @@ class TrainableGenerator:
         log_sigmas = self.parameters[LOG_SIGMAS] if sigmas is None else sigmas
         limit, margin = self.latent_map.sigma_max, self.latent_map.margin
         height, width = (side + 2 * margin for side in network.start().shape[2:])
-        noise = torch.randn(count, self.latent_map.channels, height, width, generator=random)
+        shape = (count, self.latent_map.channels, height, width)
+        noise = torch.randn(shape, generator=random, dtype=torch.float32)
         kernels = gaussian_kernels(log_sigmas.exp().clamp(max=limit), margin)
         return convolve(noise.to(kernels), kernels)
 
@@ -148,7 +149,7 @@ def styles_of(
     With probability `mixing` the styles of a batch come from a second w from a random layer on.
     """
     start = network.start()
-    z = torch.randn(count, network.mapping.z_dim, generator=random)
+    z = torch.randn(count, network.mapping.z_dim, generator=random, dtype=torch.float32)
     w = network.mapping(z.to(start))
     styles = w[:, None].expand(-1, network.num_ws, -1)
     if mixing <= 0:
@@ -156,15 +157,14 @@ def styles_of(
 
     # Where the second w begins: after the last layer in batches that are not mixed.
     first = torch.randint(1, network.num_ws, (1,), generator=random)
-    mixed = torch.rand(1, generator=random) < mixing
+    mixed = torch.rand(1, generator=random, dtype=torch.float32) < mixing
     later = ((torch.arange(network.num_ws) >= first) & mixed).to(start.device)
-    other = network.mapping(torch.randn(z.shape, generator=random).to(start))
+    other = network.mapping(torch.randn(z.shape, generator=random, dtype=torch.float32).to(start))
     return w, torch.where(later[None, :, None], other[:, None], styles)
 
 
 def noise_of(network: StyleGAN2, first: int, count: int, random: torch.Generator) -> list[Tensor]:
     """Random noise maps [N, 1, H, W] of the layers from `first` on."""
-    return [
-        torch.randn(count, *network.noise_const(i).shape[1:], generator=random).to(network.start())
-        for i in range(first, network.num_ws)
-    ]
+    sizes = [network.noise_const(i).shape[1:] for i in range(first, network.num_ws)]
+    drawn = [torch.randn(count, *s, generator=random, dtype=torch.float32) for s in sizes]
+    return [noise.to(network.start()) for noise in drawn]

@@ -92,10 +92,12 @@ class GanTraining:
         self.discriminator_adam = lazy_adam(self.discriminator.parameters(), s.lr, s.r1_every)
 
         # State on the device.
-        self.probability = torch.zeros((), device=self.device)
-        self.path_mean = torch.zeros((), device=self.device)
-        self.r1 = torch.zeros((), device=self.device)
-        self.signs = torch.zeros((), device=self.device)  # summed since the last adaptation
+        self.probability = torch.zeros((), device=self.device, dtype=torch.float32)
+        self.path_mean = torch.zeros((), device=self.device, dtype=torch.float32)
+        self.r1 = torch.zeros((), device=self.device, dtype=torch.float32)
+        self.signs = torch.zeros(
+            (), device=self.device, dtype=torch.float32
+        )  # summed since the last adaptation
 
         self.step = 0
         self.seconds = 0.0

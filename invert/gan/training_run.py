@@ -30,6 +30,7 @@ from invert.gan.settings import GanSettings
 from invert.gan.start import begin_from_file
 from invert.gan.training import GanStep, GanTraining
 from invert.gan.training_state import resume_run, save_run
+from invert.hardware.modes import default_modes
 from invert.images.images import to_pil, write_png
 
 SAVE_SECONDS = 60.0
@@ -74,7 +75,8 @@ def train_gan(
     data, output = Path(data), Path(output)
     start = None if start is None else Path(start)
     check_sources(data, start)
-    with alone_in(output.with_suffix(".run")) as folder, interrupts.postponed():
+    run_folder = output.with_suffix(".run")
+    with default_modes(), alone_in(run_folder) as folder, interrupts.postponed():
         check_run(folder, resume=resume)
         with interrupts.immediate():  # nothing to keep yet
             crops = Crops(open_pictures(data, folder / "pictures"), settings.crops, settings.seed)

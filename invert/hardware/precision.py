@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from invert.hardware.modes import without_autocast
+
 TF32, FLOAT32 = "tf32", "ieee"  # torch's names
 
 
@@ -40,9 +42,12 @@ def full_precision(wanted: bool = True) -> Iterator[None]:
 
     By default CUDA rounds what a convolution reads to the 10 bits of TF32. That is faster, and good
     enough to follow gradients, but pictures differ by some thousandths from those of a CPU. So what
-    is shown, saved or measured is computed in here.
+    is shown, saved or measured is computed in here. Nor does a caller's autocast reach it.
     """
-    with FLAGS.wish(FLOAT32 if wanted else None):
+    if not wanted:
+        yield
+        return
+    with FLAGS.wish(FLOAT32), without_autocast():
         yield
 
 

@@ -77,7 +77,7 @@ class FaceDetector:
             boxes, scores, points = self.find(to_tensor(reduced))
 
         # Back to pixels of the photograph.
-        scale = torch.tensor([picture.width / width, picture.height / height])
+        scale = torch.tensor([picture.width / width, picture.height / height], dtype=torch.float32)
         boxes, points = boxes * scale.repeat(2), points * scale
         faces = [
             Face((left, top, right, bottom), score, tuple((x, y) for x, y in landmarks))
@@ -115,7 +115,7 @@ class FaceDetector:
     def propose(self, image: Tensor) -> Tensor:
         """Square boxes [N, 4] that may hold faces, of `SMALLEST` pixels up to the whole image."""
         height, width = image.shape[2:]
-        scale, levels = WINDOW / SMALLEST, [torch.empty(0, 9)]
+        scale, levels = WINDOW / SMALLEST, [torch.empty(0, 9, dtype=torch.float32)]
 
         # One level of the pyramid after the other.
         while min(height, width) * scale >= WINDOW:
@@ -125,7 +125,7 @@ class FaceDetector:
 
             # Each place that passes is a box of WINDOW pixels of this level.
             y, x = (score >= PASS[0]).nonzero(as_tuple=True)
-            corner = torch.stack([x, y], 1) * STRIDE
+            corner = torch.stack([x, y], 1).float() * STRIDE
             boxes = torch.cat([(corner + 1) / scale, (corner + WINDOW) / scale], 1).floor()
             level = torch.cat([boxes, score[y, x, None], output[1:, y, x].T], 1)
             levels.append(level[nms(boxes, level[:, 4], 0.5)])

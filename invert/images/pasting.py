@@ -46,7 +46,9 @@ def paste(
 
     # Each pixel of the box samples the picture, reduced to about the size that it has there.
     across, down = cut_shape(facts)
-    positions = positions_in(square, (left, top, right, bottom)) / torch.tensor([across, down])
+    positions = positions_in(square, (left, top, right, bottom)) / torch.tensor(
+        [across, down], dtype=torch.float32
+    )
     smaller = area_downscale(picture.float().cpu(), max(1, round(square.side * min(across, down))))
     pasted = F.grid_sample(smaller, positions[None], "bicubic", "border", align_corners=False)
 
@@ -99,9 +101,11 @@ def cut_shape(facts: Mapping[str, Any]) -> tuple[float, float]:
 def positions_in(square: Square, box: tuple[int, int, int, int]) -> Tensor:
     """Positions [height, width, 2] of a box's pixels in a square: (x, y), ±1 at its sides."""
     left, top, right, bottom = box
-    y, x = torch.meshgrid(
-        torch.arange(top, bottom) + 0.5, torch.arange(left, right) + 0.5, indexing="ij"
+    rows, columns = (
+        torch.arange(first, stop, dtype=torch.float32) + 0.5
+        for first, stop in ((top, bottom), (left, right))
     )
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     x, y = x - square.centre[0], y - square.centre[1]
     (dx, dy), length = square.right, (square.side / 2) ** 2
     return torch.stack([x * dx + y * dy, y * dx - x * dy], -1) / length

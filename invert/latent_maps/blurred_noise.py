@@ -43,7 +43,7 @@ class BlurredMap(LatentMap):
 
     def offsets(self) -> tuple[Tensor, Tensor]:
         """(y, x) of the kernel's cells from its centre, [side, 1] and [1, side]."""
-        line = torch.arange(-self.margin, self.margin + 1.0)
+        line = torch.arange(-self.margin, self.margin + 1.0, dtype=torch.float32)
         return line[:, None], line[None, :]
 
     @abstractmethod
@@ -139,7 +139,8 @@ class MotionMap(BlurredMap):
     def kernels(self) -> Tensor:
         """Lines of half-length √3 · σ, at angles that spread evenly over any range of channels."""
         half = math.sqrt(3) * self.sigmas()[:, None, None]
-        angle = GOLDEN_ANGLE * torch.arange(self.channels)[:, None, None]
+        channel = torch.arange(self.channels, dtype=torch.float32)
+        angle = GOLDEN_ANGLE * channel[:, None, None]
         y, x = self.offsets()
 
         # Distance from each cell to the nearest point of the line.
@@ -176,7 +177,7 @@ class LearnedMap(BlurredMap):
 
     def sigmas(self) -> Tensor:
         """σ of every channel [C]."""
-        return torch.tensor(self.learned_sigmas)
+        return torch.tensor(self.learned_sigmas, dtype=torch.float32)
 
     def kernels(self) -> Tensor:
         """Gaussians."""

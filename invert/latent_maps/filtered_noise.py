@@ -55,14 +55,15 @@ class LatentMap(ABC):
         """Maps [count, channels, *cells], on the device of `random`."""
         height, width = (side + 2 * self.margin for side in cells)
         shape = (count, self.noise_channels, height, width)
-        return self.filter(torch.randn(shape, generator=random, device=random.device))
+        noise = torch.randn(shape, generator=random, device=random.device, dtype=torch.float32)
+        return self.filter(noise)
 
     def rising(self, first: float, last: float) -> Tensor:
         """A value per channel [C], rising linearly; `last` where there is one channel."""
         return (
-            torch.linspace(first, last, self.channels)
+            torch.linspace(first, last, self.channels, dtype=torch.float32)
             if self.channels > 1
-            else torch.tensor([last])
+            else torch.tensor([last], dtype=torch.float32)
         )
 
     def config(self) -> dict[str, Any]:

@@ -122,7 +122,9 @@ def new_part(name: str, channels: int, side: int) -> LatentMap:
     if name == "polygons":
         return PolygonMap(channels, max(1.0, 2 * width))
     if name == "learned":
-        sigmas = torch.linspace(LEAST_LEARNED, max(width, LEAST_LEARNED), channels).tolist()
+        sigmas = torch.linspace(
+            LEAST_LEARNED, max(width, LEAST_LEARNED), channels, dtype=torch.float32
+        ).tolist()
         return LearnedMap(channels, 2 * width, tuple(sigmas))
     return KINDS[name](channels, width)  # type: ignore[call-arg]
 

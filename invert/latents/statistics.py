@@ -85,7 +85,8 @@ def random_z(
     network: SynthesisNetwork, count: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
     """z [N, z_dim], then one-hot labels [N, c_dim]; None for labels without classes."""
-    z = torch.randn(count, network.mapping.z_dim, generator=random).to(network.start())
+    z = torch.randn(count, network.mapping.z_dim, generator=random, dtype=torch.float32)
+    z = z.to(network.start())
     if not network.mapping.c_dim:
         return z, None
     index = torch.randint(network.mapping.c_dim, (count,), generator=random)

@@ -46,7 +46,8 @@ def random_noise(latent: Latent, seeds: Sequence[int]) -> tuple[Tensor, ...]:
     drawn = []
     for seed in seeds:
         random = torch.Generator().manual_seed(seed)
-        drawn.append([torch.randn(1, *n.shape[1:], generator=random) for n in latent.noise])
+        shapes = [(1, *n.shape[1:]) for n in latent.noise]
+        drawn.append([torch.randn(s, generator=random, dtype=torch.float32) for s in shapes])
     return tuple(torch.cat(each).to(latent.noise[0]) for each in zip(*drawn, strict=True))
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from invert.arguments import check_seeds
 from invert.errors import UsageError
 from invert.generator import Generator, NoiseMode
+from invert.hardware.modes import default_modes
 from invert.hardware.precision import full_precision
 from invert.latents.latent import Latent
 from invert.metrics.generated import sampled, w_of, with_w
@@ -53,17 +54,19 @@ def jacobians(
     return torch.stack(spectra), torch.tensor(lengths, dtype=torch.float64)
 
 
+@default_modes()
 def path_length(generator: Generator, latent: Latent, *, seed: int) -> float:
     """‖J_wᵀ y‖ of one :func:`sampled` point for y ~ N(0, 1)^[3, H, W] drawn from `seed`, [K] eq. 4.
 
     The mean of its square over y is ‖J_w‖²_F.
     """
-    y = torch.randn(
-        1, 3, *generator.check(latent).image, generator=torch.Generator().manual_seed(seed)
-    )
+    random = torch.Generator().manual_seed(seed)
+    shape = (1, 3, *generator.check(latent).image)
+    y = torch.randn(shape, generator=random, dtype=torch.float32)
     return transposed_products(generator, latent, y).norm().item()
 
 
+@default_modes()
 def singular_values(
     generator: Generator, latent: Latent, *, rank: int | None = None, seed: int = 0
 ) -> Tensor:
@@ -85,13 +88,14 @@ def singular_values(
                 f"a Jacobian of {height}×{width} values is too large to be whole; "
                 "--rank N finds its N largest singular values"
             )
-        columns = products(generator, latent, torch.eye(width))
+        columns = products(generator, latent, torch.eye(width, dtype=torch.float32))
         values = torch.linalg.svdvals(torch.linalg.qr(columns.T, mode="r").R)
         return values[:rank].cpu().double()
 
     # The range of J from random directions, sharpened by JJᵀ twice; then J inside that range.
     random = torch.Generator().manual_seed(seed)
-    directions = torch.randn(rank + OVERSAMPLING, width, generator=random)
+    shape = (rank + OVERSAMPLING, width)
+    directions = torch.randn(shape, generator=random, dtype=torch.float32)
     for _ in range(1 + POWER_ITERATIONS):
         basis = torch.linalg.qr(products(generator, latent, directions).T).Q.T  # [k, 3·H·W]
         inside = transposed_products(generator, latent, basis)  # [k, w_dim]

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from invert.errors import ModelFileError, UsageError, did_you_mean
+from invert.hardware.modes import default_modes
 from invert.metrics import backbones, shift_tolerant
 from invert.metrics.torchvision_files import FILES as TORCHVISION_FILES
 from invert.metrics.torchvision_files import torchvision_parts
@@ -130,12 +131,14 @@ class PerceptualDistance(nn.Module):
         """Distances [N] between images of one size."""
         return self.between(self.embed(x), self.embed(y))
 
+    @default_modes()
     def shallow(self, depths: int) -> PerceptualDistance:
         """The sum over the first depths alone, which costs less; it shares the weights."""
         heads = [self.root(k).flatten().square() for k in range(depths)]
         part = PerceptualDistance(self.name, list(self.stages)[:depths], heads)
         return part.to(self.shift.device, self.shift.dtype)
 
+    @default_modes()
     def halved(self) -> PerceptualDistance:
         """A copy that computes in bfloat16; distances are summed in float32."""
         return copy.deepcopy(self).to(torch.bfloat16)
@@ -149,6 +152,7 @@ def other_sizes(a: Tensor, b: Tensor) -> UsageError:
     )
 
 
+@default_modes()
 def load_perceptual(
     name: str,
     *,

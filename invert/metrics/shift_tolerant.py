@@ -102,7 +102,8 @@ def block_weight(weight: Tensor, down: Sequence[float], across: Sequence[float])
     `down` and `across` are the blur's taps along columns and rows, before division by their sum.
     """
     outputs, inputs, side, _ = weight.shape
-    taps = torch.outer(torch.tensor(down), torch.tensor(across)).double()
+    columns, rows = (torch.tensor(t, dtype=torch.float32) for t in (down, across))
+    taps = torch.outer(columns, rows).double()
     kernels = weight.double().reshape(outputs * inputs, 1, side, side)
     blurred = F.conv_transpose2d(kernels, (taps / taps.sum())[None, None])
 

@@ -45,7 +45,7 @@ def untrained_stylegan2(
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
+        return torch.randn(shape, generator=generator, dtype=torch.float32)
 
     # Mapping network: the embedded label, then fully connected layers.
     t: dict[str, Tensor] = {"mapping.w_avg": torch.zeros(w_dim)}
@@ -84,7 +84,8 @@ def untrained_stylegan2(
         t |= {p + "affine.weight": normal(out, w_dim), p + "affine.bias": torch.ones(out)}
         r *= 2
 
-    return t
+    # Zeros and ones are of torch's default dtype, which may be another.
+    return {name: tensor.float() for name, tensor in t.items()}
 
 
 def check_start(

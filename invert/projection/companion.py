@@ -12,6 +12,7 @@ from torch import Tensor
 
 from invert.errors import LatentError
 from invert.generator import Generator
+from invert.hardware.modes import default_modes, ordinary
 from invert.latents.companion import Companion
 from invert.latents.latent import Latent
 from invert.latents.layer_ranges import styles_inside
@@ -66,7 +67,8 @@ def with_companion(
     `early` is a point on the way to the latent, whose F_i and R_i are explained in place of the
     latent's: after thousands of steps styles explain little of F_i. Styles that were fitted to the
     image alone are no substitute: they lie far from W, where edits do not do what they should.
-    From layer i on the companion has the latent's own styles.
+    From layer i on the companion has the latent's own styles. Gradients flow to the latent's parts;
+    the companion is a constant.
 
     On a canvas larger than the training size every face in a window gets a companion, and the
     windows say where it is; without a face the latent has no companion.
@@ -79,8 +81,19 @@ def with_companion(
             f"{latent.space} has no companion at this size; expected F_i of the training size, "
             f"at most {MAX_CELLS}×{MAX_CELLS} cells, or one larger point"
         )
-    latent = latent.detach().to(generator.device, generator.dtype)
-    explained = latent if early is None else early.detach().to(generator.device, generator.dtype)
+    latent = latent.to(generator.device, generator.dtype)
+    return latent.replace(companion=fitted_companion(generator, latent, early or latent, steps))
+
+
+@default_modes()
+def fitted_companion(
+    generator: Generator, latent: Latent, early: Latent, steps: int
+) -> Companion | None:
+    """What :func:`with_companion` gives a latent, as constants; None where no window has a face."""
+    latent, explained = (
+        point.detach().map(ordinary).to(generator.device, generator.dtype)
+        for point in (latent, early)
+    )
     inside = styles_inside(generator.network, latent.space)  # number of styles that make F_i
     space = Space("W+", latent.space.layer, latent.space.noise, latent.space.spatial)
     later = later_styles(generator.convert(latent, space))
@@ -89,14 +102,14 @@ def with_companion(
     if at_training_size(generator, latent):
         if inside == 0:
             absent = later[:, :1].expand(-1, latent.space.first - 1, -1)
-            return latent.replace(companion=Companion(torch.cat([absent, later], 1)))
+            return Companion(torch.cat([absent, later], 1))
         styles, _ = fit_companions(generator, explained, None, later, steps)
-        return latent.replace(companion=Companion(styles))
+        return Companion(styles)
 
     # On a canvas: candidate windows, and a companion for each.
     windows = find_windows(generator, explained) if inside else []
     if not windows:
-        return latent.replace(companion=None)
+        return None
     styles, unexplained = fit_companions(
         generator, explained, windows, later.expand(len(windows), -1, -1), steps
     )
@@ -104,9 +117,9 @@ def with_companion(
     # A window without a face stays unexplained after all steps.
     faces = unexplained < MAX_UNEXPLAINED
     if not faces.any():
-        return latent.replace(companion=None)
+        return None
     corners = torch.tensor([windows]).to(later)[:, faces]
-    return latent.replace(companion=Companion(styles[faces][None], corners))
+    return Companion(styles[faces][None], corners)
 
 
 def fit_companions(

@@ -15,6 +15,7 @@ from invert.encoders.encoder import Encoder, EncoderShape
 from invert.encoders.encoder_files import bundled_encoder, load_encoder
 from invert.errors import LatentError, UsageError
 from invert.generator import Generator
+from invert.hardware.modes import ordinary
 from invert.latents.latent import Latent
 from invert.latents.shapes import Size
 from invert.latents.spaces import Space
@@ -53,7 +54,7 @@ def initial_latent(
     if isinstance(init, Latent):
         if len(init) != 1:
             raise LatentError(f"expected an init of one point for one image, got {len(init)}")
-        name, latent = "latent", generator.convert(init, space)
+        name, latent = "latent", generator.convert(init.map(ordinary), space)
     else:
         possible = possible_inits(generator, image, space)
         if init is not None and init not in possible:

@@ -18,6 +18,7 @@ from invert import interrupts
 from invert.arguments import check_seed
 from invert.errors import UsageError
 from invert.generator import Generator
+from invert.hardware.modes import default_modes, ordinary
 from invert.hardware.passes import passes
 from invert.latents.shapes import pixels
 from invert.latents.spaces import Space
@@ -86,6 +87,7 @@ def project(
 
 
 @interrupts.postponed()
+@default_modes()
 def project(
     generator: Generator,
     image: Source | Sources[Any],
@@ -291,4 +293,4 @@ def check_image(generator: Generator, image: Tensor, space: Space) -> Tensor:
         raise UsageError(f"{space} holds {held}, got {w}×{h}; F… spaces hold other sizes")
     if h % multiple or w % multiple:
         raise UsageError(f"{space} holds images of multiples of {multiple} px here, got {w}×{h}")
-    return image.detach().to(generator.device, generator.dtype)
+    return ordinary(image.detach()).to(generator.device, generator.dtype)

@@ -147,5 +147,6 @@ class InputSequence:
         t = 1 - step / max(s.steps, 1) / W_NOISE_END
         if not s.w_noise or t <= 0:
             return None
-        noise = torch.randn(self.styles, generator=self.random).to(self.dtype)
+        noise = torch.randn(self.styles, generator=self.random, dtype=torch.float32)
+        noise = noise.to(self.dtype)
         return noise * (s.w_noise * self.w_std * t**2)

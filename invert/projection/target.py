@@ -143,4 +143,4 @@ def check_values(image: Tensor) -> None:
 
 def warn(message: str) -> None:
     """Warn of an image, at the line that called `project`."""
-    warnings.warn(message, ImageWarning, stacklevel=6)
+    warnings.warn(message, ImageWarning, stacklevel=7)

@@ -56,6 +56,25 @@ def test_a_latent_without_a_companion_gets_one_unless_styles_alone_move() -> Non
     assert edit(GENERATOR, x, TILT, 1.0, features="keep").companion is None
 
 
+def test_gradients_pass_an_edit_with_a_companion_and_one_that_makes_it() -> None:
+    bare = GENERATOR.sample(0, space="FNW3").replace(companion=None)
+    companion = with_companion(GENERATOR, bare).companion
+    with_one = bare.replace(companion=companion)
+
+    gradients = []
+    for x in (bare, with_one):
+        leaves = bare.map(lambda t: t.clone().requires_grad_())
+        edited = edit(GENERATOR, leaves.replace(companion=x.companion), TILT, 1.0)
+        assert edited.companion is not None
+        assert not edited.companion.styles.requires_grad  # a constant
+        GENERATOR.render(edited).square().mean().backward()
+        assert all(t.grad is not None for t in leaves.tensors())
+        gradients.append([t.grad for t in leaves.tensors() if t.grad is not None])
+    for a, b in zip(*gradients, strict=True):
+        assert torch.equal(a, b)
+        assert a.any()
+
+
 @pytest.mark.parametrize("name", ["residual", "difference"])
 def test_a_feature_edit_as_an_object_makes_the_companion_that_its_name_makes(name: str) -> None:
     x = GENERATOR.sample(0, space="FNW5").replace(companion=None)

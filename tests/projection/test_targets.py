@@ -167,8 +167,9 @@ def test_what_is_no_image_is_refused_with_what_came_and_what_to_do(image: Any, r
 
 
 def test_values_from_0_to_1_are_taken_with_a_warning_and_an_overshoot_without() -> None:
-    with pytest.warns(ImageWarning, match=r"mid-grey to white.*give 2 \* x - 1"):
+    with pytest.warns(ImageWarning, match=r"mid-grey to white.*give 2 \* x - 1") as caught:
         project(torch.rand(1, 3, 64, 64))
+    assert [warning.filename for warning in caught] == [__file__]  # at the caller's line
     with pytest.warns(ImageWarning, match=r"% lie far outside \[−1, 1\]"):
         project(torch.randn(1, 3, 64, 64))
     with warnings.catch_warnings():
