@@ -1,7 +1,7 @@
 """Beyond [S]: a little distribution regularization, always
 
 [S] turns eq. 7.2 on for long projections. At a tenth of the weight at which it leaves hardly a
-difference to generated values it costs no likeness in short ones either, so it is the default of F…
+difference to generated values it costs little likeness in short ones, so it is the default of F…
 spaces with style vectors (`--dist-weight 0.1`).
 
 Projections into FNW5; *response* is the mean over smile, glasses, age and yaw of the change of the
