@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from networks import small_generator
@@ -10,9 +12,11 @@ from torch import Tensor
 from invert.errors import UsageError
 from invert.images.images import area_downscale
 from invert.latents.spaces import Space
+from invert.projection import batch_size
 from invert.projection.descent import Descent
 from invert.projection.objective import Networks, Objective, preview_size
 from invert.projection.optimization import Step
+from invert.projection.project_file import Photograph, ProjectionJob
 from invert.projection.projector import project
 from invert.projection.settings import PRESETS, ProjectionSettings, preset
 from invert.projection.variables import Variables
@@ -150,3 +154,17 @@ def test_an_overflow_among_smaller_pictures_costs_one_step(refreshes: bool) -> N
         valid.append(bool(row[0, 4]))
     assert valid.count(False) == 1
     assert bool(descent.active)
+
+
+def test_a_batch_is_fitted_to_steps_of_whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[ProjectionSettings] = []
+    monkeypatch.setattr(batch_size, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(batch_size, "peak_bytes", lambda device: nullcontext([10]))
+    monkeypatch.setattr(
+        batch_size,
+        "project_photographs",
+        lambda generator, photographs, job: tried.append(job.settings),
+    )
+    job = ProjectionJob(Space.parse("FNW5"), PLAIN)
+    batch_size.fitting_batch_size(GENERATOR, Photograph(target(), {}, "mean"), job, 8)
+    assert [(s.steps, s.preview) for s in tried] == [(1, 0.0)] * 2
