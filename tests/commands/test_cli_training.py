@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from shell import QUICK, Shell, refused, succeeded
 
+from invert.latents.latent import Latent
+
 QUICKLY = ["--perceptual", "none", "--batch", "2", "--held-out", "4"]
 
 
@@ -26,6 +28,7 @@ def test_a_trained_encoder_starts_a_projection(
     command = ("project", photo, "--network", network, "--encoder", encoder, *QUICK, "--json")
     report = json.loads(succeeded(run(*command)))
     assert report["start"] == "encoder"
+    assert Latent.load(report["files"]["latent"]).metadata["projection"]["start"] == "encoder"
     assert set(report["metrics"]["wasserstein"]) == {"styles", "features", "rgb"}
     other = json.loads(succeeded(run("project", photo, "--network", network, *QUICK, "--json")))
     assert other["start"] == "two-stage"
