@@ -13,8 +13,9 @@ The names are imported on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from invert.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from directions.catalog import find
@@ -47,16 +48,4 @@ __all__ = [
     "save_direction",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in HOMES:
-        raise AttributeError(f"module 'directions' has no attribute {name!r}")
-    value = getattr(import_module(HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names too, before their first use."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), HOMES)

@@ -20,10 +20,10 @@ first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from invert.commands.shadowing import require
+from invert.lazy_names import lazy_names
 
 require("directions")  # edits import it; a user's directions.py would be read in its place
 
@@ -77,16 +77,4 @@ __all__ = [
     "sweep",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in HOMES:
-        raise AttributeError(f"module 'edits' has no attribute {name!r}")
-    value = getattr(import_module(HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names too, before their first use."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), HOMES)

@@ -18,8 +18,9 @@ F_i and R_i are the feature map and the RGB map that enter layer i, counted from
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from invert.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from invert.errors import InvertError
@@ -72,15 +73,4 @@ __all__ = [
     "write_png",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module 'invert' has no attribute {name!r}")
-    value = getattr(import_module(HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names too, before their first use."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), HOMES)
